@@ -1,0 +1,1 @@
+"""containerizer: runs tasks in containers without a daemon."""

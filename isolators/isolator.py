@@ -1,0 +1,172 @@
+"""The contract between the containerizer and its isolators, and the data that crosses it.
+
+An isolator limits or shields one thing. The containerizer calls it with plain synchronous
+functions, in the catalog's order (clean-up in reverse), never two at once for one container:
+
+    prepare   before the clone: say, as data, what the launcher has to do
+    isolate   the child exists and is blocked: act on its pid from outside (join cgroups …)
+    watch     while it runs: what to poll to learn of a limit that was reached
+    update    change the limits of a running container
+    usage     what the container consumes now
+    status    facts about it that others ask for (its cgroups, its addresses)
+    cleanup   after the last process is gone; idempotent, and unknown ids are fine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from launcher.container_id import ContainerId
+from launcher.errors import ContainerizerError
+from launcher.launch_info import LaunchInfo, Mount
+
+
+class IsolatorUnavailable(ContainerizerError):
+    """This host lacks what the isolator needs; the message names both."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What the request grants. None: no limit of ours, the host's apply."""
+
+    cpus: float | None = None  # CPU time per wall time, e.g. 0.5 for half a core; a hard limit
+    cpu_shares: int | None = None  # relative weight under contention, cgroup v1's scale (2–262144)
+    memory: int | None = None  # bytes; a hard limit
+    pids: int | None = None  # processes and threads
+
+    def asked(self) -> set[str]:
+        """The names of the resources that the request limits."""
+        return {name for name in self.__slots__ if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerConfig:
+    """One container as requested, in the words of this project: the input to `prepare`.
+
+    The edge that took the request fills it; the provisioner's results are added before `prepare`.
+    """
+
+    command: tuple[str, ...] = ()  # replaces the image's Cmd
+    entrypoint: tuple[str, ...] | None = None  # replaces the image's Entrypoint; () removes it
+    environment: Mapping[str, str] = field(default_factory=dict)  # wins over the image's
+    user: str | None = None  # "name|uid[:group|gid]"; wins over the image's
+    working_directory: str | None = None  # wins over the image's
+    hostname: str | None = None  # None: the container's id
+    stop_signal: str | None = None  # wins over the image's
+    readonly_rootfs: bool = False
+    resources: Resources = Resources()
+    capabilities_add: tuple[str, ...] = ()  # names with or without "CAP_", or "ALL"
+    capabilities_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = True
+
+    # Added by the containerizer.
+    sandbox: str = ""  # the container's own directory on the host, removed with it
+    rootfs: str | None = None  # where the root filesystem will be mounted; None: the host's own
+    rootfs_mounts: tuple[Mount, ...] = ()  # what makes it, from the provisioner
+    image_config: Mapping[str, Any] | None = None  # "config" of the OCI image configuration
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limitation:
+    """A limit that the container ran into, and that ends it."""
+
+    isolator: str
+    resource: str  # "memory", "pids", "disk" …
+    message: str  # for people: the limit, and what was used
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """What the container consumes, all of its processes together. None: not measured."""
+
+    cpu_user_seconds: float | None = None
+    cpu_system_seconds: float | None = None
+    cpu_throttled_seconds: float | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    processes: int | None = None
+
+
+class Watch:
+    """Tells when a limit was reached. The containerizer polls `fileno()` and then asks `check()`.
+
+    `check` never blocks, may be called at any time before `cleanup`, and is called once more after
+    the task has ended: the kernel kills faster than anyone polls.
+    """
+
+    def fileno(self) -> int | None:
+        """A descriptor that polls readable or exceptional; None where there is nothing to wait for."""
+        return None
+
+    def check(self) -> Limitation | None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back the descriptor. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something the host must have for an isolator to work."""
+
+    what: str  # "cgroup controller memory"
+    present: Callable[[], bool]  # cheap, touches nothing
+    mend: str  # how the operator provides it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IsolatorFlags:
+    """The operator's settings for all isolators."""
+
+    cgroups_root: str = "containerizer"  # below the mount point of each hierarchy
+
+
+class Isolator:
+    """The base of every isolator; each method's default does nothing.
+
+    Created once a containerizer, after its needs were found present. Keeps no state that it could
+    derive from the container's id: the agent may die at any moment.
+    """
+
+    name: ClassVar[str]  # the flag, and the path of its file
+    needs: ClassVar[Sequence[Need]] = ()
+    requires: ClassVar[tuple[str, ...]] = ()  # other isolators without which it makes no sense
+    enforces: ClassVar[frozenset[str]] = frozenset()  # the fields of Resources that it limits
+
+    def __init__(self, flags: IsolatorFlags) -> None:
+        self.flags = flags
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        """What the launcher has to do; may also make things on the host that `cleanup` removes.
+
+        Called once, and never for a dry run: see `contribute`. Raises ContainerizerError.
+        """
+        return self.contribute(container_id, config)
+
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        """The data that `prepare` returns, without touching the host: what `plan` prints."""
+        return LaunchInfo()
+
+    def isolate(self, container_id: ContainerId, pid: int) -> None:
+        """Act on the blocked child from outside. `pid` is the host's."""
+
+    def watch(self, container_id: ContainerId) -> Watch | None:
+        """What to poll for limits, once the task runs; None when nothing can be reported."""
+        return None
+
+    def update(self, container_id: ContainerId, resources: Resources) -> None:
+        """Apply new limits to a running container."""
+
+    def usage(self, container_id: ContainerId) -> Usage:
+        """What the container consumes now; only the fields that this isolator measures are set."""
+        return Usage()
+
+    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
+        """Facts by name, ready for JSON."""
+        return {}
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        """Remove everything that `prepare` and `isolate` made. Called after the last process ended."""

@@ -1,0 +1,57 @@
+"""ContainerId: a container's place in the tree of nested containers."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from launcher.errors import InvalidRequest
+
+MAX_DEPTH = 32  # levels, the root container included; the kernel nests PID namespaces no deeper
+MAX_NAME = 64  # bytes; leaves room for every level of a tree in PATH_MAX
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerId:
+    """A name, and the container it is nested in if any; written `web.nginx.debug`.
+
+    A name becomes a directory and a cgroup, so only letters, digits, `_` and `-` are taken.
+    Raises InvalidRequest for any other name, and for a level deeper than MAX_DEPTH.
+    """
+
+    name: str
+    parent: ContainerId | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or len(self.name) > MAX_NAME:
+            raise InvalidRequest(
+                f"invalid container name {self.name!r}",
+                hint=f"use at most {MAX_NAME} letters, digits, '_' or '-', a letter or digit first",
+            )
+        if len(self.lineage) > MAX_DEPTH:
+            raise InvalidRequest(f"container {self} is nested deeper than {MAX_DEPTH} levels")
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The names from the root container down to this one."""
+        return (*self.parent.lineage, self.name) if self.parent else (self.name,)
+
+    @classmethod
+    def parse(cls, text: str) -> ContainerId:
+        """Read the dotted form."""
+        container_id: ContainerId | None = None
+        for name in text.split("."):
+            container_id = cls(name, container_id)
+        assert container_id is not None  # "".split(".") yields one, invalid, name
+        return container_id
+
+    @classmethod
+    def generate(cls) -> ContainerId:
+        """A random id of 12 hexadecimal digits: 48 bits, as many as people compare by eye."""
+        return cls(os.urandom(6).hex())
+
+    def __str__(self) -> str:
+        return ".".join(self.lineage)

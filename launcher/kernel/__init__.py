@@ -1,0 +1,1 @@
+"""One thin wrapper a kernel call: types, errno and object of the failure; no policy."""

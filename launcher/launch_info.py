@@ -1,0 +1,158 @@
+"""LaunchInfo: everything that the launcher does for one container, as plain data.
+
+Each isolator returns a partial LaunchInfo; `launcher.merge` makes one of them by the rule that
+each field carries. Only data crosses to the supervisor and the child: no code of an isolator runs
+between clone and exec. Everything here turns into JSON and back unchanged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+class Merge(enum.Enum):
+    """How the values of several isolators for one field become one."""
+
+    OWNER = "one isolator sets it; a second one is a conflict unless the values are equal"
+    APPEND = "sequences are joined in the isolators' order, equal items kept once"
+    DISJOINT = "mappings are joined; one key with two different values is a conflict"
+    BY_TARGET = "mounts are joined in order; two different mounts on one target are a conflict"
+
+
+def _field(rule: Merge, decode: Callable[[Any], Any] | None = None, **default: Any) -> Any:
+    return dataclasses.field(metadata={"merge": rule, "decode": decode}, **default)
+
+
+def _owned(decode: Callable[[Any], Any] | None = None) -> Any:
+    return _field(Merge.OWNER, decode, default=None)
+
+
+def _appended(decode: Callable[[Any], Any] | None = None) -> Any:
+    return _field(Merge.APPEND, decode or tuple, default=())
+
+
+def _disjoint() -> Any:
+    return _field(Merge.DISJOINT, None, default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Mount:
+    """One mount, as data. The child makes it inside the container's own mount namespace."""
+
+    target: str  # absolute; inside the root filesystem, where a missing target is created
+    fstype: str  # "bind" (one mount), "rbind" (the tree under it), or a filesystem's name
+    source: str = ""  # bind: a path of the host; otherwise what shows in /proc/mounts
+    flags: tuple[str, ...] = ()  # "ro", "nosuid", "nodev", "noexec", "relatime" …: kernel.mounts
+    options: tuple[tuple[str, str], ...] = ()  # the filesystem's own; a key may come repeatedly
+    populate: bool = False  # bind of a fresh volume: first copy in what the image has at target
+
+    @classmethod
+    def decode(cls, value: dict[str, Any]) -> Mount:
+        value = dict(value)
+        value["flags"] = tuple(value.get("flags", ()))
+        value["options"] = tuple((key, text) for key, text in value.get("options", ()))
+        return cls(**value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FileOperation:
+    """One file or symbolic link made in the root filesystem after the mounts."""
+
+    kind: str  # "symlink": path → content; "write": content becomes the file at path
+    path: str  # absolute, inside the root filesystem; never followed out of it
+    content: str
+    mode: int = 0o644  # of a written file
+
+    @classmethod
+    def decode(cls, value: dict[str, Any]) -> FileOperation:
+        return cls(**value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Capabilities:
+    """The five sets of capabilities(7), by name (`CAP_CHOWN`), for a task that runs as root.
+
+    For another user the child lowers effective and permitted to what execve(2) would leave.
+    """
+
+    bounding: tuple[str, ...] = ()
+    effective: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
+    inheritable: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()
+
+    @classmethod
+    def decode(cls, value: dict[str, Any]) -> Capabilities:
+        return cls(**{name: tuple(names) for name, names in value.items()})
+
+
+def _each(decode: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    return lambda values: tuple(decode(value) for value in values)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchInfo:
+    """What to do between clone and exec. A default means "nothing asked"."""
+
+    # The task. `user` is "name|uid[:group|gid]", resolved by the child from the image's own files.
+    argv: tuple[str, ...] | None = _owned(tuple)
+    environment: Mapping[str, str] = _disjoint()
+    working_directory: str | None = _owned()  # absolute, in the container; created when missing
+    user: str | None = _owned()
+    stop_signal: str | None = _owned()  # what asks the task to end, e.g. "SIGTERM"
+
+    # Namespaces: kind as under /proc/self/ns → "new", or the path of the one to join.
+    namespaces: Mapping[str, str] = _disjoint()
+    hostname: str | None = _owned()  # needs a new "uts"
+    interfaces_up: tuple[str, ...] = _appended()  # network devices to bring up in a new "net"
+
+    # The filesystem. Without `rootfs` the task sees the host's, in its own mount namespace.
+    rootfs: str | None = _owned()  # host directory that becomes /
+    rootfs_mounts: tuple[Mount, ...] = _appended(_each(Mount.decode))  # targets are host paths
+    mounts: tuple[Mount, ...] = _field(Merge.BY_TARGET, _each(Mount.decode), default=())
+    file_operations: tuple[FileOperation, ...] = _appended(_each(FileOperation.decode))
+    masked_paths: tuple[str, ...] = _appended()  # hidden from the task; missing ones are skipped
+    readonly_paths: tuple[str, ...] = _appended()  # made read-only; missing ones are skipped
+    readonly_rootfs: bool | None = _owned()
+
+    # Shields.
+    capabilities: Capabilities | None = _owned(Capabilities.decode)  # None: keep the launcher's
+    no_new_privileges: bool | None = _owned()
+
+    def asked(self) -> dict[str, Any]:
+        """The fields that differ from their default, by name."""
+        return _asked(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """A value for json.dumps with only what was asked; `from_json` is its inverse."""
+        encoded: dict[str, Any] = _encode(self)
+        return encoded
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> LaunchInfo:
+        """Raises TypeError for a field that this version does not know."""
+        return cls(**{name: _decode(name, item) for name, item in value.items()})
+
+
+FIELDS: Mapping[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(LaunchInfo)}
+
+
+def _asked(item: Any) -> dict[str, Any]:
+    values = ((f, getattr(item, f.name)) for f in dataclasses.fields(item))
+    return {f.name: value for f, value in values if value != f.default and value != {}}
+
+
+def _encode(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {name: _encode(item) for name, item in _asked(value).items()}
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(name: str, item: Any) -> Any:
+    decode = FIELDS[name].metadata["decode"] if name in FIELDS else None
+    return decode(item) if decode and item is not None else item
