@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,8 @@ class Merged:
     def add(self, contributor: str, part: LaunchInfo) -> None:
         """Merge one contribution. Raises MergeConflict."""
         for name, value in part.asked().items():
-            _RULES[FIELDS[name].metadata["merge"]](self, contributor, name, value)
+            rule: _Rule = _RULES[FIELDS[name].metadata["merge"]]
+            rule(self, contributor, name, value)
 
     def _own(self, contributor: str, key: str, old: Any, new: Any) -> None:
         if key in self.owners and old != new:
@@ -65,7 +66,8 @@ class Merged:
         self.values[name] = tuple(present.values())
 
 
-_RULES = {
+_Rule = Callable[[Merged, str, str, Any], None]
+_RULES: Mapping[Merge, _Rule] = {
     Merge.OWNER: Merged._owner,
     Merge.APPEND: Merged._append,
     Merge.DISJOINT: Merged._disjoint,
