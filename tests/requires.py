@@ -1,0 +1,126 @@
+"""What a test may need of its host: a closed vocabulary, each need probed once.
+
+    @pytest.mark.requires("root", "overlay")
+
+A need that the host lacks skips the test and says why. Named in CONTAINERIZER_TEST_REQUIRE (comma
+separated), the same need fails the test instead: a reference machine cannot lose coverage silently.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ENVIRONMENT = "CONTAINERIZER_TEST_REQUIRE"
+
+Probe = Callable[[], str | None]  # what the host lacks, as a clause; None when it lacks nothing
+
+_CONTROLLERS = frozenset({"memory", "cpu", "pids"})
+
+# In a mount namespace of its own, and on a tmpfs: overlayfs takes no overlay as its upperdir.
+_TRY_OVERLAY = """
+mount -t tmpfs none /mnt && cd /mnt && mkdir lower upper work merged &&
+mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work merged
+"""
+
+
+class UnknownNeed(Exception):
+    """A test, or the environment, names a need that is not in the vocabulary."""
+
+
+def missing(name: str) -> str | None:
+    """Why the host does not meet the need; None when it does. Raises UnknownNeed."""
+    if name not in NEEDS:
+        raise UnknownNeed(f"unknown need {name!r}; the vocabulary is {', '.join(sorted(NEEDS))}")
+    return _probe(name)
+
+
+def mandatory(environment: Mapping[str, str]) -> frozenset[str]:
+    """The needs that must be met here. Raises UnknownNeed."""
+    words = environment.get(ENVIRONMENT, "").replace(",", " ").split()
+    unknown = sorted(set(words) - set(NEEDS))
+    if unknown:
+        raise UnknownNeed(f"{ENVIRONMENT} names {unknown[0]!r}; the vocabulary is {', '.join(sorted(NEEDS))}")
+    return frozenset(words)
+
+
+@functools.cache
+def _probe(name: str) -> str | None:
+    return NEEDS[name]()
+
+
+def _root() -> str | None:
+    return None if os.geteuid() == 0 else "tests do not run as root"
+
+
+def _succeeds(argv: list[str], otherwise: str) -> str | None:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+    except OSError as error:
+        return f"{otherwise}: {error}"
+    return None if done.returncode == 0 else f"{otherwise}: {done.stderr.strip()}"
+
+
+def _userns() -> str | None:
+    return _succeeds(["unshare", "--user", "true"], "the kernel refuses a new user namespace")
+
+
+def _overlay() -> str | None:
+    return _succeeds(["unshare", "--mount", "sh", "-c", _TRY_OVERLAY], "overlayfs cannot be mounted")
+
+
+def _hierarchies(fstype: str) -> list[tuple[Path, set[str]]]:
+    """(mount point, super options) of each mount of this type; see proc_pid_mountinfo(5)."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        mount, _, filesystem = line.partition(" - ")
+        kind, _, options = filesystem.split(" ", 2)
+        if kind == fstype:
+            found.append((Path(mount.split()[4]), set(options.split(","))))
+    return found
+
+
+def _cgroup1() -> str | None:
+    writable = {c for point, options in _hierarchies("cgroup") if os.access(point, os.W_OK) for c in options}
+    return _lacks(writable, "no writable cgroup v1 hierarchy")
+
+
+def _cgroup2() -> str | None:
+    available: set[str] = set()
+    for point, _ in _hierarchies("cgroup2"):
+        if os.access(point, os.W_OK):
+            available.update((point / "cgroup.controllers").read_text().split())
+    return _lacks(available, "no writable cgroup v2 hierarchy")
+
+
+def _lacks(available: set[str], otherwise: str) -> str | None:
+    absent = sorted(_CONTROLLERS - available)
+    return f"{otherwise} with {', '.join(absent)}" if absent else None
+
+
+def _tun() -> str | None:
+    return None if os.access("/dev/net/tun", os.R_OK | os.W_OK) else "/dev/net/tun cannot be opened"
+
+
+def _program(name: str, package: str) -> Probe:
+    lacking = f"{name} is not installed (apt-get install {package})"
+    return lambda: None if shutil.which(name) else lacking
+
+
+NEEDS: Mapping[str, Probe] = {
+    "root": _root,
+    "userns": _userns,
+    "cgroup1": _cgroup1,  # memory, cpu and pids on v1
+    "cgroup2": _cgroup2,  # memory, cpu and pids on v2
+    "overlay": _overlay,
+    "tun": _tun,
+    "registry": _program("docker-registry", "docker-registry"),
+    "busybox": _program("busybox", "busybox-static"),
+    "skopeo": _program("skopeo", "skopeo"),
+    "umoci": _program("umoci", "umoci"),
+    "crun": _program("crun", "crun"),
+}
