@@ -1,0 +1,191 @@
+"""The child: from clone to exec, as one list of steps.
+
+Rules, for this file and what it calls after `clone`:
+- nothing is imported: once the root has changed, the files are gone;
+- nothing is logged: a failure is one `Failed` record, and the launcher writes the sentence;
+- every way out is execve or os._exit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from launcher import protocol, root_filesystem
+from launcher.credentials import apply_credentials
+from launcher.execute import execute
+from launcher.kernel import mounts, namespaces, prctl
+from launcher.launch_info import LaunchInfo
+from launcher.user import User
+
+_STDIO = 3  # descriptors 0, 1 and 2; the channel to the supervisor becomes this one
+
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 0x1
+
+
+@dataclass
+class Child:
+    """What the steps share: the task in, and what earlier steps found out."""
+
+    info: LaunchInfo
+    environment: dict[str, str] = field(default_factory=dict)
+    root: int = -1  # descriptor of the root filesystem, until it is /
+    user: User = field(default_factory=lambda: User(0, 0, (), "/"))
+
+
+def join_namespaces(child: Child) -> None:
+    for kind, path in child.info.namespaces.items():
+        if path != "new" and kind != "pid":  # a PID namespace is joined by the supervisor, before clone
+            namespaces.join(kind, path)
+
+
+def unshare_cgroup_namespace(child: Child) -> None:
+    if child.info.namespaces.get("cgroup") == "new":
+        namespaces.unshare("cgroup")
+
+
+def detach_from_session(child: Child) -> None:
+    os.setsid()
+    os.umask(0o022)
+    # The task starts as if from init: what the launcher ignores (Python: SIGPIPE) is not for it.
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def bring_up_interfaces(child: Child) -> None:
+    if not child.info.interfaces_up:
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for name in child.info.interfaces_up:
+            request = struct.pack("16sH14x", name.encode(), 0)  # struct ifreq, netdevice(7)
+            (flags,) = struct.unpack_from("H", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request), 16)
+            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), flags | _IFF_UP))
+
+
+def set_hostname(child: Child) -> None:
+    if child.info.hostname is not None:
+        namespaces.set_hostname(child.info.hostname)
+
+
+def isolate_mounts(child: Child) -> None:
+    if child.info.namespaces.get("mnt") == "new":
+        mounts.make_all_private()
+
+
+def mount_root(child: Child) -> None:
+    child.root = root_filesystem.mount_root(child.info)
+
+
+def resolve_user(child: Child) -> None:
+    child.user = root_filesystem.resolve_user(child.root, child.info)
+    child.environment = {"HOME": child.user.home, **child.info.environment}
+
+
+def fill_root(child: Child) -> None:
+    root_filesystem.fill(child.root, child.info)
+
+
+def change_root(child: Child) -> None:
+    if child.info.rootfs is not None:
+        mounts.pivot_root(child.root)
+
+
+def close_descriptors(child: Child) -> None:
+    prctl.close_from(_STDIO + 1)
+
+
+def enter_working_directory(child: Child) -> None:
+    directory = child.info.working_directory or "/"
+    os.makedirs(directory, exist_ok=True)
+    os.chdir(directory)
+    # The kernel names a directory outside the root "(unreachable)/…": CVE-2024-21626.
+    if not os.getcwd().startswith("/"):
+        raise PermissionError(1, "the working directory is outside the container", directory)
+
+
+def take_credentials(child: Child) -> None:
+    apply_credentials(child.user, child.info.capabilities)
+    if child.info.no_new_privileges:
+        prctl.set_no_new_privileges()
+
+
+# The order is the design: each step stands where the reason puts it.
+STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
+    # Namespaces that clone(2) did not make.
+    ("join the namespaces", join_namespaces),
+    # Now, not at clone: the namespace is rooted at the cgroups that the child has joined meanwhile.
+    ("unshare the cgroup namespace", unshare_cgroup_namespace),
+    # Away from the launcher's terminal: no TIOCSTI into it, no signals from it.
+    ("start a session", detach_from_session),
+    # While /sys of the host and all capabilities are still there.
+    ("bring up the network interfaces", bring_up_interfaces),
+    ("set the hostname", set_hostname),
+    # Before the first mount, or it would show on the host.
+    ("make the mounts private", isolate_mounts),
+    ("mount the root filesystem", mount_root),
+    # From the image's own files, before the mounts can hide them, and before the root changes.
+    ("resolve the user", resolve_user),
+    ("mount the filesystems", fill_root),
+    ("change the root", change_root),
+    # Before the working directory: a path through /proc/self/fd would lead out (CVE-2024-21626).
+    ("close the descriptors", close_descriptors),
+    ("enter the working directory", enter_working_directory),
+    # Last: every step above needs privileges that this one gives up.
+    ("take the task's credentials", take_credentials),
+)
+
+
+def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int], supervisor: int) -> NoReturn:
+    """Be the child: wait for the release, take the steps, become the task. Never returns.
+
+    `supervisor` is the pid of the parent as the child's PID namespace sees it: 0 from a new one.
+    """
+    stage = "wait for the release"
+    try:
+        # The child must not outlive the supervisor. The signal misses a parent that is gone already.
+        prctl.set_parent_death_signal(signal.SIGKILL)
+        if os.getppid() != supervisor:
+            os._exit(1)
+        channel = _rearrange_descriptors(channel, stdio)
+        protocol.receive(channel, protocol.Release)
+        child = Child(info)
+        for name, step in STEPS:
+            stage = name
+            step(child)
+        # The change of uid has undone it: prctl(2).
+        prctl.set_parent_death_signal(signal.SIGKILL)
+        stage = "execute the command"
+        protocol.send(channel, protocol.Executing())
+        execute(info.argv or (), child.environment)
+    except BaseException as error:
+        _report(channel, stage, error)
+    os._exit(1)
+
+
+def _rearrange_descriptors(channel: socket.socket, stdio: tuple[int, int, int]) -> socket.socket:
+    """stdin, stdout, stderr to 0, 1, 2, and the channel to 3: everything above can be closed."""
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (*stdio, channel.detach())]
+    for target, source in enumerate(high):
+        os.dup2(source, target, inheritable=target < _STDIO)
+        os.close(source)
+    return socket.socket(fileno=_STDIO)
+
+
+def _report(channel: socket.socket, stage: str, error: BaseException) -> None:
+    """Ship the failure to the supervisor, which may be gone: then there is nobody to tell."""
+    if isinstance(error, protocol.PeerGone):
+        return
+    try:
+        protocol.send(channel, protocol.Failed.from_error(stage, error))
+    except OSError:
+        os._exit(1)

@@ -1,0 +1,43 @@
+"""The fork server: a small single-threaded process from which supervisors are forked.
+
+It is executed once, with everything imported before the first fork, so a supervisor costs only the
+pages it writes to. It holds no container's fate: it may be killed and started again at any time.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+
+from launcher import protocol, supervisor
+from launcher.kernel import prctl
+
+
+def serve(requests: socket.socket) -> None:
+    """Fork a supervisor for each request, until the launcher has gone."""
+    os.setsid()
+    prctl.set_name("ctz:forkserver")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors that end are collected by the kernel
+    gc.collect()
+    gc.freeze()  # or the collector would touch, and so copy, each page in every supervisor
+    while True:
+        try:
+            _, (descriptor,) = protocol.receive(requests, protocol.Fork)
+        except protocol.PeerGone:
+            return
+        with socket.socket(fileno=descriptor) as channel:
+            try:
+                supervisor.fork(channel)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                protocol.send(
+                    channel, protocol.Failed("fork the supervisor", "fork", "", error.errno or 0, reason)
+                )
+
+
+def main() -> None:
+    """Entry: argv[1] is the number of the inherited channel to the launcher."""
+    serve(socket.socket(fileno=int(sys.argv[1])))

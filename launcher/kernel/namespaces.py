@@ -1,0 +1,44 @@
+"""Namespaces: the kinds, their clone flags, unshare(2) and setns(2). See namespaces(7)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from launcher.kernel.libc import function
+
+# linux/sched.h. The key is the name under /proc/<pid>/ns.
+CLONE_FLAGS = {
+    "mnt": 0x00020000,
+    "cgroup": 0x02000000,
+    "uts": 0x04000000,
+    "ipc": 0x08000000,
+    "user": 0x10000000,
+    "pid": 0x20000000,
+    "net": 0x40000000,
+    "time": 0x00000080,
+}
+
+_unshare = function("unshare", ctypes.c_int)
+_setns = function("setns", ctypes.c_int, ctypes.c_int)
+_sethostname = function("sethostname", ctypes.c_char_p, ctypes.c_size_t)
+
+
+def unshare(kind: str) -> None:
+    """Move the caller into a new namespace of this kind. Raises SyscallError."""
+    _unshare(kind, CLONE_FLAGS[kind])
+
+
+def join(kind: str, path: str) -> None:
+    """Move the caller (kind "pid": its future children) into the namespace at path."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _setns(path, fd, CLONE_FLAGS[kind])
+    finally:
+        os.close(fd)
+
+
+def set_hostname(hostname: str) -> None:
+    """Name the host of the caller's UTS namespace. Raises SyscallError."""
+    name = hostname.encode()
+    _sethostname(hostname, name, len(name))

@@ -1,0 +1,60 @@
+"""prctl(2) and close_range(2): what a process asks of the kernel about itself."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from launcher.kernel.libc import function, syscall
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_KEEPCAPS = 8
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+_NR_CLOSE_RANGE = 436
+_CLOSE_RANGE_CLOEXEC = 4
+
+_prctl = function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+
+def set_parent_death_signal(signal: int) -> None:
+    """Be sent `signal` when the parent ends. Undone by a change of uid, gid or capabilities."""
+    _prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, signal, 0, 0, 0)
+
+
+def set_child_subreaper() -> None:
+    """Become the parent of orphaned descendants."""
+    _prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def set_no_new_privileges() -> None:
+    """From here on execve(2) grants nothing: setuid bits and file capabilities are ignored."""
+    _prctl("PR_SET_NO_NEW_PRIVS", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def keep_capabilities() -> None:
+    """Let the next change from uid 0 to another leave the permitted set as it is."""
+    _prctl("PR_SET_KEEPCAPS", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+
+
+def set_name(name: str) -> None:
+    """What ps shows as the command's name: 15 bytes, the rest is cut."""
+    buffer = ctypes.create_string_buffer(os.fsencode(name)[:15])
+    _prctl("PR_SET_NAME", _PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0)
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from `first` up."""
+    _close_range(first, 0)
+
+
+def close_on_exec_from(first: int) -> None:
+    """Mark every descriptor from `first` up to be closed by execve(2)."""
+    _close_range(first, _CLOSE_RANGE_CLOEXEC)
+
+
+def _close_range(first: int, flags: int) -> None:
+    last = ctypes.c_uint(0xFFFFFFFF)
+    syscall("close_range", _NR_CLOSE_RANGE, f"from {first}", ctypes.c_uint(first), last, ctypes.c_uint(flags))

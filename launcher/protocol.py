@@ -1,0 +1,182 @@
+"""The messages between a launcher, a supervisor and a child.
+
+Each channel is a SOCK_SEQPACKET pair: a message is one packet of JSON, whole or not there at all.
+Descriptors travel beside it (SCM_RIGHTS). The end of a channel is a message too: its peer is gone.
+
+    launcher                   fork server           supervisor                    child
+       |                            |
+       |-- Fork + its channel ----->|-- fork(2) -------->|          (within one process: just fork)
+       |                                                 |
+       |-- Launch + stdin, stdout, stderr -------------->|
+       |                                                 |-- clone3(2) -------------->|
+       |<-- Cloned + pidfd ------------------------------|                            | blocks
+       |    (isolators act on the pid)                   |                            |
+       |-- Release ------------------------------------->|-- Release ---------------->|
+       |                                                 |                            | steps
+       |                                                 |<-- Executing --------------|
+       |<-- Running -------------------------------------|<-- end (close on exec) ----|
+       |-- Signal, any number of them ------------------>|                            | execve(2)
+       |                                                 |<== wait(2) ================|
+       |<-- Exited --------------------------------------|
+
+Failed takes the place of Cloned or Running. A launcher that goes away before Release takes the
+child with it; one that goes away later leaves the container running under its supervisor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+_INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
+_MAX_DESCRIPTORS = 8
+
+
+class PeerGone(ConnectionError):
+    """The other end of the channel was closed, or its process is gone."""
+
+
+class ProtocolError(Exception):
+    """A message came that the reader did not expect: a defect of ours."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fork:
+    """To the fork server: fork a supervisor onto the channel that comes with this."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Launch:
+    """To the supervisor: everything it needs, with the task's stdin, stdout and stderr."""
+
+    container_id: str
+    launch_info: dict[str, Any]
+    exit_status_path: str  # where the exit status is recorded
+    reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cloned:
+    """The child exists in its namespaces and blocks; its pidfd comes with this."""
+
+    pid: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Release:
+    """The child may go on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Executing:
+    """All that is left is execve(2): the channel ends without another word, or Failed follows."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Running:
+    """The task runs."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failed:
+    """A step failed. The reader makes the sentence."""
+
+    stage: str  # the step, e.g. "mount the filesystems"
+    operation: str  # the system call, where known
+    object: str  # what it acted on
+    errno: int  # 0 if it was no system call
+    reason: str  # the errno's text, or a better one
+
+    @classmethod
+    def from_error(cls, stage: str, error: BaseException) -> Failed:
+        """From what a step raised."""
+        return cls(
+            stage=stage,
+            operation=getattr(error, "operation", ""),
+            object=str(getattr(error, "filename", None) or ""),
+            errno=getattr(error, "errno", None) or 0,
+            reason=getattr(error, "strerror", None) or f"{type(error).__name__}: {error}",
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Signal:
+    """Send a signal to the task. SIGKILL ends everything in the container."""
+
+    number: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Exited:
+    """The task has ended, and so has every process it left; its status is recorded."""
+
+    code: int | None
+    signal: int | None
+
+
+_TYPES = {
+    cls.__name__: cls for cls in (Fork, Launch, Cloned, Release, Executing, Running, Failed, Signal, Exited)
+}
+_M = TypeVar("_M")
+
+
+def channel() -> tuple[socket.socket, socket.socket]:
+    """A connected pair; both ends are close-on-exec."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def send(peer: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> None:
+    """Send a message; the descriptors are duplicated. Raises PeerGone."""
+    fields = {name: getattr(message, name) for name in message.__slots__}
+    body = json.dumps({"type": type(message).__name__, **fields}).encode()
+    spilled = _spill(body) if len(body) > _INLINE else None
+    try:
+        # An empty packet with a descriptor stands for the contents of that descriptor.
+        socket.send_fds(
+            peer,
+            [b"" if spilled is not None else body],
+            [*descriptors, *([] if spilled is None else [spilled])],
+            socket.MSG_NOSIGNAL,
+        )
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise PeerGone(f"cannot send {type(message).__name__}") from error
+    finally:
+        if spilled is not None:
+            os.close(spilled)
+
+
+def receive(peer: socket.socket, *expected: type[_M]) -> tuple[_M, list[int]]:
+    """Wait for a message of an expected type, and its descriptors (close-on-exec, now the caller's).
+
+    Raises PeerGone at the end of the channel, ProtocolError for anything else.
+    """
+    try:
+        body, descriptors, _, _ = socket.recv_fds(peer, _INLINE, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError as error:
+        raise PeerGone("the channel was reset") from error
+    if not body and not descriptors:
+        raise PeerGone("the channel has ended")
+    if not body:
+        body = _read_spilled(descriptors.pop())
+    fields = json.loads(body)
+    cls = _TYPES.get(fields.pop("type"))
+    if cls not in expected:
+        raise ProtocolError(f"expected {[e.__name__ for e in expected]}, got {cls and cls.__name__}")
+    return cls(**fields), descriptors
+
+
+def _spill(body: bytes) -> int:
+    descriptor = os.memfd_create("message", os.MFD_CLOEXEC)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(body)
+    return descriptor
+
+
+def _read_spilled(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as file:
+        file.seek(0)
+        return file.read()

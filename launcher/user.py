@@ -1,0 +1,68 @@
+"""Who the task runs as: resolve "name|uid[:group|gid]" against an image's passwd(5) and group(5).
+
+The rules are Docker's: a name must be known, a number need not be; supplementary groups come from
+the group file unless the request names a group.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+_MAX_ID = 2**32 - 2  # (uid_t) -1 means "leave unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Numeric credentials and the home directory."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+def resolve_user(user: str, passwd: str, group: str) -> User:
+    """Raises OSError (ENOENT: unknown name, EINVAL: not an id) with `user` as its object."""
+    name, _, group_name = user.partition(":")
+    entry = _find(name or "0", _records(passwd, 7), id_field=2)
+    uid = int(entry[2]) if entry else _number(name, "user", "/etc/passwd")
+    home = entry[5] if entry and entry[5].startswith("/") else "/"
+    groups = _records(group, 4)
+    if group_name:
+        found = _find(group_name, groups, id_field=2)
+        gid = int(found[2]) if found else _number(group_name, "group", "/etc/group")
+        return User(uid, gid, (), home)
+    gid = int(entry[3]) if entry else 0
+    members = {int(fields[2]) for fields in groups if entry and entry[0] in fields[3].split(",")}
+    return User(uid, gid, tuple(sorted(members)), home)
+
+
+def _records(text: str, fields: int) -> list[list[str]]:
+    """The well-formed lines; an image's broken ones are no reason to fail."""
+    lines = (line.strip().split(":") for line in text.splitlines() if not line.startswith("#"))
+    ids = (2, 3) if fields == 7 else (2,)
+    return [
+        line
+        for line in lines
+        if len(line) == fields and line[0] and all(_is_id(line[index]) for index in ids)
+    ]
+
+
+def _find(key: str, records: list[list[str]], *, id_field: int) -> list[str] | None:
+    """By name, and only then by number: useradd(8) allows names of digits."""
+    by_name = (record for record in records if record[0] == key)
+    by_id = (record for record in records if _is_id(key) and int(record[id_field]) == int(key))
+    return next(by_name, None) or next(by_id, None)
+
+
+def _number(text: str, what: str, file: str) -> int:
+    if _is_id(text):
+        return int(text)
+    if text.isdigit():
+        raise OSError(errno.EINVAL, f"a {what} id is at most {_MAX_ID}", text)
+    raise OSError(errno.ENOENT, f"no such {what} in the image's {file}", text)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _MAX_ID
