@@ -19,21 +19,19 @@ _HINTS = {
 def explain(failed: Failed) -> LaunchFailed:
     """The error with its sentence, and a hint where there is something to do."""
     if failed.stage == _EXECUTE and failed.errno == errno.ENOENT:
-        return CommandNotFound(
-            f"cannot execute {failed.object!r}: {_reason(failed)}",
-            hint="check the command and the image's PATH",
-        )
+        return CommandNotFound(_cannot_execute(failed), hint="check the command and the image's PATH")
     if failed.stage == _EXECUTE:
-        return CommandNotExecutable(
-            f"cannot execute {failed.object!r}: {_reason(failed)}",
-            hint="it must be an executable file for this machine, with its permission bits set",
-        )
+        hint = "it must be an executable file for this machine, with its permission bits set"
+        return CommandNotExecutable(_cannot_execute(failed), hint=hint)
     where = " ".join(part for part in (failed.operation, failed.object) if part)
-    return LaunchFailed(
-        f"cannot {failed.stage}: {where + ': ' if where else ''}{_reason(failed)}",
-        hint=_HINTS.get(failed.errno),
-    )
+    causes = [f"cannot {failed.stage}", where, _reason(failed)]
+    return LaunchFailed(": ".join(cause for cause in causes if cause), hint=_HINTS.get(failed.errno))
+
+
+def _cannot_execute(failed: Failed) -> str:
+    return f"cannot execute {failed.object!r}: {_reason(failed)}"
 
 
 def _reason(failed: Failed) -> str:
+    """As a part of a sentence: the C library begins its texts with a capital letter."""
     return failed.reason[:1].lower() + failed.reason[1:]

@@ -32,9 +32,7 @@ def serve(requests: socket.socket) -> None:
             try:
                 supervisor.fork(channel)
             except OSError as error:
-                reason = error.strerror or str(error)
-                protocol.send(
-                    channel, protocol.Failed("fork the supervisor", "fork", "", error.errno or 0, reason)
+                protocol.send(channel, protocol.Failed.from_error("fork the supervisor", error))
                 )
 
 

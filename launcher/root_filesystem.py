@@ -90,7 +90,7 @@ def _attach(tree: int, target: int, name: str) -> None:
 
 
 def make_target(root: int, path: str, *, directory: bool) -> int:
-    """Open `path` below `root` with O_PATH, making what is missing of it: directories, and an empty file last."""
+    """Open `path` below `root` with O_PATH; what is missing is made, the last as directory or file."""
     try:
         return open_beneath(root, path, os.O_PATH)
     except FileNotFoundError:

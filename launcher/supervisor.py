@@ -72,12 +72,7 @@ class Supervisor:
         try:
             child_channel = self._clone()
         except OSError as error:
-            operation = getattr(error, "operation", "")
-            reason = error.strerror or str(error)
-            failed = protocol.Failed(
-                "clone the child", operation, error.filename or "", error.errno or 0, reason
-            )
-            protocol.send(self._launcher, failed)
+            protocol.send(self._launcher, protocol.Failed.from_error("clone the child", error))
             return
         self._forget_stdio()
         try:
@@ -135,8 +130,7 @@ class Supervisor:
                 os.dup2(0, 2)
                 if executing:
                     return protocol.Running()
-                return protocol.Failed(
-                    "prepare the task", "", "", 0, "the child was killed before it ran the task"
+                return protocol.Failed("prepare the task", "", "", 0, "the child was killed")
                 )
         assert isinstance(message, protocol.Failed)
         return message
@@ -166,7 +160,7 @@ class Supervisor:
         self._record(status)
         self._tell(protocol.Exited(status.code, status.signal))
         if self._launcher_gone and self._request.reaper:
-            os.execv(self._request.reaper[0], list(self._request.reaper))
+            os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell wanted
 
     def _end_everything(self) -> ExitStatus:
         """Kill and collect the task and every orphan that came to us; the task's status."""
