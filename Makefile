@@ -1,0 +1,66 @@
+# Each target does all the set-up that it needs; a second run finds it done.
+# Everything that is installed goes to .venv, except for the Debian packages below.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/installed
+
+# Programs that tests and the demo start, and the Debian packages that have them.
+PROGRAMS := docker-registry:docker-registry busybox:busybox-static
+
+# Both need root: namespaces, cgroups and mounts. Without sudo they run anyway and say what they lack.
+SUDO := $(shell test "$$(id -u)" = 0 || command -v sudo)
+COMMA := ,
+AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=CI$(COMMA)CONTAINERIZER_TEST_REQUIRE)
+
+# Real interpreters before whatever PATH has: a version manager's shims cost 0.1 s a start.
+FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9] \
+		python3 python3.11 python3.12 python3.13 python3.14; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; \
+	done; \
+	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
+
+.PHONY: help venv packages demo test lint check clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+venv: $(STAMP) ## the virtual environment with this project and its tools
+
+# A failed step leaves its whole output in $(VENV)/pip.log and shows the end of it; else pip is silent.
+$(STAMP): pyproject.toml | packages
+	@$(FIND_PYTHON); \
+	$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+		echo "venv: making $(VENV) with $$("$$python" --version)"; \
+		"$$python" -m venv --clear $(VENV) || { echo "venv: $$python lacks venv (apt-get install python3-venv)" >&2; exit 1; }; }
+	@echo "venv: installing this project and its tools"
+	@$(PYTHON) -m pip install --disable-pip-version-check --no-input -e '.[dev]' >$(VENV)/pip.log 2>&1 || { \
+		tail -n 20 $(VENV)/pip.log >&2; echo "venv: pip failed; is there a way to a package index?" >&2; exit 1; }
+	@touch $(STAMP)
+
+# Never fails: without a package manager or a network the tests skip, and the demo goes another way.
+packages: ## the Debian packages that tests and demo use
+	@missing=; \
+	for pair in $(PROGRAMS); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
+	test -x $(PYTHON) || { $(FIND_PYTHON); \
+		"$$python" -c 'import ensurepip' 2>/dev/null || missing="$$missing $$(basename $$python)-venv"; }; \
+	test -z "$$missing" || .ci/packages $$missing
+
+demo: venv packages ## a container from a real registry, explained step by step
+	@$(AS_ROOT) $(PYTHON) docs/demo.py
+
+test: lint packages ## all checks: lint, then every test that this host can run
+	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider)
+
+lint: venv ## style, types and import directions
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@$(VENV)/bin/lint-imports
+
+check: test ## the same as test
+
+clean: ## remove all that was made here, the virtual environment included
+	rm -rf $(VENV) *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
