@@ -33,7 +33,6 @@ def serve(requests: socket.socket) -> None:
                 supervisor.fork(channel)
             except OSError as error:
                 protocol.send(channel, protocol.Failed.from_error("fork the supervisor", error))
-                )
 
 
 def main() -> None:

@@ -131,7 +131,6 @@ class Supervisor:
                 if executing:
                     return protocol.Running()
                 return protocol.Failed("prepare the task", "", "", 0, "the child was killed")
-                )
         assert isinstance(message, protocol.Failed)
         return message
 
