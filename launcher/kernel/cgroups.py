@@ -1,0 +1,232 @@
+"""Cgroups by their files: find a controller's hierarchy; make, fill, limit and remove a cgroup.
+
+A host mounts cgroup v2, several hierarchies of v1, or both ("hybrid"); either way a controller is
+in exactly one hierarchy, so everything here is asked per controller. No function looks at a cgroup
+that it was not given: what it costs does not grow with the number of cgroups on the host.
+See cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import select
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from launcher.errors import ContainerizerError
+
+MOUNTINFO = "/proc/self/mountinfo"
+LEAF = "leaf"  # v2: where a cgroup's own processes live once it has children with controllers
+
+REMOVE_TIMEOUT = 5.0  # seconds; a killed process leaves its cgroup when its memory is given back
+_RETRY_PAUSE = 0.002  # seconds between two looks at what cannot be polled
+_POLL_MILLISECONDS = 100  # then look again, whatever poll(2) says
+_READ_LIMIT = 1 << 20  # bytes; 100,000 pids
+_MAKE_ATTEMPTS = 100  # each is lost only to another container that ends just then
+
+
+class CgroupError(ContainerizerError):
+    """The kernel refused an operation on a cgroup; the message names the file and the value."""
+
+    def __init__(self, what: str, error: OSError, *, hint: str | None = None) -> None:
+        super().__init__(f"{what}: {os.strerror(error.errno or 0).lower()}", hint=hint)
+        self.errno = error.errno
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hierarchy:
+    """A mounted cgroup hierarchy."""
+
+    version: int  # 1 or 2
+    mount_point: str
+    controllers: tuple[str, ...]  # v1 also lists a named hierarchy, "name=systemd"
+
+
+def hierarchies(mountinfo: str = MOUNTINFO) -> tuple[Hierarchy, ...]:
+    """Every mounted hierarchy, whole ones before mounts of a part (a container's own view)."""
+    with open(mountinfo) as file:
+        lines = [line for line in file if " - cgroup" in line]
+    return tuple(_hierarchy(line) for line in sorted(lines, key=lambda line: line.split()[3] != "/"))
+
+
+def find(controller: str, mountinfo: str = MOUNTINFO) -> Hierarchy | None:
+    """The hierarchy that has the controller; None when none has it. Call it once, keep the result."""
+    found = [h for h in hierarchies(mountinfo) if controller in h.controllers]
+    return min(found, key=lambda h: h.version, default=None)
+
+
+def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
+    """Make the cgroup `path`, relative to the mount point, with the controller in it. Idempotent.
+
+    On v2 the ancestors' cgroup.subtree_control is the only thing written above `path`.
+    Returns the cgroup's directory. Raises CgroupError.
+    """
+    cgroup = os.path.join(hierarchy.mount_point, path)
+    _make(cgroup)
+    if hierarchy.version == 2:  # from here on no ancestor can vanish: it has a child
+        ancestor = hierarchy.mount_point
+        for name in path.split("/"):
+            _enable(ancestor, controller)
+            ancestor = os.path.join(ancestor, name)
+    return cgroup
+
+
+def attach(cgroup: str, pid: int) -> None:
+    """Move the process, all threads of it, into the cgroup. Raises CgroupError."""
+    leaf = os.path.join(cgroup, LEAF)
+    write(leaf if os.path.isdir(leaf) else cgroup, "cgroup.procs", str(pid))
+
+
+def vacate(cgroup: str) -> None:
+    """Move the processes of a v2 cgroup into its leaf, so that it can have children with controllers.
+
+    The kernel allows processes in the leaves of the tree only ("no internal processes").
+    """
+    leaf = os.path.join(cgroup, LEAF)
+    _make(leaf)
+    while present := pids(cgroup):  # a process that forks meanwhile is found in the next round
+        for pid in present:
+            try:
+                write(leaf, "cgroup.procs", str(pid))
+            except CgroupError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+
+
+def pids(cgroup: str) -> list[int]:
+    """The processes in the cgroup itself, not in its children. Raises CgroupError."""
+    return [int(pid) for pid in read(cgroup, "cgroup.procs").split()]
+
+
+def has(cgroup: str, file: str) -> bool:
+    """Whether this kernel gives the cgroup such an interface file."""
+    return os.path.exists(os.path.join(cgroup, file))
+
+
+def read(cgroup: str, file: str) -> str:
+    """The content of an interface file, stripped. Raises CgroupError."""
+    path = os.path.join(cgroup, file)
+    with _explained(f"cannot read {path}"), open(path) as stream:
+        return stream.read(_READ_LIMIT).strip()
+
+
+def read_flat(cgroup: str, file: str) -> dict[str, int]:
+    """A "flat keyed" file: `name number` lines, such as memory.events. Raises CgroupError."""
+    pairs = (line.split() for line in read(cgroup, file).splitlines())
+    return {name: int(number) for name, number in pairs}
+
+
+def write(cgroup: str, file: str, value: str) -> None:
+    """Write an interface file in one write(2), as the kernel wants it. Raises CgroupError."""
+    path = os.path.join(cgroup, file)
+    with _explained(f"cannot write {value!r} to {path}"):
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+
+
+def remove(cgroup: str, timeout: float = REMOVE_TIMEOUT) -> None:
+    """Remove the cgroup and those below it; one that is gone already is fine.
+
+    Waits up to `timeout` seconds for processes that were killed and are still leaving.
+    Raises CgroupError.
+    """
+    deadline = time.monotonic() + timeout
+    for directory, _, _ in os.walk(cgroup, topdown=False):
+        while not _rmdir(directory):
+            if time.monotonic() >= deadline:
+                raise CgroupError(
+                    f"cannot remove cgroup {directory}",
+                    OSError(errno.EBUSY, ""),
+                    hint=f"processes {pids(directory)} are still in it: kill them first",
+                )
+            _await_change(directory)
+
+
+def remove_if_empty(cgroup: str) -> None:
+    """Remove the cgroup unless something is in it. Raises CgroupError."""
+    _rmdir(cgroup)
+
+
+def _hierarchy(line: str) -> Hierarchy:
+    """Read a line of proc_pid_mountinfo(5)."""
+    mount, _, filesystem = line.partition(" - ")
+    fstype, _, options = filesystem.split(maxsplit=2)
+    mount_point = _unescape(mount.split()[4])
+    if fstype == "cgroup2":
+        visible = has(mount_point, "cgroup.controllers")  # not where another mount covers this one
+        available = read(mount_point, "cgroup.controllers").split() if visible else ()
+        return Hierarchy(version=2, mount_point=mount_point, controllers=tuple(available))
+    mount_options = {"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"}
+    v1 = tuple(option for option in options.strip().split(",") if option not in mount_options)
+    return Hierarchy(version=1, mount_point=mount_point, controllers=v1)
+
+
+def _unescape(text: str) -> str:
+    r"""Mountinfo writes space, tab, newline and backslash as \ooo."""
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CgroupError(what, error) from error
+
+
+def _make(cgroup: str) -> None:
+    """Make the directory and its parents, though an ending container may remove a parent meanwhile."""
+    for attempt in range(_MAKE_ATTEMPTS):
+        try:
+            os.makedirs(cgroup, mode=0o755, exist_ok=True)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOENT or attempt == _MAKE_ATTEMPTS - 1:
+                raise CgroupError(f"cannot create cgroup {cgroup}", error) from error
+
+
+def _enable(cgroup: str, controller: str) -> None:
+    if controller in read(cgroup, "cgroup.subtree_control").split():
+        return
+    try:
+        write(cgroup, "cgroup.subtree_control", f"+{controller}")
+    except CgroupError as error:
+        if error.errno in (errno.EBUSY, errno.EOPNOTSUPP):
+            error.hint = f"processes are in {cgroup} itself: choose a cgroups root that has none"
+        raise
+
+
+def _rmdir(cgroup: str) -> bool:
+    """Whether the cgroup is gone now. It is not while it has processes or children."""
+    try:
+        os.rmdir(cgroup)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return False
+        raise CgroupError(f"cannot remove cgroup {cgroup}", error) from error
+    return True
+
+
+def _await_change(cgroup: str) -> None:
+    """Wait until the last process may have left: v2 tells by cgroup.events, v1 has to be asked again."""
+    try:
+        fd = os.open(os.path.join(cgroup, "cgroup.events"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        time.sleep(_RETRY_PAUSE)
+        return
+    try:
+        populated = b"populated 1" in os.read(fd, _READ_LIMIT)  # reading arms the poll
+        poll = select.poll()
+        poll.register(fd, select.POLLPRI)
+        poll.poll(_POLL_MILLISECONDS if populated else _RETRY_PAUSE * 1000)
+    finally:
+        os.close(fd)
