@@ -14,13 +14,22 @@ functions, in the catalog's order (clean-up in reverse), never two at once for o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from launcher.container_id import ContainerId
-from launcher.errors import ContainerizerError
+from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
+
+# A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
+# Shared, since both filesystem/linux and namespaces/pid need it: two equal mounts are no conflict.
+PROC_MOUNT = Mount(target="/proc", fstype="proc", source="proc", flags=("nosuid", "nodev", "noexec"))
+
+MAX_HOSTNAME = 64  # bytes: HOST_NAME_MAX of sethostname(2)
+
+_HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 
 class IsolatorUnavailable(ContainerizerError):
@@ -66,6 +75,17 @@ class ContainerConfig:
     rootfs: str | None = None  # where the root filesystem will be mounted; None: the host's own
     rootfs_mounts: tuple[Mount, ...] = ()  # what makes it, from the provisioner
     image_config: Mapping[str, Any] | None = None  # "config" of the OCI image configuration
+
+
+def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str:
+    """The container's host name: as requested, or else its own name. Raises InvalidRequest."""
+    hostname = container_id.name if config.hostname is None else config.hostname
+    if config.hostname is not None and (not _HOSTNAME.fullmatch(hostname) or len(hostname) > MAX_HOSTNAME):
+        raise InvalidRequest(
+            f"invalid host name {hostname!r}",
+            hint=f"use at most {MAX_HOSTNAME} letters, digits, '_', '-' or '.'",
+        )
+    return hostname
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

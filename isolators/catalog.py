@@ -1,0 +1,164 @@
+"""The catalog: every isolator by its name, in the order in which they prepare.
+
+A module is imported when its isolator is asked for. An isolator of another distribution is found by
+its entry point in the group `containerizer.isolators`; its name there is the flag.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from isolators.isolator import Isolator, IsolatorFlags, IsolatorUnavailable
+from launcher.errors import InvalidRequest
+
+ENTRY_POINTS = "containerizer.isolators"
+
+# Name → where. Preparation goes down this table, clean-up goes up.
+TABLE: Mapping[str, str] = {
+    # First: what others mount, they mount in this root file system and after its /dev.
+    "filesystem/linux": "isolators.filesystem.linux:FilesystemLinux",
+    # After the standard mounts: an image's volume may lie below none of them.
+    "docker/runtime": "isolators.docker.runtime:DockerRuntime",
+    "namespaces/pid": "isolators.namespaces.pid:PidNamespace",
+    "namespaces/ipc": "isolators.namespaces.ipc:IpcNamespace",
+    "namespaces/uts": "isolators.namespaces.uts:UtsNamespace",
+    "namespaces/cgroup": "isolators.namespaces.cgroup:CgroupNamespace",
+    "cgroups/cpu": "isolators.cgroups.cpu:CgroupsCpu",
+    "cgroups/mem": "isolators.cgroups.mem:CgroupsMem",
+    "cgroups/pids": "isolators.cgroups.pids:CgroupsPids",
+    "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
+    "linux/nnp": "isolators.linux.nnp:LinuxNnp",
+    "network/loopback": "isolators.network.loopback:NetworkLoopback",
+}
+
+DEFAULT = (
+    "filesystem/linux",
+    "docker/runtime",
+    "namespaces/pid",
+    "namespaces/ipc",
+    "namespaces/uts",
+    "namespaces/cgroup",
+    "cgroups/cpu",
+    "cgroups/mem",
+    "cgroups/pids",
+    "linux/capabilities",
+    "linux/nnp",
+    "network/loopback",
+)
+
+
+class UnknownIsolator(InvalidRequest):
+    """No isolator has this name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NeedStatus:
+    """A need, and whether this host meets it."""
+
+    what: str
+    present: bool
+    mend: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What people want to know of an isolator before they load it."""
+
+    name: str
+    summary: str
+    needs: tuple[NeedStatus, ...]
+    requires: tuple[str, ...]
+    enforces: tuple[str, ...]
+
+    @property
+    def available(self) -> bool:
+        return all(need.present for need in self.needs)
+
+
+def load(names: Sequence[str], flags: IsolatorFlags) -> list[Isolator]:
+    """The isolators of these names, in the table's order; those of others last, in the order given.
+
+    Raises UnknownIsolator, IsolatorUnavailable, and InvalidRequest for a name that comes twice or
+    without one that it requires.
+    """
+    _reject_repeated(names)
+    classes = _classes(names)
+    for isolator_class in classes:
+        _check_required(isolator_class, names)
+        _check_needs(isolator_class)
+    return [isolator_class(flags) for isolator_class in classes]
+
+
+def describe(names: Iterable[str] = TABLE) -> list[Description]:
+    """What the isolators are, and whether this host has what they need. Raises UnknownIsolator."""
+    return [_describe(isolator_class) for isolator_class in _classes(list(names))]
+
+
+def _reject_repeated(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidRequest(f"isolator {name} is named twice", hint="name each isolator once")
+
+
+def _classes(names: Sequence[str]) -> list[type[Isolator]]:
+    built_in = [_imported(TABLE[name]) for name in TABLE if name in names]
+    return built_in + [_third_party(name) for name in names if name not in TABLE]
+
+
+def _imported(place: str) -> type[Isolator]:
+    module, _, attribute = place.partition(":")
+    isolator_class: type[Isolator] = getattr(importlib.import_module(module), attribute)
+    return isolator_class
+
+
+def _third_party(name: str) -> type[Isolator]:
+    from importlib import metadata  # 15 ms, and most know only the built-in ones
+
+    found = metadata.entry_points(group=ENTRY_POINTS)
+    for entry_point in found:
+        if entry_point.name == name:
+            isolator_class: type[Isolator] = entry_point.load()
+            return isolator_class
+    near = difflib.get_close_matches(name, [*TABLE, *found.names], n=2, cutoff=0.5)
+    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    raise UnknownIsolator(
+        f"unknown isolator {name!r}", hint=f"{guess}`containerizer isolators` lists them all"
+    )
+
+
+def _check_required(isolator_class: type[Isolator], names: Sequence[str]) -> None:
+    for required in isolator_class.requires:
+        if required not in names:
+            raise InvalidRequest(
+                f"isolator {isolator_class.name} requires {required}, which is not loaded",
+                hint=f"add {required} to --isolation",
+            )
+
+
+def _check_needs(isolator_class: type[Isolator]) -> None:
+    for need in isolator_class.needs:
+        if not need.present():
+            raise IsolatorUnavailable(
+                f"isolator {isolator_class.name} cannot work here: this host lacks {need.what}",
+                hint=need.mend,
+            )
+
+
+def _describe(isolator_class: type[Isolator]) -> Description:
+    return Description(
+        name=isolator_class.name,
+        summary=_summary(isolator_class),
+        needs=tuple(NeedStatus(what=n.what, present=n.present(), mend=n.mend) for n in isolator_class.needs),
+        requires=isolator_class.requires,
+        enforces=tuple(sorted(isolator_class.enforces)),
+    )
+
+
+def _summary(isolator_class: type[Isolator]) -> str:
+    """The first line of the module's header, without the name that it starts with."""
+    module = importlib.import_module(isolator_class.__module__)
+    first = (module.__doc__ or isolator_class.__doc__ or "").strip().partition("\n")[0]
+    return first.removeprefix(f"{isolator_class.name}: ")

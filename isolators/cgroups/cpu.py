@@ -1,0 +1,81 @@
+"""cgroups/cpu: the CPU time that a container may use, and its weight when CPUs are scarce.
+
+`cpus` is a hard limit: that many CPU seconds a second, given out in periods of 100 ms (CFS
+bandwidth control). `cpu_shares` counts only under contention. See Documentation/scheduler/sched-bwc.rst.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need
+from isolators.isolator import Resources, Usage
+from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
+from launcher.kernel import cgroups
+
+PERIOD = 100_000  # µs, the kernel's default
+MIN_QUOTA = 1_000  # µs, the kernel's minimum
+MIN_SHARES, DEFAULT_SHARES, MAX_SHARES = 2, 1024, 262_144
+MAX_WEIGHT = 10_000  # of v2; its default is 100
+
+
+class CgroupsCpu(CgroupIsolator):
+    name = "cgroups/cpu"
+    controller = "cpu"
+    companions = ("cpuacct",)
+    needs = (controller_need("cpu"),)
+    enforces = frozenset({"cpus", "cpu_shares"})
+
+    def check(self, resources: Resources) -> None:
+        cpus, shares = resources.cpus, resources.cpu_shares
+        host = os.cpu_count() or 1
+        if cpus is not None and not 0 < cpus <= host:
+            raise InvalidRequest(f"invalid number of CPUs {cpus}", hint=f"use more than 0, at most {host}")
+        if shares is not None and not MIN_SHARES <= shares <= MAX_SHARES:
+            raise InvalidRequest(f"invalid CPU shares {shares}", hint=f"use {MIN_SHARES} to {MAX_SHARES}")
+
+    def limit(self, cgroup: str, resources: Resources) -> None:
+        quota = None if resources.cpus is None else max(MIN_QUOTA, int(resources.cpus * PERIOD))
+        shares = resources.cpu_shares or DEFAULT_SHARES
+        if self.hierarchy.version == 2:
+            cgroups.write(cgroup, "cpu.max", f"{'max' if quota is None else quota} {PERIOD}")
+            cgroups.write(cgroup, "cpu.weight", str(weight(shares)))
+        else:
+            files = TypedFiles("CpuController", cgroup)
+            files.set("cfs_period_us", PERIOD)
+            files.set("cfs_quota_us", quota)
+            files.set("shares", shares)
+
+    def usage(self, container_id: ContainerId) -> Usage:
+        cgroup = self.cgroup(container_id)
+        if self.hierarchy.version == 2:
+            stat = cgroups.read_flat(cgroup, "cpu.stat")
+            return Usage(
+                cpu_user_seconds=stat["user_usec"] / 1e6,
+                cpu_system_seconds=stat["system_usec"] / 1e6,
+                cpu_throttled_seconds=stat.get("throttled_usec", 0) / 1e6,
+            )
+        user, system = self._accounted(container_id)
+        stat = TypedFiles("CpuController", cgroup).get("stat")
+        throttled = stat["throttled_time"] / 1e9
+        return Usage(cpu_user_seconds=user, cpu_system_seconds=system, cpu_throttled_seconds=throttled)
+
+    def _accounted(self, container_id: ContainerId) -> tuple[float | None, float | None]:
+        if "cpuacct" not in self.others:
+            return None, None
+        stat = TypedFiles("CpuAcctController", self.cgroup(container_id, "cpuacct")).get("acct_stat")
+        ticks = os.sysconf("SC_CLK_TCK")
+        return stat["user"] / ticks, stat["system"] / ticks
+
+
+def weight(shares: int) -> int:
+    """v1's shares on v2's scale, as OCI runtimes convert them: 2, 1024, 262144 become 1, 100, 10000.
+
+    A quadratic in log2(shares) through these three; a straight line would turn v1's default into 39.
+    """
+    if shares <= MIN_SHARES:
+        return 1
+    log = math.log2(shares)
+    return min(MAX_WEIGHT, math.ceil(10 ** ((log * log + 125 * log) / 612 - 7 / 34)))

@@ -1,0 +1,153 @@
+"""What the cgroup isolators share: where a container's cgroup is, its life, and v1's typed files.
+
+    <mount point>/<cgroups root>/ct-web/ct-nginx        the cgroup of container `web.nginx`
+
+The prefix keeps a container apart from the kernel's files: one may be named `tasks`. On v2 all
+isolators share one hierarchy, on v1 those of co-mounted controllers do. So each of them creates,
+joins and removes the cgroup as if it were alone, and every one of these steps may be repeated.
+
+On v2 a cgroup that has children with controllers has no processes of its own: as soon as a nested
+container is prepared, its parent's processes move into the parent's `leaf`. The limits stay above.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from isolators.isolator import (
+    ContainerConfig,
+    Isolator,
+    IsolatorFlags,
+    IsolatorUnavailable,
+    Need,
+    Resources,
+)
+from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
+from launcher.kernel import cgroups
+from launcher.kernel.cgroups import CgroupError, Hierarchy
+from launcher.launch_info import LaunchInfo
+
+
+def controller_need(controller: str) -> Need:
+    """The need for a hierarchy, of either version, that has the controller."""
+    return Need(
+        f"cgroup controller {controller}",
+        lambda: cgroups.find(controller) is not None,
+        f"mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}, or boot with cgroup v2",
+    )
+
+
+class CgroupIsolator(Isolator):
+    """The base of the isolators in this directory; not an isolator itself."""
+
+    controller: ClassVar[str]
+    companions: ClassVar[tuple[str, ...]] = ()  # v1 controllers to join as well, where they exist
+
+    def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
+        super().__init__(flags)
+        hierarchy = cgroups.find(self.controller, mountinfo)
+        if hierarchy is None:
+            need = controller_need(self.controller)
+            raise IsolatorUnavailable(f"isolator {self.name} lacks {need.what}", hint=need.mend)
+        self.hierarchy = hierarchy
+        self.others = {name: h for name in self.companions if (h := cgroups.find(name, mountinfo))}
+        self.root = _checked_root(flags.cgroups_root)
+
+    # What an isolator of this family adds.
+
+    def check(self, resources: Resources) -> None:
+        """Refuse limits that make no sense, before anything is touched. Raises InvalidRequest."""
+
+    def limit(self, cgroup: str, resources: Resources) -> None:
+        """Make the cgroup's limits those of `resources`, higher or lower. Raises CgroupError."""
+        raise NotImplementedError
+
+    # The contract.
+
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        self.check(config.resources)
+        return LaunchInfo()
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        info = self.contribute(container_id, config)
+        for controller, hierarchy in self._hierarchies():
+            if hierarchy.version == 2 and container_id.parent:
+                cgroups.vacate(self.cgroup(container_id.parent))
+            cgroups.create(hierarchy, self._path(container_id), controller)
+        self.limit(self.cgroup(container_id), config.resources)
+        return info
+
+    def isolate(self, container_id: ContainerId, pid: int) -> None:
+        for _, hierarchy in self._hierarchies():
+            cgroups.attach(os.path.join(hierarchy.mount_point, self._path(container_id)), pid)
+
+    def update(self, container_id: ContainerId, resources: Resources) -> None:
+        self.check(resources)
+        self.limit(self.cgroup(container_id), resources)
+
+    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
+        return {f"{self.controller}_cgroup": self.cgroup(container_id)}
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        for _, hierarchy in self._hierarchies():
+            cgroups.remove(os.path.join(hierarchy.mount_point, self._path(container_id)))
+            if container_id.parent is None:
+                cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))
+
+    def cgroup(self, container_id: ContainerId, companion: str | None = None) -> str:
+        """The directory of the container's cgroup, in the own hierarchy or in a companion's."""
+        hierarchy = self.others[companion] if companion else self.hierarchy
+        return os.path.join(hierarchy.mount_point, self._path(container_id))
+
+    def _path(self, container_id: ContainerId) -> str:
+        return "/".join([self.root, *(f"ct-{name}" for name in container_id.lineage)])
+
+    def _hierarchies(self) -> list[tuple[str, Hierarchy]]:
+        return [(self.controller, self.hierarchy), *self.others.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What a controller of cgroupspy knows of its cgroup; its own nodes walk the whole tree."""
+
+    full_path: bytes
+
+
+class TypedFiles:
+    """The interface files of one v1 cgroup by cgroupspy's types; a failure names the file and the value."""
+
+    def __init__(self, controller: str, cgroup: str) -> None:
+        from cgroupspy import controllers  # 3 ms that hosts with v2 alone do not need
+
+        self._cgroup = cgroup
+        self._files = getattr(controllers, controller)(_Node(os.fsencode(cgroup)))
+
+    def get(self, name: str) -> Any:
+        try:
+            return getattr(self._files, name)
+        except OSError as error:
+            raise CgroupError(f"cannot read {self._file(name)}", error) from error
+
+    def set(self, name: str, value: Any) -> None:
+        """None means "no limit" where the file has such a value."""
+        try:
+            setattr(self._files, name, value)
+        except OSError as error:
+            raise CgroupError(f"cannot write {value!r} to {self._file(name)}", error) from error
+
+    def _file(self, name: str) -> str:
+        return os.path.join(self._cgroup, os.fsdecode(self._files.get_interface(name).filename))
+
+
+def _checked_root(root: str) -> str:
+    names = root.strip("/").split("/")
+    if not all(names) or {".", ".."} & set(names):
+        raise InvalidRequest(
+            f"invalid cgroups root {root!r}",
+            hint="name a cgroup below the mount point, such as containerizer",
+        )
+    return "/".join(names)

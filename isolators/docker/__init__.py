@@ -1,0 +1,1 @@
+"""Isolators for what Docker and OCI images say about their task."""

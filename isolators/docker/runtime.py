@@ -1,0 +1,171 @@
+"""docker/runtime: what the image says about its task, and how the request overrides it.
+
+The image's part is the `config` object of an OCI image configuration (image-spec, config.md): Env,
+Entrypoint, Cmd, User, WorkingDir, Volumes, StopSignal. It comes from a registry, so each field's
+type is checked. The rules of overriding are Docker's.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from isolators.isolator import ContainerConfig, Isolator
+from launcher.container_id import ContainerId
+from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.launch_info import LaunchInfo, Mount
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# Mounts of our own are there, and no volume may cover them.
+RESERVED = ("/proc", "/sys", "/dev")
+
+
+class InvalidImageConfig(ContainerizerError):
+    """A field of the image's configuration is not what the image specification says."""
+
+
+class DockerRuntime(Isolator):
+    name = "docker/runtime"
+
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        image = config.image_config or {}
+        return LaunchInfo(
+            argv=_argv(config, image),
+            environment=_environment(config, image),
+            working_directory=_working_directory(config, image),
+            user=config.user or _text(image, "User") or None,
+            stop_signal=stop_signal(config.stop_signal or _text(image, "StopSignal") or "SIGTERM"),
+            mounts=_volumes(config, image),
+        )
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        info = self.contribute(container_id, config)
+        for mount in info.mounts:
+            os.makedirs(mount.source, mode=0o755, exist_ok=True)
+        return info
+
+
+def stop_signal(text: str) -> str:
+    """ "TERM", "SIGTERM", "15" → "SIGTERM"; "37" → "SIGRTMIN+3". Raises InvalidRequest."""
+    name = text.upper() if text.isdigit() or text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    number = int(name) if name.isdigit() and len(name) < 4 else _SIGNALS.get(name)
+    if number not in _NAMES:
+        raise InvalidRequest(f"unknown signal {text!r}", hint="name one, such as SIGTERM; see signal(7)")
+    return _NAMES[number]
+
+
+def _realtime() -> dict[str, int]:
+    numbers = range(int(signal.SIGRTMIN), int(signal.SIGRTMAX) + 1)
+    return {f"SIGRTMIN+{number - signal.SIGRTMIN}": number for number in numbers}
+
+
+_SIGNALS = {**_realtime(), **{s.name: int(s) for s in signal.Signals}}
+_NAMES = {number: name for name, number in _SIGNALS.items()}
+
+
+def _argv(config: ContainerConfig, image: Mapping[str, Any]) -> tuple[str, ...]:
+    """Docker's rule: the image's Cmd are arguments for the image's Entrypoint, and go with it."""
+    if config.entrypoint is not None:
+        argv = config.entrypoint + config.command
+    else:
+        argv = _texts(image, "Entrypoint") + (config.command or _texts(image, "Cmd"))
+    if not argv or not argv[0]:
+        raise InvalidRequest("image has no command", hint="name one after the image")
+    _reject_nul(argv, "command")
+    return argv
+
+
+def _environment(config: ContainerConfig, image: Mapping[str, Any]) -> dict[str, str]:
+    environment = {"PATH": DEFAULT_PATH}
+    for index, item in enumerate(_texts(image, "Env")):
+        name, separator, value = item.partition("=")
+        if not name or not separator:
+            raise InvalidImageConfig(f"Env[{index}] of the image is {item!r}, not NAME=VALUE")
+        environment[name] = value
+    # One from the image is stale: that of the container it was made in. namespaces/uts gives ours.
+    environment.pop("HOSTNAME", None)
+    for name, value in config.environment.items():
+        if not name or "=" in name:
+            raise InvalidRequest(f"invalid name of an environment variable {name!r}")
+        environment[name] = value
+    _reject_nul((*environment, *environment.values()), "environment")
+    return environment
+
+
+def _working_directory(config: ContainerConfig, image: Mapping[str, Any]) -> str:
+    if config.working_directory:
+        if not config.working_directory.startswith("/"):
+            raise InvalidRequest(
+                f"working directory {config.working_directory!r} is not absolute", hint="start it with '/'"
+            )
+        return _normalised(config.working_directory)
+    if config.rootfs is None and config.sandbox:
+        return config.sandbox  # the host's / is no place for a task's files
+    return _normalised("/" + _text(image, "WorkingDir"))
+
+
+def _volumes(config: ContainerConfig, image: Mapping[str, Any]) -> tuple[Mount, ...]:
+    targets = sorted({_volume_target(path) for path in _mapping(image, "Volumes")})
+    return tuple(
+        Mount(
+            target=target,
+            fstype="bind",
+            source=os.path.join(config.sandbox, "volumes", str(number)),
+            flags=("nodev",),
+            populate=True,
+        )
+        for number, target in enumerate(targets)
+    )
+
+
+def _volume_target(path: str) -> str:
+    target = _normalised(path)
+    reserved = any(target == place or target.startswith(f"{place}/") for place in RESERVED)
+    if not path.startswith("/") or ".." in path.split("/") or target == "/" or reserved or "\0" in path:
+        raise InvalidImageConfig(
+            f"volume {path!r} of the image is not a place for a volume",
+            hint=f"it has to be an absolute path without '..', outside {', '.join(RESERVED)}",
+        )
+    return target
+
+
+def _normalised(path: str) -> str:
+    """normpath keeps two leading slashes, which POSIX leaves to the system; Linux gives them no meaning."""
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def _reject_nul(texts: tuple[str, ...], what: str) -> None:
+    for text in texts:
+        if "\0" in text:
+            raise InvalidRequest(f"{what} has a null character in {text!r}", hint="execve(2) cannot pass it")
+
+
+def _text(image: Mapping[str, Any], field: str) -> str:
+    value = image.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidImageConfig(f"{field} of the image is {value!r:.100}, not a string")
+    return value
+
+
+def _texts(image: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    value = image.get(field)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidImageConfig(f"{field} of the image is {value!r:.100}, not a list of strings")
+    return tuple(value)
+
+
+def _mapping(image: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = image.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidImageConfig(f"{field} of the image is {value!r:.100}, not an object")
+    return value

@@ -1,0 +1,1 @@
+"""Isolators that make the file system a task sees."""

@@ -1,0 +1,147 @@
+"""filesystem/linux: the task's own mount namespace, and in it the image as root file system.
+
+With a root file system come the mounts that every Linux program expects, as strict as Docker's.
+Without one (image `host`) the task sees the host's files, from a mount namespace of its own.
+
+Device nodes are bind mounts of the host's on a tmpfs that is `nodev`: a node that the task makes
+for itself, there or in any writable place that we mount, opens nothing, with or without a devices
+cgroup.
+"""
+
+from __future__ import annotations
+
+import os
+
+from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need
+from launcher.container_id import ContainerId
+from launcher.kernel import cgroups
+from launcher.kernel.cgroups import Hierarchy
+from launcher.launch_info import FileOperation, LaunchInfo, Mount
+
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+LINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+    "/dev/ptmx": "pts/ptmx",
+}
+
+# What shows or changes more than the container: the lists of Docker's default specification.
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_SEALED = ("nosuid", "nodev", "noexec")
+
+MOUNTS = (
+    PROC_MOUNT,
+    Mount(target="/sys", fstype="sysfs", source="sysfs", flags=("ro", *_SEALED)),
+    Mount(
+        target="/dev",
+        fstype="tmpfs",
+        source="tmpfs",
+        flags=_SEALED,
+        options=(("mode", "755"), ("size", "65536k")),
+    ),
+    *(
+        Mount(target=f"/dev/{name}", fstype="bind", source=f"/dev/{name}", flags=("nosuid", "noexec"))
+        for name in DEVICES
+    ),
+    Mount(
+        target="/dev/pts",
+        fstype="devpts",
+        source="devpts",
+        flags=("nosuid", "noexec"),
+        options=(("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")),  # 5: tty
+    ),
+    Mount(
+        target="/dev/shm",  # noqa: S108 - where shm_open(3) looks
+        fstype="tmpfs",
+        source="shm",
+        flags=_SEALED,
+        options=(("mode", "1777"), ("size", "65536k")),
+    ),
+    Mount(target="/dev/mqueue", fstype="mqueue", source="mqueue", flags=_SEALED),
+)
+
+
+class FilesystemLinux(Isolator):
+    name = "filesystem/linux"
+    needs = (
+        Need(
+            "mount namespaces",
+            lambda: os.path.exists("/proc/self/ns/mnt"),
+            "mount /proc, and use a kernel with CONFIG_NAMESPACES",
+        ),
+    )
+
+    def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
+        super().__init__(flags)
+        self._cgroup_mounts = cgroup_mounts(cgroups.hierarchies(mountinfo))
+
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        if config.rootfs is None:
+            return LaunchInfo(namespaces={"mnt": "new"})
+        return LaunchInfo(
+            namespaces={"mnt": "new"},
+            rootfs=config.rootfs,
+            rootfs_mounts=config.rootfs_mounts,
+            mounts=(*MOUNTS, *self._cgroup_mounts),
+            file_operations=tuple(
+                FileOperation(kind="symlink", path=path, content=content) for path, content in LINKS.items()
+            ),
+            masked_paths=MASKED_PATHS,
+            readonly_paths=READONLY_PATHS,
+            readonly_rootfs=config.readonly_rootfs or None,
+        )
+
+
+def cgroup_mounts(hierarchies: tuple[Hierarchy, ...]) -> tuple[Mount, ...]:
+    """/sys/fs/cgroup as the host lays it out, read-only.
+
+    In a cgroup namespace (namespaces/cgroup) each of these shows the container's own cgroup as root.
+    """
+    v1 = {",".join(h.controllers): h for h in hierarchies if h.version == 1}
+    v2 = any(h.version == 2 for h in hierarchies)
+    if not v1:
+        return (_cgroup2("/sys/fs/cgroup"),) if v2 else ()
+    base = Mount(
+        target="/sys/fs/cgroup",
+        fstype="tmpfs",
+        source="tmpfs",
+        flags=_SEALED,
+        options=(("mode", "755"), ("size", "64k")),
+    )
+    unified = (_cgroup2("/sys/fs/cgroup/unified"),) if v2 else ()
+    return (base, *(_cgroup1(names) for names in sorted(v1)), *unified)
+
+
+def _cgroup1(names: str) -> Mount:
+    """`names` is what identifies a v1 hierarchy: "cpu,cpuacct", or "name=systemd"."""
+    options = tuple((key, value) for key, _, value in (name.partition("=") for name in names.split(",")))
+    directory = names.removeprefix("name=")
+    return Mount(
+        target=f"/sys/fs/cgroup/{directory}",
+        fstype="cgroup",
+        source="cgroup",
+        flags=("ro", *_SEALED),
+        options=options,
+    )
+
+
+def _cgroup2(target: str) -> Mount:
+    return Mount(target=target, fstype="cgroup2", source="cgroup", flags=("ro", *_SEALED))

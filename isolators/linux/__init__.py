@@ -1,0 +1,1 @@
+"""Isolators for the shields of a Linux process: capabilities, no-new-privileges."""

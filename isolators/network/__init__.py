@@ -1,0 +1,1 @@
+"""Isolators that connect a container to a network, or to none."""
