@@ -28,14 +28,17 @@ help: ## list the targets
 
 venv: $(STAMP) ## the virtual environment with this project and its tools
 
-# A failed step leaves its whole output in $(VENV)/pip.log and shows the end of it; else pip is silent.
+# compat: the project's directory on sys.path, instead of an import hook that costs each start 14 ms.
+# pip's output goes to $(VENV)/pip.log, and its end is shown when it failed.
+PIP_INSTALL := -m pip install --disable-pip-version-check --no-input --config-settings editable_mode=compat
+
 $(STAMP): pyproject.toml | packages
 	@$(FIND_PYTHON); \
 	$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
 		echo "venv: making $(VENV) with $$("$$python" --version)"; \
 		"$$python" -m venv --clear $(VENV) || { echo "venv: $$python lacks venv (apt-get install python3-venv)" >&2; exit 1; }; }
 	@echo "venv: installing this project and its tools"
-	@$(PYTHON) -m pip install --disable-pip-version-check --no-input -e '.[dev]' >$(VENV)/pip.log 2>&1 || { \
+	@$(PYTHON) $(PIP_INSTALL) -e '.[dev]' >$(VENV)/pip.log 2>&1 || { \
 		tail -n 20 $(VENV)/pip.log >&2; echo "venv: pip failed; is there a way to a package index?" >&2; exit 1; }
 	@touch $(STAMP)
 
