@@ -154,11 +154,11 @@ class _MemoryWatch(Watch):
     def check(self) -> Limitation | None:
         if not self._files.kills():
             return None
-        limit, peak = self._files.limit(), self._files.peak()
+        limit, peak = _mebibytes(self._files.limit()), _mebibytes(self._files.peak())
         return Limitation(
             isolator=CgroupsMem.name,
             resource="memory",
-            message=f"the kernel killed for want of memory: limit {_mebibytes(limit)}, peak use {_mebibytes(peak)}",
+            message=f"the kernel killed for want of memory: limit {limit}, peak use {peak}",
         )
 
     def close(self) -> None:

@@ -50,9 +50,12 @@ class DockerRuntime(Isolator):
 
 
 def stop_signal(text: str) -> str:
-    """ "TERM", "SIGTERM", "15" → "SIGTERM"; "37" → "SIGRTMIN+3". Raises InvalidRequest."""
-    name = text.upper() if text.isdigit() or text.upper().startswith("SIG") else f"SIG{text.upper()}"
-    number = int(name) if name.isdigit() and len(name) < 4 else _SIGNALS.get(name)
+    """The name of a signal given by name or number: TERM and 15 are SIGTERM, 37 is SIGRTMIN+3.
+
+    Raises InvalidRequest.
+    """
+    name = text.upper().removeprefix("SIG")
+    number = int(name) if name.isascii() and name.isdigit() and len(name) < 4 else _SIGNALS.get(f"SIG{name}")
     if number not in _NAMES:
         raise InvalidRequest(f"unknown signal {text!r}", hint="name one, such as SIGTERM; see signal(7)")
     return _NAMES[number]

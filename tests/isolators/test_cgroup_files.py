@@ -1,0 +1,232 @@
+"""Which files the cgroup isolators write and read, on directories that stand for cgroupfs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from isolators.cgroups.cpu import CgroupsCpu, weight
+from isolators.cgroups.mem import MINIMUM, CgroupsMem
+from isolators.cgroups.pids import CgroupsPids
+from isolators.cgroups.subsystem import CgroupIsolator
+from isolators.isolator import IsolatorFlags, IsolatorUnavailable, Resources, Usage
+from launcher.errors import InvalidRequest
+from launcher.kernel.cgroups import CgroupError
+from tests.isolators.support import CONFIG, V1_FILES, V2_FILES, WEB, FakeCgroupfs, fill
+
+FLAGS = IsolatorFlags(cgroups_root="agent")
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeCgroupfs:
+    return FakeCgroupfs(tmp_path)
+
+
+def on_v1(
+    fake: FakeCgroupfs, isolator_class: type[CgroupIsolator], *controllers: str
+) -> tuple[CgroupIsolator, dict[str, Path]]:
+    """An isolator on a host with v1, and the container's cgroup in each hierarchy."""
+    cgroups = {name: fill(fake.mount_v1(name) / "agent" / "ct-web", V1_FILES[name]) for name in controllers}
+    return isolator_class(FLAGS, fake.mountinfo), cgroups
+
+
+def on_v2(fake: FakeCgroupfs, isolator_class: type[CgroupIsolator]) -> tuple[CgroupIsolator, Path]:
+    mount_point = fake.mount_v2("cpu", "memory", "pids")
+    files = {**V2_FILES["cpu"], **V2_FILES["memory"], **V2_FILES["pids"]}
+    return isolator_class(FLAGS, fake.mountinfo), fill(mount_point / "agent" / "ct-web", files)
+
+
+def contents(cgroup: Path, *names: str) -> list[str]:
+    return [(cgroup / name).read_text().strip() for name in names]
+
+
+def test_missing_controller_is_named(fake: FakeCgroupfs) -> None:
+    with pytest.raises(IsolatorUnavailable, match="cgroups/mem lacks cgroup controller memory"):
+        CgroupsMem(FLAGS, fake.mountinfo)
+
+
+@pytest.mark.parametrize("root", ["", "/", "..", "a/../b", "a//b", "./a"])
+def test_cgroups_root_stays_below_the_mount_point(fake: FakeCgroupfs, root: str) -> None:
+    fake.mount_v1("pids")
+    with pytest.raises(InvalidRequest, match="invalid cgroups root"):
+        CgroupsPids(IsolatorFlags(cgroups_root=root), fake.mountinfo)
+
+
+# cpu
+
+
+def test_cpu_v1(fake: FakeCgroupfs) -> None:
+    isolator, cgroups = on_v1(fake, CgroupsCpu, "cpu", "cpuacct")
+    files = ("cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares")
+    isolator.update(WEB, Resources(cpus=0.5, cpu_shares=512))
+    assert contents(cgroups["cpu"], *files) == ["100000", "50000", "512"]
+    isolator.update(WEB, Resources(cpus=0.001))
+    assert contents(cgroups["cpu"], *files) == ["100000", "1000", "1024"]
+    isolator.update(WEB, Resources())
+    assert contents(cgroups["cpu"], *files) == ["100000", "-1", "1024"]
+
+
+def test_cpu_v2(fake: FakeCgroupfs) -> None:
+    isolator, cgroup = on_v2(fake, CgroupsCpu)
+    isolator.update(WEB, Resources(cpus=0.5, cpu_shares=262144))
+    assert contents(cgroup, "cpu.max", "cpu.weight") == ["50000 100000", "10000"]
+    isolator.update(WEB, Resources())
+    assert contents(cgroup, "cpu.max", "cpu.weight") == ["max 100000", "100"]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_cpu_usage(fake: FakeCgroupfs, version: int) -> None:
+    isolator = on_v2(fake, CgroupsCpu)[0] if version == 2 else on_v1(fake, CgroupsCpu, "cpu", "cpuacct")[0]
+    expected = Usage(cpu_user_seconds=2.5, cpu_system_seconds=0.5, cpu_throttled_seconds=1.5)
+    assert isolator.usage(WEB) == expected  # 100 clock ticks a second on every Linux
+
+
+def test_cpu_v1_without_cpuacct_measures_only_throttling(fake: FakeCgroupfs) -> None:
+    isolator, _ = on_v1(fake, CgroupsCpu, "cpu")
+    assert isolator.usage(WEB) == Usage(cpu_throttled_seconds=1.5)
+
+
+def test_cpu_joins_a_co_mounted_hierarchy(fake: FakeCgroupfs) -> None:
+    cgroup = fill(fake.mount_v1("cpu", "cpuacct") / "agent" / "ct-web", {**V1_FILES["cpu"]})
+    isolator = CgroupsCpu(FLAGS, fake.mountinfo)
+    isolator.prepare(WEB, CONFIG)
+    isolator.isolate(WEB, 42)
+    assert contents(cgroup, "cgroup.procs") == ["42"]
+
+
+def test_weight_is_exact_at_the_ends_and_the_default_and_grows() -> None:
+    assert [weight(2), weight(1024), weight(262144)] == [1, 100, 10000]
+    weights = [weight(shares) for shares in range(2, 262145, 97)]
+    assert weights == sorted(weights)
+
+
+@pytest.mark.parametrize("cpus", [0, -1, math.nan, math.inf, 1e9])
+def test_invalid_cpus(fake: FakeCgroupfs, cpus: float) -> None:
+    isolator, cgroup = on_v2(fake, CgroupsCpu)
+    with pytest.raises(InvalidRequest, match="invalid number of CPUs"):
+        isolator.update(WEB, Resources(cpus=cpus))
+    assert contents(cgroup, "cpu.max") == ["max 100000"]
+
+
+@pytest.mark.parametrize("shares", [0, 1, 262145])
+def test_invalid_shares(fake: FakeCgroupfs, shares: int) -> None:
+    isolator, _ = on_v2(fake, CgroupsCpu)
+    with pytest.raises(InvalidRequest, match=f"invalid CPU shares {shares}"):
+        isolator.update(WEB, Resources(cpu_shares=shares))
+
+
+# mem
+
+
+def test_mem_v1(fake: FakeCgroupfs) -> None:
+    isolator, cgroups = on_v1(fake, CgroupsMem, "memory")
+    files = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    for size in (64 * MEBIBYTE, 8 * MEBIBYTE, 128 * MEBIBYTE):
+        isolator.update(WEB, Resources(memory=size))
+        assert contents(cgroups["memory"], *files) == [str(size)] * 2
+    isolator.update(WEB, Resources())
+    assert contents(cgroups["memory"], *files) == ["-1", "-1"]
+
+
+def test_mem_v1_without_swap_accounting(fake: FakeCgroupfs) -> None:
+    isolator, cgroups = on_v1(fake, CgroupsMem, "memory")
+    (cgroups["memory"] / "memory.memsw.limit_in_bytes").unlink()
+    isolator.update(WEB, Resources(memory=MINIMUM))
+    assert contents(cgroups["memory"], "memory.limit_in_bytes") == [str(MINIMUM)]
+
+
+def test_mem_v2(fake: FakeCgroupfs) -> None:
+    isolator, cgroup = on_v2(fake, CgroupsMem)
+    files = ("memory.max", "memory.swap.max", "memory.oom.group")
+    isolator.update(WEB, Resources(memory=64 * MEBIBYTE))
+    assert contents(cgroup, *files) == [str(64 * MEBIBYTE), "0", "1"]
+    isolator.update(WEB, Resources())
+    assert contents(cgroup, *files) == ["max", "max", "1"]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_mem_usage(fake: FakeCgroupfs, version: int) -> None:
+    isolator = on_v2(fake, CgroupsMem)[0] if version == 2 else on_v1(fake, CgroupsMem, "memory")[0]
+    assert isolator.usage(WEB) == Usage(memory_bytes=1048576, memory_peak_bytes=2097152)
+    isolator.update(WEB, Resources(memory=64 * MEBIBYTE))
+    assert isolator.usage(WEB).memory_limit_bytes == 64 * MEBIBYTE
+
+
+def test_mem_v2_kill_at_own_limit_is_a_limitation(fake: FakeCgroupfs) -> None:
+    isolator, cgroup = on_v2(fake, CgroupsMem)
+    isolator.update(WEB, Resources(memory=64 * MEBIBYTE))
+    watch = isolator.watch(WEB)
+    assert watch and watch.fileno() is not None
+    assert watch.check() is None
+    (cgroup / "memory.events").write_text("oom 1\noom_kill 1\n")
+    assert watch.check() is None  # a nested container's limit: its own watch reports it
+    (cgroup / "memory.events.local").write_text("oom 1\noom_kill 1\n")
+    limitation = watch.check()
+    watch.close()
+    assert limitation and limitation.resource == "memory"
+    assert "limit 64.0 MiB, peak use 2.0 MiB" in limitation.message
+
+
+@pytest.mark.parametrize("memory", [-1, 0, MINIMUM - 1])
+def test_too_little_memory_is_refused_before_anything_is_made(fake: FakeCgroupfs, memory: int) -> None:
+    mount_point = fake.mount_v1("memory")
+    isolator = CgroupsMem(FLAGS, fake.mountinfo)
+    with pytest.raises(InvalidRequest, match="too small"):
+        isolator.prepare(WEB, dataclasses.replace(CONFIG, resources=Resources(memory=memory)))
+    assert list(mount_point.iterdir()) == []
+
+
+def test_failure_names_file_and_value(fake: FakeCgroupfs) -> None:
+    isolator, cgroups = on_v1(fake, CgroupsMem, "memory")
+    (cgroups["memory"] / "memory.limit_in_bytes").unlink()
+    (cgroups["memory"] / "memory.limit_in_bytes").mkdir()
+    with pytest.raises(
+        CgroupError, match=r"cannot write 4194304 to .*ct-web/memory.limit_in_bytes"
+    ) as caught:
+        isolator.update(WEB, Resources(memory=MINIMUM))
+    assert "uses 1048576 bytes" in str(caught.value.hint)
+
+
+# pids
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_pids(fake: FakeCgroupfs, version: int) -> None:
+    if version == 2:
+        isolator, cgroup = on_v2(fake, CgroupsPids)
+    else:
+        isolator, cgroups = on_v1(fake, CgroupsPids, "pids")
+        cgroup = cgroups["pids"]
+    isolator.update(WEB, Resources(pids=20))
+    assert contents(cgroup, "pids.max") == ["20"]
+    isolator.update(WEB, Resources())
+    assert contents(cgroup, "pids.max") == ["max"]
+    assert isolator.usage(WEB) == Usage(processes=3)
+    assert isolator.status(WEB) == {"pids_cgroup": str(cgroup), "pids_refused_forks": 7}
+    assert isolator.watch(WEB) is None
+
+
+@pytest.mark.parametrize("pids", [0, -1])
+def test_invalid_pids(fake: FakeCgroupfs, pids: int) -> None:
+    isolator, _ = on_v1(fake, CgroupsPids, "pids")
+    with pytest.raises(InvalidRequest, match=f"invalid limit of {pids} processes"):
+        isolator.update(WEB, Resources(pids=pids))
+
+
+def test_prepare_on_v2_enables_the_controller_from_the_mount_point_down(fake: FakeCgroupfs) -> None:
+    isolator, cgroup = on_v2(fake, CgroupsPids)
+    isolator.prepare(WEB, CONFIG)
+    assert contents(cgroup.parent.parent, "cgroup.subtree_control") == ["+pids"]
+    assert contents(cgroup.parent, "cgroup.subtree_control") == ["+pids"]
+    assert contents(cgroup, "cgroup.subtree_control") == [""]
+
+
+def test_hybrid_host_is_asked_per_controller(fake: FakeCgroupfs) -> None:
+    fake.mount_v2("pids")
+    fake.mount_v1("memory")
+    assert CgroupsPids(FLAGS, fake.mountinfo).hierarchy.version == 2
+    assert CgroupsMem(FLAGS, fake.mountinfo).hierarchy.version == 1

@@ -1,0 +1,163 @@
+"""Limits by their effect: real processes in real cgroups of this host, whichever version it has."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import select
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from isolators.cgroups.cpu import CgroupsCpu
+from isolators.cgroups.mem import CgroupsMem
+from isolators.cgroups.pids import CgroupsPids
+from isolators.cgroups.subsystem import CgroupIsolator
+from isolators.isolator import IsolatorFlags, Resources
+from launcher.container_id import ContainerId
+from launcher.kernel.cgroups import CgroupError
+from tests.isolators.support import CONFIG, WEB, go, task
+
+FLAGS = IsolatorFlags(cgroups_root=f"containerizer-test-{os.getpid()}")
+MEBIBYTE = 1 << 20
+PATIENCE = 30  # seconds until a test gives up
+
+HOG = f"held = bytearray({200 * MEBIBYTE})"
+HOLD = f"held = bytearray({32 * MEBIBYTE}); print(flush=True); sys.stdin.readline()"
+FORK = """
+import os
+forked = 0
+try:
+    for _ in range(50):
+        if os.fork() == 0:
+            sys.stdin.readline()
+            os._exit(0)
+        forked += 1
+except BlockingIOError:
+    print(forked, flush=True)
+sys.stdin.readline()
+"""
+SPIN = """
+import time
+end = time.process_time() + 0.2
+while time.process_time() < end:
+    pass
+"""
+
+pytestmark = pytest.mark.requires("root", "cgroup1")
+
+
+def prepare(isolator: CgroupIsolator, resources: Resources, container_id: ContainerId = WEB) -> None:
+    isolator.prepare(container_id, dataclasses.replace(CONFIG, resources=resources))
+
+
+@pytest.fixture
+def mem() -> Iterator[CgroupsMem]:
+    isolator = CgroupsMem(FLAGS)
+    yield isolator
+    isolator.cleanup(WEB)
+
+
+@pytest.fixture
+def pids() -> Iterator[CgroupsPids]:
+    isolator = CgroupsPids(FLAGS)
+    yield isolator
+    isolator.cleanup(WEB)
+
+
+@pytest.fixture
+def cpu() -> Iterator[CgroupsCpu]:
+    isolator = CgroupsCpu(FLAGS)
+    yield isolator
+    isolator.cleanup(WEB)
+
+
+def test_memory_hog_is_killed_and_reported(mem: CgroupsMem) -> None:
+    prepare(mem, Resources(memory=64 * MEBIBYTE))
+    watch = mem.watch(WEB)
+    descriptor = watch.fileno()
+    assert descriptor is not None
+    with task(HOG) as process:
+        mem.isolate(WEB, process.pid)
+        assert watch.check() is None
+        go(process)
+        assert select.select([descriptor], [], [descriptor], PATIENCE) != ([], [], [])
+        assert process.wait(PATIENCE) == -9
+    limitation = watch.check()
+    watch.close()
+    assert limitation and limitation.isolator == "cgroups/mem"
+    assert limitation.message == "the kernel killed for want of memory: limit 64.0 MiB, peak use 64.0 MiB"
+
+
+def test_kill_before_the_watch_is_reported_too(mem: CgroupsMem) -> None:
+    prepare(mem, Resources(memory=64 * MEBIBYTE))
+    with task(HOG) as process:
+        mem.isolate(WEB, process.pid)
+        go(process)
+        process.wait(PATIENCE)
+    watch = mem.watch(WEB)
+    assert watch.check() is not None
+    watch.close()
+
+
+def test_memory_limit_moves_both_ways(mem: CgroupsMem) -> None:
+    prepare(mem, Resources(memory=64 * MEBIBYTE))
+    for size in (16 * MEBIBYTE, 128 * MEBIBYTE, None):
+        mem.update(WEB, Resources(memory=size))
+        assert mem.usage(WEB).memory_limit_bytes == size
+
+
+def test_limit_below_what_is_in_use_is_refused(mem: CgroupsMem) -> None:
+    prepare(mem, Resources(memory=64 * MEBIBYTE))
+    with task(HOLD) as process:
+        mem.isolate(WEB, process.pid)
+        go(process)
+        assert process.stdout and process.stdout.readline() == b"\n"
+        with pytest.raises(CgroupError, match="limit_in_bytes: device or resource busy") as caught:
+            mem.update(WEB, Resources(memory=8 * MEBIBYTE))
+        assert "the container uses" in str(caught.value.hint)
+        used = mem.usage(WEB).memory_bytes
+        assert used and used >= 32 * MEBIBYTE
+
+
+def test_nested_container_is_held_by_its_parents_limit(mem: CgroupsMem) -> None:
+    nested = ContainerId("nested", WEB)
+    prepare(mem, Resources(memory=64 * MEBIBYTE))
+    prepare(mem, Resources(), nested)
+    assert Path(mem.cgroup(nested)).parent == Path(mem.cgroup(WEB))
+    with task(HOG) as process:
+        mem.isolate(nested, process.pid)
+        go(process)
+        assert process.wait(PATIENCE) == -9
+    mem.cleanup(nested)
+
+
+def test_fork_bomb_stops_at_the_limit(pids: CgroupsPids) -> None:
+    prepare(pids, Resources(pids=5))
+    with task(FORK) as process:
+        pids.isolate(WEB, process.pid)
+        go(process)
+        assert process.stdout and process.stdout.readline() == b"4\n"
+        assert pids.usage(WEB).processes == 5
+        assert pids.status(WEB)["pids_refused_forks"] == 1
+
+
+def test_cpu_time_is_limited_and_measured(cpu: CgroupsCpu) -> None:
+    prepare(cpu, Resources(cpus=0.1))
+    with task(SPIN) as process:
+        cpu.isolate(WEB, process.pid)
+        go(process)
+        assert process.wait(PATIENCE) == 0
+    usage = cpu.usage(WEB)
+    assert usage.cpu_user_seconds is not None and usage.cpu_system_seconds is not None
+    assert usage.cpu_user_seconds + usage.cpu_system_seconds >= 0.15  # of 0.2, in ticks of 0.01
+    assert usage.cpu_throttled_seconds and usage.cpu_throttled_seconds > 0
+
+
+def test_parents_limit_bounds_the_nested_quota(cpu: CgroupsCpu) -> None:
+    nested = ContainerId("nested", WEB)
+    prepare(cpu, Resources(cpus=0.1))
+    with pytest.raises(CgroupError, match=r"cannot write 50000 to .*cpu.cfs_quota_us: invalid argument"):
+        prepare(cpu, Resources(cpus=0.5), nested)
+    cpu.cleanup(nested)
