@@ -193,12 +193,18 @@ def _make(cgroup: str) -> None:
 
 
 def _enable(cgroup: str, controller: str) -> None:
-    if controller in read(cgroup, "cgroup.subtree_control").split():
-        return
+    """Enable the controller for the cgroup's children.
+
+    Written even where it is listed already: the kernel lists it a moment before the children have
+    its files, and the write waits for another one in progress.
+    """
     try:
         write(cgroup, "cgroup.subtree_control", f"+{controller}")
     except CgroupError as error:
-        if error.errno in (errno.EBUSY, errno.EOPNOTSUPP):
+        if error.errno in (errno.EACCES, errno.EPERM):  # above a delegated subtree, the owner enables
+            if controller in read(cgroup, "cgroup.subtree_control").split():
+                return
+        elif error.errno in (errno.EBUSY, errno.EOPNOTSUPP):
             error.hint = f"processes are in {cgroup} itself: choose a cgroups root that has none"
         raise
 
