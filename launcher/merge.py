@@ -34,6 +34,16 @@ class Merged:
             rule: _Rule = _RULES[FIELDS[name].metadata["merge"]]
             rule(self, contributor, name, value)
 
+    def fill(self, contributor: str, part: LaunchInfo) -> None:
+        """Take from this contribution just what nobody has set."""
+        for name, value in part.asked().items():
+            if isinstance(value, Mapping):
+                present = self.values.get(name, {})
+                value = {key: item for key, item in value.items() if key not in present}
+            elif name in self.values:
+                continue
+            self.add(contributor, LaunchInfo(**{name: value}))
+
     def _own(self, contributor: str, key: str, old: Any, new: Any) -> None:
         if key in self.owners and old != new:
             raise MergeConflict(
@@ -50,7 +60,12 @@ class Merged:
         present = self.values.get(name, ())
         self.values[name] = present + tuple(item for item in items if item not in present)
         for item in items:
-            self.owners.setdefault(f"{name}[{_label(item)}]", contributor)
+            self.owners.setdefault(self.key(name, item), contributor)
+
+    @staticmethod
+    def key(name: str, item: Any) -> str:
+        """The owners' key of one item of a field: a mount by its target, a file by its path."""
+        return f"{name}[{getattr(item, 'target', None) or getattr(item, 'path', None) or item}]"
 
     def _disjoint(self, contributor: str, name: str, mapping: dict[str, Any]) -> None:
         present = self.values.setdefault(name, {})
@@ -61,7 +76,7 @@ class Merged:
     def _by_target(self, contributor: str, name: str, mounts: tuple[Any, ...]) -> None:
         present = {mount.target: mount for mount in self.values.get(name, ())}
         for mount in mounts:
-            self._own(contributor, f"{name}[{mount.target}]", present.get(mount.target), mount)
+            self._own(contributor, self.key(name, mount), present.get(mount.target), mount)
             present[mount.target] = mount
         self.values[name] = tuple(present.values())
 
@@ -81,7 +96,3 @@ def merge(contributions: Iterable[tuple[str, LaunchInfo]]) -> Merged:
     for contributor, part in contributions:
         merged.add(contributor, part)
     return merged
-
-
-def _label(item: Any) -> str:
-    return str(getattr(item, "target", None) or getattr(item, "path", None) or item)

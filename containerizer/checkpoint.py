@@ -1,0 +1,30 @@
+"""Checkpoints: JSON files that are there whole or not at all.
+
+Written beside, then renamed, so a reader never sees half a file. Whoever reads takes an empty or
+torn one (a power cut on a filesystem that reorders) for none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+
+def write(path: str, value: Mapping[str, Any]) -> None:
+    """Replace the file at `path`. Not synced: state lives as long as the kernel runs."""
+    beside = f"{path}.{os.getpid()}.new"
+    with open(beside, "w") as file:
+        json.dump(value, file)
+    os.rename(beside, path)
+
+
+def read(path: str) -> dict[str, Any] | None:
+    """The object in the file at `path`; None when it is missing, empty or torn."""
+    try:
+        with open(path) as file:
+            value = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

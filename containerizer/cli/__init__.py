@@ -1,0 +1,1 @@
+"""The command line: one file a command. Each has `configure(parser)` and `run(arguments) -> exit code`."""

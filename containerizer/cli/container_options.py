@@ -1,0 +1,160 @@
+"""The options that describe a container, as `run` and `plan` share them; named as Docker's are."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from containerizer.request import PULL_POLICIES, ContainerRequest
+from launcher.errors import InvalidRequest
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options, IMAGE and COMMAND."""
+    parser.add_argument("--name", help="the container's id (a random one)")
+    _add_task(parser.add_argument_group("the task"))
+    _add_limits(parser.add_argument_group("limits"))
+    _add_shields(parser.add_argument_group("shields"))
+    _add_image(parser.add_argument_group("the image"))
+    parser.add_argument(
+        "image", metavar="IMAGE", help="[docker://]HOST[:PORT]/NAME[:TAG|@DIGEST], oci:DIR, or host"
+    )
+    parser.add_argument("command_line", metavar="COMMAND", nargs=argparse.REMAINDER, help="and its arguments")
+
+
+def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRequest:
+    """The request that the parsed options make. Raises InvalidRequest."""
+    return ContainerRequest.of(
+        arguments.image,
+        arguments.command_line,
+        name=arguments.name,
+        cpus=arguments.cpus,
+        cpu_shares=arguments.cpu_shares,
+        mem=arguments.memory,
+        pids=arguments.pids_limit,
+        env=_environment(arguments.env_file, arguments.env),
+        pull=arguments.pull,
+        platform=arguments.platform,
+        keep=keep,
+        entrypoint=None if arguments.entrypoint is None else tuple(filter(None, [arguments.entrypoint])),
+        user=arguments.user,
+        working_directory=_absolute(arguments.workdir),
+        hostname=arguments.hostname,
+        stop_signal=arguments.stop_signal,
+        readonly_rootfs=arguments.read_only,
+        capabilities_add=tuple(arguments.cap_add),
+        capabilities_drop=tuple(arguments.cap_drop),
+        no_new_privileges=_no_new_privileges(arguments.security_opt),
+    )
+
+
+def _add_task(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-e",
+        "--env",
+        action="append",
+        default=[],
+        metavar="KEY[=VALUE]",
+        help="set a variable, or pass it on",
+    )
+    group.add_argument(
+        "--env-file", action="append", default=[], metavar="FILE", help="read variables from a file"
+    )
+    group.add_argument("-w", "--workdir", metavar="DIR", help="working directory")
+    group.add_argument("-u", "--user", metavar="USER[:GROUP]", help="names of the image, or numbers")
+    group.add_argument(
+        "--entrypoint", metavar="PROGRAM", help="replace the image's entrypoint; '' removes it"
+    )
+    group.add_argument("--hostname", metavar="NAME", help="(the container's id)")
+    group.add_argument("--stop-signal", metavar="SIGNAL", help="what asks the task to end")
+
+
+def _add_limits(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--cpus", metavar="N", help="CPUs at most, e.g. 0.5")
+    group.add_argument(
+        "--cpu-shares", type=int, metavar="N", help="weight under contention (1024 is one CPU's)"
+    )
+    group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m")
+    group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
+
+
+def _add_shields(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--cap-add", action="append", default=[], metavar="CAP", help="add a capability, or ALL"
+    )
+    group.add_argument(
+        "--cap-drop", action="append", default=[], metavar="CAP", help="drop a capability, or ALL"
+    )
+    group.add_argument(
+        "--security-opt", action="append", default=[], metavar="OPT", help="no-new-privileges[=true|false]"
+    )
+    group.add_argument("--read-only", action="store_true", help="make the root filesystem read-only")
+    group.add_argument(
+        "--isolation", metavar="LIST", help="load exactly these isolators, separated by commas"
+    )
+
+
+def _add_image(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--pull", choices=PULL_POLICIES, default="missing", help="when to ask the registry (%(default)s)"
+    )
+    group.add_argument("--platform", metavar="OS/ARCH", help="(this machine's)")
+    add_registry_options(group)
+
+
+def add_registry_options(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """What every command takes that may talk to a registry."""
+    group.add_argument(
+        "--insecure-registry", action="append", default=[], metavar="HOST[:PORT]", help="may do without TLS"
+    )
+
+
+def _environment(files: list[str], pairs: list[str]) -> dict[str, str]:
+    environment: dict[str, str] = {}
+    for path in files:
+        environment |= _read_env_file(path)
+    for pair in pairs:
+        environment |= _variable(pair)
+    return environment
+
+
+def _read_env_file(path: str) -> dict[str, str]:
+    """Lines KEY=VALUE or KEY, without quoting; blank ones and those after # are skipped, as Docker does."""
+    variables: dict[str, str] = {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"cannot read --env-file {path}: {error}") from error
+    for line in lines:
+        if line.strip() and not line.lstrip().startswith("#"):
+            variables |= _variable(line.lstrip())
+    return variables
+
+
+def _variable(text: str) -> dict[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or "\0" in text:
+        raise InvalidRequest(
+            f"invalid environment variable {text!r}", hint="write KEY=VALUE, or KEY to pass it on"
+        )
+    if equals:
+        return {key: value}
+    return {key: os.environ[key]} if key in os.environ else {}
+
+
+def _absolute(directory: str | None) -> str | None:
+    if directory is not None and not directory.startswith("/"):
+        raise InvalidRequest(f"the working directory {directory!r} is not absolute", hint="begin it with /")
+    return directory
+
+
+def _no_new_privileges(options: list[str]) -> bool:
+    value = True
+    for option in options:
+        name, _, setting = option.replace(":", "=", 1).partition("=")
+        if name != "no-new-privileges" or setting not in ("", "true", "false"):
+            hint = "no-new-privileges[=true|false] is what there is"
+            raise InvalidRequest(f"unknown --security-opt {option!r}", hint=hint)
+        value = setting != "false"
+    return value

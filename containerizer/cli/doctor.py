@@ -1,0 +1,77 @@
+"""Say what this host has and lacks, and the command that mends it. Exits with 1 if it lacks anything."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from containerizer.cli.table import add_json_option, print_json
+from isolators import catalog
+
+_OLDEST_KERNEL = (5, 12)  # mount_setattr(2); openat2 is of 5.6, close_range of 5.9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    present: bool
+    mend: str
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_json_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    findings = list(_examine(arguments.root, arguments.state))
+    if arguments.json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.present else 'LACK'}  {finding.what}")
+            if not finding.present:
+                print(f"      mend it: {finding.mend}")
+    return 0 if all(finding.present for finding in findings) else 1
+
+
+def _examine(root: str, state: str) -> Iterator[Finding]:
+    yield Finding("root privileges", os.geteuid() == 0, "run it with sudo")
+    yield _kernel(platform.release())
+    yield Finding("overlayfs", _has_filesystem("overlay"), "modprobe overlay")
+    for directory in (root, state):
+        ancestor = _existing(directory)
+        writable = os.access(ancestor, os.W_OK)
+        yield Finding(f"directory {directory}", writable, f"make {ancestor} writable, or choose another")
+    seen = set()
+    for description in catalog.describe():
+        for need in description.needs:
+            if need.what not in seen:
+                seen.add(need.what)
+                yield Finding(f"{need.what} (for {description.name})", need.present, need.mend)
+
+
+def _kernel(release: str) -> Finding:
+    match = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    oldest = ".".join(map(str, _OLDEST_KERNEL))
+    return Finding(
+        f"Linux {oldest} or newer (this is {release})", version >= _OLDEST_KERNEL, "upgrade the kernel"
+    )
+
+
+def _has_filesystem(name: str) -> bool:
+    with open("/proc/filesystems") as file:
+        return any(line.split()[-1] == name for line in file)
+
+
+def _existing(directory: str) -> str:
+    """The directory, or its nearest ancestor that exists."""
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    return directory

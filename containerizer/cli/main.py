@@ -1,0 +1,129 @@
+"""The `containerizer` command: global options, then one command, whose file alone is imported."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from containerizer.paths import DEFAULT_ROOT, DEFAULT_STATE
+from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row of the command table; its module is containerizer.cli.<name>."""
+
+    summary: str
+    needs_root: bool = True
+    hidden: bool = False  # for the project's own processes
+
+
+COMMANDS = {
+    "run": Command("run a command in a new container"),
+    "ps": Command("list containers"),
+    "rm": Command("remove containers that have ended"),
+    "pull": Command("pull images from their registries"),
+    "images": Command("list the images in the store"),
+    "rmi": Command("remove images from the store"),
+    "plan": Command("show what a run would do, and which isolator asks for it"),
+    "isolators": Command(
+        "list the isolators, what each needs, and whether this host has it", needs_root=False
+    ),
+    "doctor": Command("say what this host lacks, and the command that mends it", needs_root=False),
+    "reap": Command("clean up after a container whose launcher is gone", hidden=True),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are ours: one line, exit code 125."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidRequest(message, hint=f"see `{self.prog} --help`")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code. Every error becomes one line on stderr."""
+    arguments = argparse.Namespace(debug=False)
+    try:
+        _parse_globals(sys.argv[1:] if argv is None else argv, arguments)
+        return _run_command(arguments)
+    except ContainerizerError as error:
+        return _fail(error, error.exit_code, debug=arguments.debug)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has gone, as `| head` does. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_CONTAINERIZER_FAILED
+    except OSError as error:
+        return _fail(error, EXIT_CONTAINERIZER_FAILED, debug=arguments.debug)
+
+
+def _parse_globals(argv: Sequence[str], arguments: argparse.Namespace) -> None:
+    commands = "\n".join(f"  {name:10} {c.summary}" for name, c in COMMANDS.items() if not c.hidden)
+    parser = Parser(
+        prog="containerizer",
+        description="Run tasks in containers, without a daemon.",
+        epilog=f"commands:\n{commands}\n\n`containerizer COMMAND --help` tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--root", default=DEFAULT_ROOT, metavar="DIR", help="images and sandboxes (%(default)s)"
+    )
+    parser.add_argument("--state", default=DEFAULT_STATE, metavar="DIR", help="state (%(default)s)")
+    parser.add_argument("--debug", action="store_true", help="show where an error came from")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="see below")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.parse_args(argv, arguments)
+    if arguments.command is None and not arguments.version:
+        parser.print_help()
+
+
+def _run_command(arguments: argparse.Namespace) -> int:
+    if arguments.version:
+        return _print_version()
+    if arguments.command is None:
+        return 0
+    command = COMMANDS.get(arguments.command)
+    if command is None:
+        raise _unknown_command(arguments.command)
+    module = importlib.import_module(f"containerizer.cli.{arguments.command}")
+    parser = Parser(prog=f"containerizer {arguments.command}", description=module.__doc__, allow_abbrev=False)
+    module.configure(parser)
+    parser.parse_args(arguments.rest, arguments)
+    if command.needs_root and os.geteuid() != 0:
+        raise InvalidRequest(f"`containerizer {arguments.command}` needs root", hint="run it with sudo")
+    code: int = module.run(arguments)
+    return code
+
+
+def _unknown_command(name: str) -> InvalidRequest:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`containerizer --help` lists the commands"
+    return InvalidRequest(f"unknown command {name!r}", hint=hint)
+
+
+def _print_version() -> int:
+    from importlib import metadata
+
+    print(f"containerizer {metadata.version('containerizer')}")
+    return 0
+
+
+def _fail(error: Exception, code: int, *, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    text = "; ".join([str(error), *getattr(error, "__notes__", [])]).replace("\n", " ")
+    print(f"containerizer: {text}", file=sys.stderr)
+    return code

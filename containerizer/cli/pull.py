@@ -1,0 +1,33 @@
+"""Pull images from their registries into the store."""
+
+from __future__ import annotations
+
+import argparse
+
+from containerizer.cli import container_options
+from containerizer.cli.progress import layer_bars
+from containerizer.cli.table import add_json_option, print_json
+from provisioner.provisioner import Provisioner
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--platform", metavar="OS/ARCH", help="(this machine's)")
+    container_options.add_registry_options(parser)
+    add_json_option(parser)
+    parser.add_argument("images", metavar="IMAGE", nargs="+")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    provisioner = Provisioner(arguments.root, insecure_registries=arguments.insecure_registry)
+    pulled = []
+    for reference in arguments.images:
+        with layer_bars() as progress:
+            image = provisioner.pull(
+                reference, policy="always", platform=arguments.platform, progress=progress
+            )
+        pulled.append(image)
+        if not arguments.json:
+            print(f"{image.reference}@{image.digest}")
+    if arguments.json:
+        print_json([image.to_json() for image in pulled])
+    return 0

@@ -1,0 +1,122 @@
+"""Container: one container that this process launched, from its request to its termination."""
+
+from __future__ import annotations
+
+import select
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from containerizer.lifecycle import State, transition
+from containerizer.record import ContainerRecord
+from containerizer.termination import Termination
+from isolators.isolator import ContainerConfig, Limitation, Usage, Watch
+from launcher.container_id import ContainerId
+from launcher.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from containerizer.containerizer import Containerizer
+    from launcher.linux import Task
+
+_KILLED = ExitStatus(signal=signal.SIGKILL)
+
+
+class Container:
+    """A handle. `wait` is also what notices that a limit was reached, and ends the container then."""
+
+    def __init__(self, owner: Containerizer, record: ContainerRecord, config: ContainerConfig) -> None:
+        self.id: ContainerId = record.id
+        self.config = config
+        self.record = record
+        self.task: Task | None = None
+        self.termination: Termination | None = None
+        self._owner = owner
+        self._watches: list[Watch] = []
+        self._limitation: Limitation | None = None
+
+    @property
+    def state(self) -> State:
+        return State(self.record.state)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the task's first process, as the host sees it."""
+        return self.record.pid
+
+    def enter(self, state: State, **changes: object) -> None:
+        """Go to `state`, and checkpoint that with the changes to the record. Raises IllegalTransition."""
+        transition(self.state, state)
+        self.record = replace(self.record, state=state.value, **changes)  # type: ignore[arg-type]
+        self.record.save(self._owner.paths)
+
+    def watch(self, watches: list[Watch]) -> None:
+        """Have `wait` poll these, and close them at the end."""
+        self._watches = watches
+
+    def wait(self, timeout: float | None = None) -> Termination | None:
+        """Wait for the end, at most `timeout` seconds; None if it has not come by then.
+
+        The container's resources are given back before this returns.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.termination is None:
+            if not self._wait_for_event(deadline):
+                return None
+        return self.termination
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the task: SIGKILL ends the container. One that has ended is fine."""
+        if self.termination is None and self.task is not None:
+            self.task.signal(number)
+
+    def destroy(self) -> Termination | None:
+        """Kill everything in the container, wait for the end, and give all back. Idempotent."""
+        self.kill()
+        return self.wait()
+
+    def remove(self) -> None:
+        """Forget the container and delete its sandbox; destroys it first if it runs."""
+        self.destroy()
+        self._owner.forget(self)
+
+    def usage(self) -> Usage:
+        """What the container consumes now."""
+        return self._owner.usage(self)
+
+    def close_watches(self) -> None:
+        for watch in self._watches:
+            watch.close()
+        self._watches = []
+
+    def _wait_for_event(self, deadline: float | None) -> bool:
+        """Handle one event; False when the deadline came first."""
+        assert self.task is not None
+        poll = select.poll()
+        poll.register(self.task.fileno(), select.POLLIN)
+        watched = {fd: watch for watch in self._watches if (fd := watch.fileno()) is not None}
+        for fd in watched:
+            poll.register(fd, select.POLLIN | select.POLLPRI)
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        ready = [fd for fd, _ in poll.poll(timeout)]
+        if self.task.fileno() in ready:
+            self._end()
+        else:
+            for fd in ready:
+                self._check(watched[fd])
+        return bool(ready)
+
+    def _check(self, watch: Watch) -> None:
+        """Learn whether a limit was reached; if so it is the end of the container."""
+        limitation = watch.check()
+        if limitation and not self._limitation:
+            self._limitation = limitation
+            self.kill()
+
+    def _end(self) -> None:
+        assert self.task is not None
+        status = self.task.exit_status()
+        for watch in self._watches:  # the kernel may have killed before we were told of the limit
+            self._limitation = self._limitation or watch.check()
+        self.termination = Termination(exit_status=status or _KILLED, limitation=self._limitation)
+        self._owner.terminated(self)

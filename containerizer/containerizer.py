@@ -1,0 +1,346 @@
+"""The Containerizer: drives launcher, isolators and provisioner through a container's life.
+
+It calls the parts in their order and makes no system call itself. Each launch failure is cleaned
+up here, and says which step failed and whose it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from containerizer import checkpoint, sandbox
+from containerizer import record as records
+from containerizer.container import Container
+from containerizer.lifecycle import State
+from containerizer.liveness import is_running, started_at
+from containerizer.paths import Paths
+from containerizer.record import ContainerRecord
+from containerizer.request import HOST, ContainerRequest, Stdio
+from containerizer.termination import Termination
+from isolators import catalog
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
+from launcher.container_id import ContainerId
+from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
+from launcher.exit_status import ExitStatus
+from launcher.launch_info import LaunchInfo
+from launcher.linux import LaunchRequest, LinuxLauncher
+from launcher.merge import Merged, merge
+from provisioner.provisioner import Provisioner
+
+if TYPE_CHECKING:
+    from provisioner.image import Image
+    from provisioner.progress import Progress
+
+# Where the packages lie, which may be a checkout that is not installed.
+_IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_COMMAND = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1));"
+    " from containerizer.cli.main import main; sys.exit(main())"
+)
+
+
+class CleanupFailed(ContainerizerError):
+    """Something of a container could not be taken back; the message names each part and its cause."""
+
+
+class Containerizer:
+    """Launches containers and ends them.
+
+    As a context manager it removes, at the end, the containers that it launched, unless they were
+    asked to be kept. Not safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        state: str | None = None,
+        isolation: str | Sequence[str] | None = None,
+        insecure_registries: Sequence[str] = (),
+        flags: IsolatorFlags | None = None,
+        in_process: bool = False,
+    ) -> None:
+        """`root` and `state` are the two directories of `containerizer.paths`.
+
+        `isolation` names the isolators, as a list or separated by commas; None: the default ones.
+        `in_process`: this process has one thread, and forks the supervisors itself.
+        Raises UnknownIsolator, IsolatorUnavailable.
+        """
+        self.paths = Paths.of(root, state)
+        self._flags = flags or IsolatorFlags()
+        self.isolators = catalog.load(_names(isolation), self._flags)
+        self.provisioner = Provisioner(self.paths.root, insecure_registries=insecure_registries)
+        self._launcher = LinuxLauncher(in_process=in_process)
+        self._containers: list[Container] = []
+
+    def __enter__(self) -> Containerizer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the containers launched here that are not to be kept, and stop the fork server."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._launcher.close)
+            for container in self._containers:
+                stack.callback(container.destroy if container.record.keep else container.remove)
+            self._containers = []
+
+    def launch(self, image: str, command: Sequence[str] = (), **options: Any) -> Container:
+        """Run a task in a new container; returns when it runs. For the options see ContainerRequest.of.
+
+        The task has no input, and this process' output. Raises ContainerizerError; then nothing is
+        left.
+        """
+        stdio = Stdio.without_input()
+        try:
+            return self.start(ContainerRequest.of(image, command, **options), stdio)
+        finally:
+            os.close(stdio.stdin)
+
+    def start(self, request: ContainerRequest, stdio: Stdio, progress: Progress | None = None) -> Container:
+        """`launch` for a request that is made already, with the task's descriptors."""
+        self._check_enforced(request.config)
+        container = self._admit(request)
+        try:
+            self._provision(container, request, progress)
+            info = self._prepare(container)
+            self._clone(container, info, stdio)
+            self._isolate(container)
+            self._run(container)
+        except BaseException as error:
+            self._abandon(container, error)
+            raise
+        self._containers.append(container)
+        return container
+
+    def plan(self, request: ContainerRequest, progress: Progress | None = None) -> Merged:
+        """What `start` would have the launcher do, and which isolator asks for it. Pulls, no more."""
+        self._check_enforced(request.config)
+        config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
+        if request.image != HOST:
+            image = self._pull(request, progress)
+            rootfs = self.provisioner.describe(image, config.sandbox)
+            config = replace(
+                config, rootfs=rootfs.path, rootfs_mounts=rootfs.mounts, image_config=image.config
+            )
+        return self._merged(request.container_id, config, lambda isolator: isolator.contribute)
+
+    def containers(self) -> list[ContainerRecord]:
+        """Every container on this state directory, whoever launched it."""
+        return records.load_all(self.paths)
+
+    def remove(self, container_id: ContainerId) -> None:
+        """Remove a container that has ended, launched by whatever process. Raises NoSuchContainer."""
+        record = records.load(self.paths, container_id)
+        if is_running(record):
+            raise InvalidRequest(f"container {container_id} is running", hint="end its task first")
+        self._take_back(container_id, catalog.load(record.isolation, self._flags))
+        self._delete(container_id)
+
+    def reap(self, container_id: ContainerId) -> None:
+        """Clean up after a container whose task has ended and whose launcher is gone."""
+        record = records.load(self.paths, container_id)
+        if not record.keep:
+            self.remove(container_id)
+            return
+        status = checkpoint.read(self.paths.exit_status(container_id)) or {"signal": signal.SIGKILL}
+        exit_status = ExitStatus(status.get("code"), status.get("signal"))
+        termination = Termination(exit_status=exit_status).to_json()
+        self._take_back(container_id, catalog.load(record.isolation, self._flags))
+        replace(record, state=State.TERMINATED.value, termination=termination).save(self.paths)
+
+    def usage(self, container: Container) -> Usage:
+        """What the container consumes, from every isolator that measures something."""
+        measured: dict[str, Any] = {}
+        for isolator in self.isolators:
+            usage = isolator.usage(container.id)
+            measured |= {
+                name: value for name in usage.__slots__ if (value := getattr(usage, name)) is not None
+            }
+        return Usage(**measured)
+
+    # The steps of a launch, in their order -----------------------------------------------------
+
+    def _check_enforced(self, config: ContainerConfig) -> None:
+        """A limit that nobody enforces is an error, not a wish."""
+        enforced = frozenset[str]().union(*(isolator.enforces for isolator in self.isolators))
+        for resource in sorted(config.resources.asked() - enforced):
+            able = [d.name for d in catalog.describe() if resource in d.enforces]
+            hint = f"add {' or '.join(able)} to --isolation" if able else None
+            raise InvalidRequest(f"no loaded isolator enforces a limit on {resource}", hint=hint)
+
+    def _admit(self, request: ContainerRequest) -> Container:
+        if request.container_id.parent is not None:
+            hint = "use a name without dots"
+            raise InvalidRequest(f"container {request.container_id} would be nested", hint=hint)
+        owner = os.getpid()
+        record = ContainerRecord(
+            container_id=str(request.container_id),
+            image=request.image,
+            isolation=tuple(isolator.name for isolator in self.isolators),
+            keep=request.keep,
+            owner=owner,
+            owner_started=started_at(owner),
+            created_at=time.time(),
+        )
+        records.reserve(self.paths, record)
+        config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
+        return Container(self, record, config)
+
+    def _provision(self, container: Container, request: ContainerRequest, progress: Progress | None) -> None:
+        container.enter(State.PROVISIONING)
+        sandbox.create(container.config.sandbox)
+        if request.image == HOST:
+            return
+        image = self._pull(request, progress)
+        rootfs = self.provisioner.provision(image, str(container.id), container.config.sandbox)
+        container.config = replace(
+            container.config, rootfs=rootfs.path, rootfs_mounts=rootfs.mounts, image_config=image.config
+        )
+
+    def _pull(self, request: ContainerRequest, progress: Progress | None) -> Image:
+        return self.provisioner.pull(
+            request.image, policy=request.pull, platform=request.platform, progress=progress
+        )
+
+    def _prepare(self, container: Container) -> LaunchInfo:
+        container.enter(State.PREPARING)
+        return self._merged(container.id, container.config, lambda isolator: isolator.prepare).info
+
+    def _merged(
+        self,
+        container_id: ContainerId,
+        config: ContainerConfig,
+        method: Callable[[Isolator], Callable[[ContainerId, ContainerConfig], LaunchInfo]],
+    ) -> Merged:
+        def contributions() -> Iterator[tuple[str, LaunchInfo]]:
+            for isolator in self.isolators:
+                with _named(isolator):
+                    part = method(isolator)(container_id, config)
+                yield isolator.name, part
+
+        merged = merge(contributions())
+        merged.fill("request", _of_request(config))
+        if not merged.info.argv:
+            raise InvalidRequest("no command given", hint="name one, or load docker/runtime for the image's")
+        return merged
+
+    def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio) -> None:
+        container.task = self._launcher.launch(
+            LaunchRequest(
+                container_id=str(container.id),
+                info=info,
+                stdio=(stdio.stdin, stdio.stdout, stdio.stderr),
+                exit_status_path=self.paths.exit_status(container.id),
+                reaper=self._reaper(container),
+            )
+        )
+        pid = container.task.pid
+        container.enter(State.ISOLATING, pid=pid, pid_started=started_at(pid), command=tuple(info.argv or ()))
+
+    def _isolate(self, container: Container) -> None:
+        assert container.task is not None
+        for isolator in self.isolators:
+            with _named(isolator):
+                isolator.isolate(container.id, container.task.pid)
+
+    def _run(self, container: Container) -> None:
+        assert container.task is not None
+        container.enter(State.FETCHING)
+        watches = (isolator.watch(container.id) for isolator in self.isolators)
+        container.watch([watch for watch in watches if watch is not None])
+        container.task.release()
+        container.enter(State.RUNNING)
+
+    # The way down ------------------------------------------------------------------------------
+
+    def terminated(self, container: Container) -> None:
+        """The task has ended: take everything back but the sandbox and the termination."""
+        assert container.termination is not None
+        container.enter(State.DESTROYING, termination=container.termination.to_json())
+        self._end_task(container)
+        self._take_back(container.id, self.isolators)
+        container.enter(State.TERMINATED)
+
+    def forget(self, container: Container) -> None:
+        """Delete what is left of a terminated container."""
+        self._delete(container.id)
+        if container in self._containers:
+            self._containers.remove(container)
+
+    def _abandon(self, container: Container, cause: BaseException) -> None:
+        """Take back a launch that failed; what cannot be is added to the cause."""
+        try:
+            if container.state is not State.DESTROYING:
+                container.enter(State.DESTROYING)
+            self._end_task(container)
+            self._take_back(container.id, self.isolators)
+            self._delete(container.id)
+        except (ContainerizerError, OSError) as error:
+            cause.add_note(f"and cleaning up failed: {error}")
+
+    def _end_task(self, container: Container) -> None:
+        container.close_watches()
+        if container.task is not None:
+            container.task.destroy()
+
+    def _take_back(self, container_id: ContainerId, isolators: Sequence[Isolator]) -> None:
+        """Every isolator's clean-up, the last first; a failure does not spare the others."""
+        failures = []
+        for isolator in reversed(isolators):
+            try:
+                isolator.cleanup(container_id)
+            except (ContainerizerError, OSError) as error:
+                failures.append(f"{isolator.name}: {error}")
+        if failures:
+            raise CleanupFailed(f"cannot clean up container {container_id}: {'; '.join(failures)}")
+
+    def _delete(self, container_id: ContainerId) -> None:
+        directory = self.paths.sandbox(container_id)
+        self.provisioner.destroy(str(container_id), directory)
+        sandbox.delete(directory, self.paths.container_state(container_id))
+
+    def _reaper(self, container: Container) -> tuple[str, ...]:
+        """The command in which a supervisor ends that outlived us: it cleans up in our place."""
+        directories = ("--root", self.paths.root, "--state", self.paths.state)
+        return (sys.executable, "-I", "-c", _COMMAND, _IMPORT_ROOT, *directories, "reap", str(container.id))
+
+
+def _names(isolation: str | Sequence[str] | None) -> Sequence[str]:
+    if isolation is None:
+        return catalog.DEFAULT
+    return [name for name in isolation.split(",") if name] if isinstance(isolation, str) else isolation
+
+
+def _of_request(config: ContainerConfig) -> LaunchInfo:
+    """What the request asks itself, for the fields that no isolator takes care of."""
+    environment: Mapping[str, str] = config.environment
+    return LaunchInfo(
+        argv=(*(config.entrypoint or ()), *config.command) or None,
+        environment=environment,
+        working_directory=config.working_directory,
+        user=config.user,
+        stop_signal=config.stop_signal,
+    )
+
+
+@contextlib.contextmanager
+def _named(isolator: Isolator) -> Iterator[None]:
+    """Make a failure say whose it is."""
+    try:
+        yield
+    except ContainerizerError as error:
+        if isolator.name not in error.message:
+            error.message = f"isolator {isolator.name}: {error.message}"
+        raise
+    except OSError as error:
+        raise LaunchFailed(f"isolator {isolator.name}: {error}") from error

@@ -1,0 +1,90 @@
+"""The checkpoint of one container: what another process needs to show it and to clean up after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from containerizer import checkpoint
+from containerizer.lifecycle import State
+from containerizer.paths import Paths
+from containerizer.termination import Termination
+from launcher.container_id import ContainerId
+from launcher.errors import ContainerizerError, InvalidRequest
+
+_VERSION = 1
+
+
+class NoSuchContainer(ContainerizerError):
+    """Nothing is known of a container of this name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerRecord:
+    """What is stored. A field that an older version did not write has its default."""
+
+    container_id: str
+    image: str
+    command: tuple[str, ...] = ()  # as executed, once that is known
+    isolation: tuple[str, ...] = ()  # what has to clean up
+    keep: bool = False
+    state: str = State.STARTING.value
+    owner: int = 0  # pid of the process that launches it
+    owner_started: int | None = None  # see containerizer.liveness
+    pid: int | None = None  # of the task's first process, on the host
+    pid_started: int | None = None
+    created_at: float = 0.0  # seconds since the epoch
+    termination: Mapping[str, Any] | None = None
+
+    @property
+    def id(self) -> ContainerId:
+        return ContainerId.parse(self.container_id)
+
+    @property
+    def ended(self) -> Termination | None:
+        """How it ended, if it has."""
+        return Termination.from_json(self.termination) if self.termination else None
+
+    def save(self, paths: Paths) -> None:
+        checkpoint.write(paths.record(self.id), {"version": _VERSION, **asdict(self)})
+
+
+def reserve(paths: Paths, record: ContainerRecord) -> None:
+    """Take the container's name and store its first record. Raises InvalidRequest if it is taken."""
+    os.makedirs(paths.containers(), mode=0o700, exist_ok=True)
+    try:
+        os.mkdir(paths.container_state(record.id), mode=0o700)
+    except FileExistsError:
+        hint = "choose another --name, or remove the old container with `containerizer rm`"
+        raise InvalidRequest(f"the container name {record.container_id!r} is taken", hint=hint) from None
+    record.save(paths)
+
+
+def load(paths: Paths, container_id: ContainerId) -> ContainerRecord:
+    """Raises NoSuchContainer."""
+    value = checkpoint.read(paths.record(container_id))
+    if value is None:
+        hint = "`containerizer ps` lists them"
+        raise NoSuchContainer(f"no container {container_id}", hint=hint)
+    known = {field.name for field in fields(ContainerRecord)}
+    arguments = {name: item for name, item in value.items() if name in known}
+    for name in ("command", "isolation"):
+        arguments[name] = tuple(arguments.get(name, ()))
+    return ContainerRecord(**arguments)
+
+
+def load_all(paths: Paths) -> list[ContainerRecord]:
+    """Every container, the oldest first. One that is being made or removed just now is left out."""
+    try:
+        names = os.listdir(paths.containers())
+    except FileNotFoundError:
+        return []
+    records = []
+    for name in names:
+        try:
+            records.append(load(paths, ContainerId(name)))
+        except (NoSuchContainer, InvalidRequest):
+            continue
+    return sorted(records, key=lambda record: record.created_at)

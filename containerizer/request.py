@@ -1,0 +1,93 @@
+"""ContainerRequest: one container as somebody asked for it, whatever edge it came through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from containerizer.units import parse_cpus, parse_size
+from isolators.isolator import ContainerConfig, Resources
+from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from provisioner.provisioner import Policy
+
+HOST = "host"  # the image name that stands for no image: the host's own filesystem
+PULL_POLICIES: tuple[Policy, ...] = ("always", "missing", "never")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerRequest:
+    """What to run, and how."""
+
+    image: str
+    config: ContainerConfig = ContainerConfig()
+    container_id: ContainerId = field(default_factory=ContainerId.generate)
+    pull: Policy = "missing"
+    platform: str | None = None  # "linux/arm64/v8"; None: this machine's
+    keep: bool = False  # leave sandbox and termination behind until they are removed by name
+
+    def __post_init__(self) -> None:
+        if self.pull not in PULL_POLICIES:
+            choices = ", ".join(PULL_POLICIES)
+            raise InvalidRequest(f"invalid pull policy {self.pull!r}", hint=f"use one of {choices}")
+        if not self.image:
+            raise InvalidRequest("no image given", hint=f"name one, or {HOST!r} for the host's filesystem")
+
+    @classmethod
+    def of(
+        cls,
+        image: str,
+        command: Sequence[str] = (),
+        *,
+        name: str | None = None,
+        cpus: float | str | None = None,
+        cpu_shares: int | None = None,
+        mem: int | str | None = None,
+        pids: int | None = None,
+        env: Mapping[str, str] | None = None,
+        pull: Policy = "missing",
+        platform: str | None = None,
+        keep: bool = False,
+        **options: Any,
+    ) -> ContainerRequest:
+        """A request in the words of a Python program: sizes as "64m" or bytes, ids as text.
+
+        `options` are further fields of ContainerConfig, e.g. `user="1000"`. Raises InvalidRequest.
+        """
+        if isinstance(command, str):
+            hint = "pass a list of words: there is no shell between"
+            raise InvalidRequest(f"the command {command!r} is a string", hint=hint)
+        resources = Resources(
+            cpus=None if cpus is None else parse_cpus(cpus),
+            cpu_shares=cpu_shares,
+            memory=None if mem is None else parse_size(mem),
+            pids=pids,
+        )
+        return cls(
+            image=image,
+            config=ContainerConfig(
+                command=tuple(command), environment=dict(env or {}), resources=resources, **options
+            ),
+            container_id=ContainerId.parse(name) if name else ContainerId.generate(),
+            pull=pull,
+            platform=platform,
+            keep=keep,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stdio:
+    """The descriptors that become the task's; they stay the caller's to close."""
+
+    stdin: int
+    stdout: int = 1
+    stderr: int = 2
+
+    @classmethod
+    def without_input(cls) -> Stdio:
+        """/dev/null as input, which is then the caller's to close; this process' own output."""
+        return cls(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
