@@ -1,0 +1,1 @@
+"""Ways to make a root filesystem of layers, each as data."""

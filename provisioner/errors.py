@@ -1,0 +1,53 @@
+"""The errors of the provisioner, and what their reader can do about each."""
+
+from __future__ import annotations
+
+from launcher.errors import ContainerizerError, InvalidRequest
+
+
+class ProvisionerError(ContainerizerError):
+    """An image could not be found, fetched, verified, unpacked or removed."""
+
+
+class InvalidReference(InvalidRequest, ProvisionerError):
+    """An image's name is malformed, or stands for more than one image."""
+
+
+class ImageNotFound(ProvisionerError):
+    """Neither the store nor the source has the image, or a part of it."""
+
+
+class RegistryUnreachable(ProvisionerError):
+    """No answer, or no usable one, from the registry."""
+
+
+class Unauthorized(ProvisionerError):
+    """The registry wants other credentials, or none would do."""
+
+
+class InvalidImage(ProvisionerError):
+    """A manifest, index or configuration breaks its specification."""
+
+
+class UnsupportedMediaType(InvalidImage):
+    """The image is made of something that cannot be run; the message names the media type."""
+
+
+class PlatformNotFound(ProvisionerError):
+    """The image exists, but not for the platform that was asked."""
+
+
+class DigestMismatch(ProvisionerError):
+    """Content differs from what its digest or size promised."""
+
+
+class InvalidLayer(ProvisionerError):
+    """A layer is truncated, malformed, hostile, or larger than the limits."""
+
+
+class ImageInUse(ProvisionerError):
+    """The image cannot be removed; the message names the container that uses it."""
+
+
+class StoreError(ProvisionerError):
+    """The store on this host cannot be read or written."""

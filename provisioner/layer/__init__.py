@@ -1,0 +1,1 @@
+"""One layer from a compressed stream to a directory in overlayfs' form."""

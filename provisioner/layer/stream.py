@@ -1,0 +1,196 @@
+"""Streams of a layer: verified, decompressed, and cut to the size that a reader asks for.
+
+    blob → Verified (compressed digest and size) → decompress → ByteStream → tar
+
+Nothing is held in memory but one chunk, and no chunk is larger than CHUNK or OUTPUT, whatever the
+data claims of itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from typing import IO, Protocol, cast
+
+from provisioner.errors import DigestMismatch
+from provisioner.manifest import Compression
+
+CHUNK = 256 << 10  # bytes read at once: few enough calls, and a bar that moves at 1 MB/s
+OUTPUT = 1 << 20  # bytes decompressed at once: what bounds the memory of a bomb
+_ZSTD_WINDOW = 1 << 27  # bytes a zstd frame may make us hold: what the zstd program accepts
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class MalformedContent(Exception):
+    """The content breaks its format. `provisioner.layer.unpack` adds which layer it was."""
+
+
+class Readable(Protocol):
+    """A stream of a blob. read returns at most `size` bytes, and b"" at the end only."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Verified:
+    """Passes a stream through and checks, at its end at the latest, its length and digest.
+
+    Raises MalformedContent for a stream that is shorter or longer than promised, DigestMismatch
+    for one with other content.
+    """
+
+    def __init__(self, source: Readable, digest: str, size: int, advance: Callable[[int], None]) -> None:
+        self._source = source
+        self._digest = digest
+        self._size = size
+        self._advance = advance  # told the bytes read so far
+        self._read = 0
+        self._hash = hashlib.new(digest.partition(":")[0])
+
+    def read(self, size: int, /) -> bytes:
+        chunk = self._source.read(size)
+        self._hash.update(chunk)
+        self._read += len(chunk)
+        if self._read > self._size:
+            raise MalformedContent(f"more than the {self._size} bytes that its manifest promises")
+        if chunk:
+            self._advance(self._read)
+        else:
+            self._check()
+        return chunk
+
+    def drain(self) -> None:
+        """Read what is left, so that length and digest are checked."""
+        while self.read(CHUNK):
+            pass
+
+    def _check(self) -> None:
+        if self._read < self._size:
+            raise MalformedContent(f"truncated: {self._read} of {self._size} bytes")
+        check_digest(self._hash.hexdigest(), self._digest)
+
+
+def check_digest(hexdigest: str, digest: str) -> None:
+    """Raises DigestMismatch."""
+    algorithm, _, promised = digest.partition(":")
+    if hexdigest != promised:
+        raise DigestMismatch(f"content hashes to {algorithm}:{hexdigest}, not to {digest}")
+
+
+def decompress(source: Readable, compression: Compression) -> Iterator[bytes]:
+    """The chunks of the uncompressed stream. Raises MalformedContent."""
+    stream = _Peeked(source)
+    magic = {_GZIP_MAGIC: "gzip", _ZSTD_MAGIC: "zstd"}
+    found = next((name for prefix, name in magic.items() if stream.head.startswith(prefix)), "none")
+    if found != compression:
+        raise MalformedContent(f"its media type says compression {compression}, its content {found}")
+    return _DECODERS[compression](stream)
+
+
+class _Peeked:
+    """A stream whose first bytes can be looked at."""
+
+    def __init__(self, source: Readable) -> None:
+        self._source = source
+        self.head = b""
+        while len(self.head) < len(_ZSTD_MAGIC) and (chunk := source.read(CHUNK)):
+            self.head += chunk
+        self._pending = self.head
+
+    def read(self, size: int, /) -> bytes:
+        if not self._pending:
+            return self._source.read(size)
+        chunk, self._pending = self._pending[:size], self._pending[size:]
+        return chunk
+
+
+def _plain(source: Readable) -> Iterator[bytes]:
+    while chunk := source.read(CHUNK):
+        yield chunk
+
+
+def _gunzip(source: Readable) -> Iterator[bytes]:
+    """RFC 1952, which allows several members one after the other."""
+    try:
+        decoder = zlib.decompressobj(wbits=31)
+        while data := source.read(CHUNK):
+            while data:
+                if decoder.eof:
+                    decoder = zlib.decompressobj(wbits=31)
+                yield from _inflate(decoder, data)
+                data = decoder.unused_data
+    except zlib.error as error:
+        raise MalformedContent(f"broken gzip stream, or garbage after it: {error}") from error
+    if not decoder.eof:
+        raise MalformedContent("truncated gzip stream")
+
+
+def _inflate(decoder: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    while True:
+        output = decoder.decompress(data, OUTPUT)
+        if output:
+            yield output
+        data = decoder.unconsumed_tail
+        # A full output may leave more inside the decoder although all input was taken.
+        if decoder.eof or (not data and len(output) < OUTPUT):
+            return
+
+
+def _unzstd(source: Readable) -> Iterator[bytes]:
+    """RFC 8878; zstd:chunked is a sequence of ordinary and skippable frames."""
+    import zstandard  # 8 ms that a cached image does without
+
+    decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    stream = cast("IO[bytes]", source)  # only read() of it is used
+    reader = decoder.stream_reader(stream, read_size=CHUNK, read_across_frames=True, closefd=False)
+    try:
+        while chunk := reader.read(OUTPUT):
+            yield chunk
+    except zstandard.ZstdError as error:
+        raise MalformedContent(f"broken zstd stream: {error}") from error
+
+
+_DECODERS: dict[Compression, Callable[[Readable], Iterator[bytes]]] = {
+    "none": _plain,
+    "gzip": _gunzip,
+    "zstd": _unzstd,
+}
+
+
+class ByteStream:
+    """Chunks of any size, read in the sizes that a format has."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._chunk = b""
+        self._position = 0
+
+    def some(self, limit: int) -> memoryview:
+        """The next bytes, at most `limit`; none at the end of the stream."""
+        while self._position == len(self._chunk):
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return memoryview(b"")
+            self._chunk, self._position = chunk, 0
+        view = memoryview(self._chunk)[self._position : self._position + limit]
+        self._position += len(view)
+        return view
+
+    def exactly(self, size: int) -> bytes:
+        """The next `size` bytes, which the caller has bounded. Raises MalformedContent."""
+        content = bytes(self.some(size))
+        while len(content) < size:
+            content += self._more(size - len(content))
+        return content
+
+    def skip(self, size: int) -> None:
+        while size:
+            size -= len(self._more(size))
+
+    def _more(self, limit: int) -> memoryview:
+        view = self.some(limit)
+        if not view:
+            raise MalformedContent("tar archive ends in the middle of an entry")
+        return view

@@ -1,0 +1,131 @@
+"""Provisioner: images by name into the store, and root filesystems of them as data.
+
+A cached image costs one small read: everything that downloads, verifies or unpacks is imported by
+the first pull that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from provisioner.backends.overlay import Overlay
+from provisioner.errors import ImageNotFound, StoreError
+from provisioner.image import Image, Rootfs
+from provisioner.progress import Progress, silent
+from provisioner.reference import ImageReference
+from provisioner.store.store import Store
+
+if TYPE_CHECKING:
+    from provisioner.layer.unpack import Limits
+
+Policy = Literal["always", "missing", "never"]
+
+
+class Provisioner:
+    """All images of one root directory. Safe to use from several processes and threads at once.
+
+    `insecure_registries` are HOST[:PORT] that may speak plain HTTP, as loopback ones always may.
+    `limits` bound what one image may take on disk; None: the defaults.
+    """
+
+    def __init__(
+        self, root: str, *, insecure_registries: Sequence[str] = (), limits: Limits | None = None
+    ) -> None:
+        self._store = Store(f"{root}/store")
+        self._backend = Overlay()
+        self._insecure_registries = tuple(insecure_registries)
+        self._limits = limits
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        policy: Policy = "always",
+        platform: str | None = None,
+        progress: Progress | None = None,
+    ) -> Image:
+        """Have the image in the store: "always" ask its source, only if "missing", or "never".
+
+        `platform` None is this machine's, and whatever the store has under the name.
+        Raises a ProvisionerError; nothing half-pulled is ever in the store.
+        """
+        parsed = ImageReference.parse(reference)
+        if policy != "always":
+            image = self._store.find(parsed)
+            if image is not None and _is_for(image, platform):
+                return image
+        if policy == "never":
+            raise ImageNotFound(
+                f"no image {reference!r} in the store" + (f" for {platform}" if platform else ""),
+                hint="pull it first, or allow pulling (--pull missing)",
+            )
+        return self._fetch(parsed, platform, progress or silent)
+
+    def images(self) -> list[Image]:
+        """All images in the store, sorted by name."""
+        return self._store.images()
+
+    def remove(self, reference: str) -> Image:
+        """Remove an image by name or by a digest's start that only it has; layers of no other go too.
+
+        Raises ImageNotFound, InvalidReference (ambiguous), ImageInUse (names the container).
+        """
+        return self._store.remove(reference)
+
+    def provision(self, image: Image, container: str, directory: str) -> Rootfs:
+        """Prepare a root filesystem for the container in its own directory; nothing is mounted.
+
+        The image's layers are kept until `destroy`, which also cleans up after a failure.
+        Raises ImageNotFound when the image has been removed, StoreError.
+        """
+        try:
+            self._store.lease(container, image)
+            return self._backend.provision(self._lowers(image), directory)
+        except OSError as error:
+            raise StoreError(
+                f"cannot provision container {container}: {error.strerror}: {error.filename}"
+            ) from error
+
+    def destroy(self, container: str, directory: str) -> None:
+        """Remove what `provision` made. Idempotent; unknown containers are fine. Raises StoreError."""
+        try:
+            self._backend.destroy(directory)
+            self._store.release(container)
+        except OSError as error:
+            raise StoreError(
+                f"cannot remove the root filesystem of container {container}: "
+                f"{error.strerror}: {error.filename}",
+                hint="a process may still have it mounted: see /proc/*/mountinfo",
+            ) from error
+
+    def describe(self, image: Image, directory: str) -> Rootfs:
+        """What `provision` would return, touching nothing."""
+        return self._backend.describe(self._lowers(image), directory)
+
+    def _lowers(self, image: Image) -> list[str]:
+        return [self._store.paths.diff(key) for key in image.layers]
+
+    def _fetch(self, reference: ImageReference, platform: str | None, progress: Progress) -> Image:
+        from provisioner.layer.unpack import Limits
+        from provisioner.platforms import Platform
+        from provisioner.pull import pull
+        from provisioner.resolve import resolve
+        from provisioner.sources.source import open_source
+
+        wanted = Platform.parse(platform) if platform else None
+        source = open_source(reference, self._insecure_registries)
+        try:
+            resolved = resolve(source, reference, wanted)
+            limits = self._limits or Limits()
+            return pull(self._store, source, reference, resolved, limits=limits, progress=progress)
+        finally:
+            source.close()
+
+
+def _is_for(image: Image, platform: str | None) -> bool:
+    if platform is None:
+        return True
+    from provisioner.platforms import Platform
+
+    return image.platform == str(Platform.parse(platform))

@@ -1,0 +1,148 @@
+"""ImageReference: the name of an image, by Docker's rules.
+
+    [docker://][HOST[:PORT]/]NAME[:TAG][@DIGEST]        an image in a registry
+    oci:DIR[:TAG]                                       an OCI image layout on this host
+
+The grammar is that of distribution/reference. What is left out is filled in as Docker does:
+`busybox` is `docker.io/library/busybox:latest`. The first component is a host when it has a dot,
+a colon or an upper-case letter, or is `localhost`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from provisioner.errors import InvalidReference
+
+DEFAULT_REGISTRY = "docker.io"
+DEFAULT_TAG = "latest"
+
+_OFFICIAL = "library/"  # where Docker Hub keeps the images without a user
+_MAX_NAME = 255  # characters of HOST/NAME, as in distribution/reference
+
+_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_IPV6 = r"\[(?:[a-fA-F0-9:]+)\]"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|{_IPV6})(?::[0-9]{{1,5}})?")
+_PORT = re.compile(r":[0-9]+\Z")
+_MAX_PORT = 65535
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_BARE_ID = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageReference:
+    """A complete name: `parse` has filled in what the writer left out."""
+
+    transport: str  # "docker" (a registry) or "oci" (a directory)
+    registry: str  # host with port as written; "" for oci
+    repository: str  # "library/busybox"; for oci the directory, absolute
+    tag: str | None  # None: the digest decides; for oci: the only image, or "latest"
+    digest: str | None  # "sha256:…" of the manifest or index; wins over the tag
+
+    @classmethod
+    def parse(cls, text: str) -> ImageReference:
+        """Read any of the forms above. Raises InvalidReference."""
+        if text.startswith("oci:"):
+            return _parse_oci(text)
+        if text.startswith("docker://"):
+            return _parse_docker(text, text.removeprefix("docker://"))
+        return _parse_docker(text, text)
+
+    @property
+    def familiar(self) -> str:
+        """The short form that Docker shows: `busybox:latest`."""
+        if self.registry != DEFAULT_REGISTRY:
+            return str(self)
+        official = self.repository.removeprefix(_OFFICIAL)
+        name = self.repository if "/" in official else official
+        return name + self._suffix
+
+    @property
+    def _name(self) -> str:
+        return f"oci:{self.repository}" if self.transport == "oci" else f"{self.registry}/{self.repository}"
+
+    @property
+    def _suffix(self) -> str:
+        return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+    def __str__(self) -> str:
+        """The canonical form; `parse` reads it back unchanged."""
+        return self._name + self._suffix
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a complete digest of an algorithm that is verified here."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def _parse_docker(text: str, unprefixed: str) -> ImageReference:
+    name, at, digest = unprefixed.partition("@")
+    name, tag = _split_tag(name)
+    registry, repository = _split_registry(name)
+    _check(text, registry, repository)
+    if tag is not None and not _TAG.fullmatch(tag):
+        raise _invalid(text, f"{tag!r} is not a tag", "a tag is at most 128 letters, digits, '_', '.' or '-'")
+    if at and not is_digest(digest):
+        raise _invalid(text, f"{digest!r} is not a digest", "write sha256: and 64 hexadecimal digits")
+    if tag is None and not at:
+        tag = DEFAULT_TAG
+    return ImageReference(
+        transport="docker", registry=registry, repository=repository, tag=tag, digest=digest or None
+    )
+
+
+def _split_tag(name: str) -> tuple[str, str | None]:
+    head, colon, tail = name.rpartition(":")
+    return (head, tail) if colon and "/" not in tail and head else (name, None)
+
+
+def _split_registry(name: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    if not slash or not ({".", ":"} & set(first) or first == "localhost" or first != first.lower()):
+        registry, repository = DEFAULT_REGISTRY, name
+    else:
+        registry, repository = first, rest
+    if registry == "index.docker.io":  # the Hub's old name
+        registry = DEFAULT_REGISTRY
+    if registry == DEFAULT_REGISTRY and "/" not in repository:
+        repository = _OFFICIAL + repository
+    return registry, repository
+
+
+def _check(text: str, registry: str, repository: str) -> None:
+    if not text or not repository.removeprefix(_OFFICIAL):
+        raise _invalid(text, "it names no image")
+    if _BARE_ID.fullmatch(repository.removeprefix(_OFFICIAL)):
+        raise _invalid(text, "64 hexadecimal digits are a digest", "write NAME@sha256:DIGEST")
+    if not _HOST.fullmatch(registry):
+        raise _invalid(text, f"{registry!r} is not a registry's HOST[:PORT]")
+    if _PORT.search(registry) and int(registry.rpartition(":")[2]) > _MAX_PORT:
+        raise _invalid(text, f"the port of {registry!r} is above {_MAX_PORT}")
+    if repository != repository.lower():
+        raise _invalid(text, "a repository's name is lower case")
+    if not _REPOSITORY.fullmatch(repository):
+        raise _invalid(text, f"{repository!r} is not a repository's name")
+    if len(registry) + 1 + len(repository) > _MAX_NAME:
+        raise _invalid(text[:64] + "…", f"the name is longer than {_MAX_NAME} characters")
+
+
+def _parse_oci(text: str) -> ImageReference:
+    directory, tag = _split_tag(text.removeprefix("oci:"))
+    if not directory or "\0" in directory:
+        raise _invalid(text, "it names no directory", "write oci:DIR[:TAG]")
+    if tag is not None and not _TAG.fullmatch(tag):
+        raise _invalid(text, f"{tag!r} is not a tag")
+    # Absolute, because the store remembers the image by this name.
+    path = os.path.abspath(directory)
+    return ImageReference(transport="oci", registry="", repository=path, tag=tag, digest=None)
+
+
+def _invalid(
+    text: str, why: str, hint: str = "write [HOST[:PORT]/]NAME[:TAG|@DIGEST] or oci:DIR[:TAG]"
+) -> InvalidReference:
+    return InvalidReference(f"invalid image reference {text!r}: {why}", hint=hint)

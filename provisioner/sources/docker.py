@@ -1,0 +1,58 @@
+"""[docker://]HOST/NAME[:TAG][@DIGEST]: an image in a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from provisioner.errors import DigestMismatch, InvalidImage
+from provisioner.layer.stream import Readable
+from provisioner.manifest import MAX_DOCUMENT, Descriptor, verify
+from provisioner.reference import ImageReference
+from provisioner.registry.client import RegistryClient
+from provisioner.sources.source import Document
+
+
+class DockerRegistry:
+    """The Source of one reference into a registry."""
+
+    def __init__(self, reference: ImageReference, insecure_registries: Sequence[str]) -> None:
+        self._reference = reference
+        self._client = RegistryClient(
+            reference.registry, reference.repository, insecure_registries=insecure_registries
+        )
+
+    def root(self) -> Document:
+        wanted = self._reference.digest or self._reference.tag
+        assert wanted is not None  # ImageReference.parse has filled one in
+        served = self._client.manifest(wanted, str(self._reference))
+        promised = self._reference.digest or served.digest
+        if promised:
+            verify(served.content, promised, f"manifest of {self._reference}")
+        return Document(content=served.content, media_type=served.media_type)
+
+    def document(self, descriptor: Descriptor) -> Document:
+        served = self._client.manifest(descriptor.digest, f"{self._reference} ({descriptor.digest})")
+        verify(served.content, descriptor.digest, f"manifest of {self._reference}")
+        return Document(content=served.content, media_type=descriptor.media_type)
+
+    def small_blob(self, descriptor: Descriptor) -> bytes:
+        if descriptor.size > MAX_DOCUMENT:
+            raise InvalidImage(f"configuration of {self._reference} is larger than {MAX_DOCUMENT} bytes")
+        with self._client.blob(descriptor.digest) as stream:
+            content = b""
+            while len(content) <= descriptor.size and (chunk := stream.read(MAX_DOCUMENT)):
+                content += chunk
+        if len(content) != descriptor.size:
+            raise DigestMismatch(
+                f"configuration {descriptor.digest} of {self._reference} has not the {descriptor.size} bytes"
+                " that its manifest promises"
+            )
+        verify(content, descriptor.digest, f"configuration of {self._reference}")
+        return content
+
+    def blob(self, descriptor: Descriptor) -> AbstractContextManager[Readable]:
+        return self._client.blob(descriptor.digest)
+
+    def close(self) -> None:
+        self._client.close()

@@ -1,0 +1,136 @@
+"""Files that are there whole or not at all, and trees that go away whatever is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from typing import Any
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """A record of ours; None when there is none, or one that lost power tore."""
+    try:
+        with open(path, "rb") as file:
+            value = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_atomically(path: str, content: bytes, *, staging: str, durable: bool) -> None:
+    """Replace the file and make its parents. `durable`: it survives a power cut from then on.
+
+    `staging` is a directory of the same filesystem, where a writer that is killed leaves its part.
+    """
+    os.makedirs(staging, exist_ok=True)
+    temporary = f"{staging}/{os.urandom(8).hex()}"
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        _move(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        sync_directory(os.path.dirname(path))
+
+
+def _move(source: str, path: str) -> None:
+    while True:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            return os.rename(source, path)
+        except FileNotFoundError:  # a neighbour removed the parent that it just found empty
+            if not os.path.exists(source):
+                raise
+
+
+def sync_directory(path: str) -> None:
+    """Make the names in it durable: fsync(2) of a file does not cover its directory entry."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: str) -> None:
+    """syncfs(2): one call for the ten thousands of files of a layer. Raises OSError."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)  # not PyDLL: other layers go on meanwhile
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if libc.syncfs(fd) != 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error), path)
+    finally:
+        os.close(fd)
+
+
+def remove_empty_parents(path: str, top: str) -> None:
+    """Remove the directories between `path` and `top` that nothing is in any more."""
+    parent = os.path.dirname(path)
+    with contextlib.suppress(OSError):  # not empty, or gone: both are fine
+        while parent != top:
+            os.rmdir(parent)
+            parent = os.path.dirname(parent)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a file or a directory with all that is in it; fine when it is gone already.
+
+    A layer's author chose how deep it is: directories are moved up and removed one by one, so
+    neither the stack nor the descriptors grow with the depth, and no link is followed.
+    """
+    try:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            return
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        _empty(fd)
+    finally:
+        os.close(fd)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path)
+
+
+def _empty(top_fd: int) -> None:
+    pending = _clear(top_fd, top_fd)
+    while pending:
+        name = pending.pop()
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top_fd)
+        except FileNotFoundError:
+            continue
+        try:
+            pending += _clear(fd, top_fd)
+        finally:
+            os.close(fd)
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(name, dir_fd=top_fd)
+
+
+def _clear(fd: int, top_fd: int) -> list[str]:
+    """Remove the files in `fd`, move its directories to the top; their names there."""
+    moved = []
+    with os.scandir(fd) as entries:
+        children = list(entries)
+    for child in children:
+        with contextlib.suppress(FileNotFoundError):
+            if not child.is_dir(follow_symlinks=False):
+                os.unlink(child.name, dir_fd=fd)
+                continue
+            name = f"removed-{os.urandom(8).hex()}"
+            os.rename(child.name, name, src_dir_fd=fd, dst_dir_fd=top_fd)
+            moved.append(name)
+    return moved

@@ -1,0 +1,85 @@
+"""Every path of the store. No other module puts one together.
+
+STORE/                                      0700
+  lock                                      flock: shared to use, exclusive to delete
+  refs/docker.io/library/busybox/:latest.json   an Image: what a name stands for
+  refs/oci/srv/images/busybox/:latest.json
+  blobs/sha256/HEX                          manifests and configurations, as fetched
+  layers/sha256/HEX/                        a layer, by chain id; there is no half one
+    diff/                                   its directory, in overlayfs' form
+    layer.json                              {"size": bytes of its files}
+  leases/web/nginx.json                     what the container web.nginx uses
+  locks/sha256-HEX                          flock: held by who makes that layer
+  ingest/RANDOM/                            flock: a pull at work; unlocked, it is a leftover
+    claim.json                              what the pull will use
+    0/, 1/ …                                layers in the making, as under layers/
+    trash/
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from provisioner.reference import ImageReference
+
+
+@dataclass(frozen=True, slots=True)
+class StorePaths:
+    """The tree below one directory."""
+
+    root: str
+
+    @property
+    def lock(self) -> str:
+        return f"{self.root}/lock"
+
+    @property
+    def refs(self) -> str:
+        return f"{self.root}/refs"
+
+    @property
+    def blobs(self) -> str:
+        return f"{self.root}/blobs"
+
+    @property
+    def layers(self) -> str:
+        return f"{self.root}/layers"
+
+    @property
+    def leases(self) -> str:
+        return f"{self.root}/leases"
+
+    @property
+    def ingest(self) -> str:
+        return f"{self.root}/ingest"
+
+    def ref(self, reference: ImageReference) -> str:
+        """No component of a name starts with `:` or `@`, so a tag never meets a directory.
+
+        A digest decides what a reference stands for, a tag beside it does not.
+        """
+        # A directory's name may hold what separates a tag; a registry's cannot be "oci".
+        path = reference.repository.replace("%", "%25").replace(":", "%3A").replace("@", "%40").strip("/")
+        leaf = f"@{reference.digest}" if reference.digest else f":{reference.tag or ''}"
+        return os.path.join(self.refs, reference.registry or "oci", path, f"{leaf}.json")
+
+    def blob(self, digest: str) -> str:
+        return f"{self.blobs}/{digest.replace(':', '/')}"
+
+    def layer(self, key: str) -> str:
+        return f"{self.layers}/{key.replace(':', '/')}"
+
+    def diff(self, key: str) -> str:
+        """The directory that overlayfs takes as a lowerdir."""
+        return f"{self.layer(key)}/diff"
+
+    def layer_record(self, key: str) -> str:
+        return f"{self.layer(key)}/layer.json"
+
+    def layer_lock(self, key: str) -> str:
+        return f"{self.root}/locks/{key.replace(':', '-')}"
+
+    def lease(self, container: str) -> str:
+        """Nested ids become directories: a whole one may be longer than a file's name."""
+        return f"{self.leases}/{container.replace('.', '/')}.json"

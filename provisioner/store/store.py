@@ -1,0 +1,195 @@
+"""Store: images by name, their layers by chain id, and who uses them.
+
+Everything appears by rename(2), whole or not at all. Using takes the store's lock shared, deleting
+exclusive, each for moments: what is used is written down (refs, leases, claims) before the lock is
+given back, and the deleter reads all of that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from provisioner.errors import ImageInUse, ImageNotFound, InvalidReference
+from provisioner.image import Image
+from provisioner.reference import ImageReference
+from provisioner.store import files, locks
+from provisioner.store.paths import StorePaths
+
+_SHORTEST_PREFIX = 4  # hexadecimal digits of a digest that `rmi` takes
+
+
+class Store:
+    """Opening it touches nothing; the first pull makes it."""
+
+    def __init__(self, root: str) -> None:
+        self.paths = StorePaths(root)
+
+    # Images.
+
+    def find(self, reference: ImageReference) -> Image | None:
+        """What the name stands for here: one small read."""
+        record = files.read_json(self.paths.ref(reference))
+        return Image.from_json(record) if record else None
+
+    def images(self) -> list[Image]:
+        """All of them, sorted by name."""
+        records = (files.read_json(path) for path in _records(self.paths.refs))
+        return sorted((Image.from_json(r) for r in records if r), key=lambda image: image.reference)
+
+    def publish(self, image: Image) -> None:
+        """Let the name stand for this image, whose layers and blobs the caller has claimed."""
+        path = self.paths.ref(ImageReference.parse(image.reference))
+        content = json.dumps(image.to_json(), separators=(",", ":")).encode()
+        with locks.shared(self.paths.lock):
+            files.write_atomically(path, content, staging=self.paths.ingest, durable=True)
+
+    def remove(self, text: str) -> Image:
+        """Forget a name, and delete what only it kept.
+
+        `text` is a reference, or the start of a digest (of the manifest or the configuration) that
+        only one name has. Raises ImageNotFound, ImageInUse, InvalidReference.
+        """
+        if not os.path.isdir(self.paths.root):
+            raise _not_found(text)
+        with locks.exclusive(self.paths.lock):
+            image = self._select(text)
+            self._refuse_if_used(image)
+            path = self.paths.ref(ImageReference.parse(image.reference))
+            os.unlink(path)
+            files.remove_empty_parents(path, self.paths.refs)
+            garbage = self._collect()
+        for leftover in garbage:
+            files.remove_tree(leftover)
+        return image
+
+    def _select(self, text: str) -> Image:
+        prefix = text.removeprefix("sha256:")
+        if len(prefix) >= _SHORTEST_PREFIX and not prefix.strip("0123456789abcdef"):
+            matches = [image for image in self.images() if _has_digest(image, prefix)]
+            if len(matches) > 1:
+                names = ", ".join(image.reference for image in matches)
+                raise InvalidReference(
+                    f"{text!r} stands for several images: {names}", hint="name one of them"
+                )
+            if matches:
+                return matches[0]
+        image = None if text.startswith("sha256:") else self.find(ImageReference.parse(text))
+        if image is None:
+            raise _not_found(text)
+        return image
+
+    def _refuse_if_used(self, image: Image) -> None:
+        others = (other for other in self.images() if other.reference != image.reference)
+        if image.digest in {other.digest for other in others}:
+            return  # only a name goes away
+        for container, lease in self._leases():
+            if lease.get("digest") == image.digest:
+                raise ImageInUse(
+                    f"image {image.reference} is in use by container {container}",
+                    hint="remove the container first",
+                )
+
+    # Layers.
+
+    def has_layer(self, key: str) -> bool:
+        return os.path.isdir(self.paths.layer(key))
+
+    def layer_size(self, key: str) -> int:
+        """Bytes of its files."""
+        record = files.read_json(self.paths.layer_record(key))
+        return int(record["size"]) if record else 0
+
+    # Leases.
+
+    def lease(self, container: str, image: Image) -> None:
+        """Keep the image's layers until `release`. Raises ImageNotFound when one is gone already."""
+        record = {"reference": image.reference, "digest": image.digest, "layers": list(image.layers)}
+        with locks.shared(self.paths.lock):
+            for key in image.layers:
+                if not self.has_layer(key):
+                    raise ImageNotFound(
+                        f"layer {key} of image {image.reference} is not in the store",
+                        hint="pull the image again",
+                    )
+            # A power cut ends the container too: its lease need not survive one.
+            files.write_atomically(
+                self.paths.lease(container),
+                json.dumps(record).encode(),
+                staging=self.paths.ingest,
+                durable=False,
+            )
+
+    def release(self, container: str) -> None:
+        """Idempotent."""
+        path = self.paths.lease(container)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        files.remove_empty_parents(path, self.paths.leases)
+
+    def _leases(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for path in _records(self.paths.leases):
+            if record := files.read_json(path):
+                name = os.path.relpath(path, self.paths.leases).removesuffix(".json")
+                yield name.replace("/", "."), record
+
+    # Garbage.
+
+    def sweep(self) -> None:
+        """Delete what no name, lease or pull uses, such as what killed pulls left."""
+        if not os.path.isdir(self.paths.root):
+            return
+        with locks.exclusive(self.paths.lock):
+            garbage = self._collect()
+        for path in garbage:
+            files.remove_tree(path)
+
+    def _collect(self) -> list[str]:
+        """Take unused layers and blobs out of the store; what is left to delete, at leisure."""
+        from provisioner.store import ingest
+
+        layers, blobs = self._used(list(ingest.claims(self.paths)))
+        for digest in _digests(self.paths.blobs):
+            if digest not in blobs:
+                os.unlink(self.paths.blob(digest))
+        for key in _digests(self.paths.layers):
+            if key not in layers:
+                os.makedirs(self.paths.ingest, exist_ok=True)
+                os.rename(self.paths.layer(key), f"{self.paths.ingest}/{os.urandom(8).hex()}")
+        return list(ingest.leftovers(self.paths))
+
+    def _used(self, claims: Sequence[dict[str, list[str]]]) -> tuple[set[str], set[str]]:
+        images, leases = self.images(), [lease for _, lease in self._leases()]
+        layers = {key for image in images for key in image.layers}
+        layers.update(key for record in (*leases, *claims) for key in record["layers"])
+        blobs = {digest for image in images for digest in (image.digest, image.config_digest)}
+        blobs.update(digest for claim in claims for digest in claim["blobs"])
+        return layers, blobs
+
+
+def _has_digest(image: Image, prefix: str) -> bool:
+    return any(d.removeprefix("sha256:").startswith(prefix) for d in (image.digest, image.config_digest))
+
+
+def _not_found(text: str) -> ImageNotFound:
+    return ImageNotFound(f"no image {text!r} in the store", hint="`containerizer images` lists them")
+
+
+def _records(top: str) -> Iterator[str]:
+    """The JSON files below a directory."""
+    for directory, _, names in os.walk(top):
+        for name in names:
+            if name.endswith(".json"):
+                yield f"{directory}/{name}"
+
+
+def _digests(top: str) -> list[str]:
+    """The ALGORITHM/HEX below a directory, as ALGORITHM:HEX."""
+    found = []
+    for algorithm in os.listdir(top) if os.path.isdir(top) else ():
+        found += [f"{algorithm}:{name}" for name in os.listdir(f"{top}/{algorithm}")]
+    return found
