@@ -6,6 +6,10 @@ The prefix keeps a container apart from the kernel's files: one may be named `ta
 isolators share one hierarchy, on v1 those of co-mounted controllers do. So each of them creates,
 joins and removes the cgroup as if it were alone, and every one of these steps may be repeated.
 
+With a root file system, the hierarchy is mounted read-only below /sys/fs/cgroup, as the host lays
+it out. In a cgroup namespace (namespaces/cgroup) it shows the container's own cgroup as its root;
+a hierarchy where the container has no cgroup of its own would show the host's, and is left out.
+
 On v2 a cgroup that has children with controllers has no processes of its own: as soon as a nested
 container is prepared, its parent's processes move into the parent's `leaf`. The limits stay above.
 """
@@ -29,7 +33,9 @@ from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
 from launcher.kernel.cgroups import CgroupError, Hierarchy
-from launcher.launch_info import LaunchInfo
+from launcher.launch_info import LaunchInfo, Mount
+
+_READ_ONLY = ("ro", "nosuid", "nodev", "noexec")
 
 
 def controller_need(controller: str) -> Need:
@@ -56,6 +62,7 @@ class CgroupIsolator(Isolator):
         self.hierarchy = hierarchy
         self.others = {name: h for name in self.companions if (h := cgroups.find(name, mountinfo))}
         self.root = _checked_root(flags.cgroups_root)
+        self._mounts = _mounts([hierarchy, *self.others.values()], cgroups.hierarchies(mountinfo))
 
     # What an isolator of this family adds.
 
@@ -70,7 +77,7 @@ class CgroupIsolator(Isolator):
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         self.check(config.resources)
-        return LaunchInfo()
+        return LaunchInfo() if config.rootfs is None else LaunchInfo(mounts=self._mounts)
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         info = self.contribute(container_id, config)
@@ -141,6 +148,28 @@ class TypedFiles:
 
     def _file(self, name: str) -> str:
         return os.path.join(self._cgroup, os.fsdecode(self._files.get_interface(name).filename))
+
+
+def _mounts(own: list[Hierarchy], all_of_host: tuple[Hierarchy, ...]) -> tuple[Mount, ...]:
+    """What shows these hierarchies in the container; co-mounted controllers share one."""
+    hybrid = any(hierarchy.version == 1 for hierarchy in all_of_host)
+    mounts = (_mount_v2(hybrid) if h.version == 2 else _mount_v1(h) for h in own)
+    return tuple(dict.fromkeys(mounts))
+
+
+def _mount_v1(hierarchy: Hierarchy) -> Mount:
+    return Mount(
+        target=f"/sys/fs/cgroup/{','.join(hierarchy.controllers)}",
+        fstype="cgroup",
+        source="cgroup",
+        flags=_READ_ONLY,
+        options=tuple((controller, "") for controller in hierarchy.controllers),
+    )
+
+
+def _mount_v2(hybrid: bool) -> Mount:
+    target = "/sys/fs/cgroup/unified" if hybrid else "/sys/fs/cgroup"
+    return Mount(target=target, fstype="cgroup2", source="cgroup", flags=_READ_ONLY)
 
 
 def _checked_root(root: str) -> str:

@@ -15,7 +15,6 @@ import os
 from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need
 from launcher.container_id import ContainerId
 from launcher.kernel import cgroups
-from launcher.kernel.cgroups import Hierarchy
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -78,6 +77,15 @@ MOUNTS = (
     Mount(target="/dev/mqueue", fstype="mqueue", source="mqueue", flags=_SEALED),
 )
 
+# Where v1 is in use each hierarchy has a directory, on which the cgroup isolators mount their own.
+CGROUP_BASE = Mount(
+    target="/sys/fs/cgroup",
+    fstype="tmpfs",
+    source="tmpfs",
+    flags=_SEALED,
+    options=(("mode", "755"), ("size", "64k")),
+)
+
 
 class FilesystemLinux(Isolator):
     name = "filesystem/linux"
@@ -91,7 +99,8 @@ class FilesystemLinux(Isolator):
 
     def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
         super().__init__(flags)
-        self._cgroup_mounts = cgroup_mounts(cgroups.hierarchies(mountinfo))
+        v1 = any(hierarchy.version == 1 for hierarchy in cgroups.hierarchies(mountinfo))
+        self._mounts = (*MOUNTS, CGROUP_BASE) if v1 else MOUNTS
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         if config.rootfs is None:
@@ -100,7 +109,7 @@ class FilesystemLinux(Isolator):
             namespaces={"mnt": "new"},
             rootfs=config.rootfs,
             rootfs_mounts=config.rootfs_mounts,
-            mounts=(*MOUNTS, *self._cgroup_mounts),
+            mounts=self._mounts,
             file_operations=tuple(
                 FileOperation(kind="symlink", path=path, content=content) for path, content in LINKS.items()
             ),
@@ -108,40 +117,3 @@ class FilesystemLinux(Isolator):
             readonly_paths=READONLY_PATHS,
             readonly_rootfs=config.readonly_rootfs or None,
         )
-
-
-def cgroup_mounts(hierarchies: tuple[Hierarchy, ...]) -> tuple[Mount, ...]:
-    """/sys/fs/cgroup as the host lays it out, read-only.
-
-    In a cgroup namespace (namespaces/cgroup) each of these shows the container's own cgroup as root.
-    """
-    v1 = {",".join(h.controllers): h for h in hierarchies if h.version == 1}
-    v2 = any(h.version == 2 for h in hierarchies)
-    if not v1:
-        return (_cgroup2("/sys/fs/cgroup"),) if v2 else ()
-    base = Mount(
-        target="/sys/fs/cgroup",
-        fstype="tmpfs",
-        source="tmpfs",
-        flags=_SEALED,
-        options=(("mode", "755"), ("size", "64k")),
-    )
-    unified = (_cgroup2("/sys/fs/cgroup/unified"),) if v2 else ()
-    return (base, *(_cgroup1(names) for names in sorted(v1)), *unified)
-
-
-def _cgroup1(names: str) -> Mount:
-    """`names` is what identifies a v1 hierarchy: "cpu,cpuacct", or "name=systemd"."""
-    options = tuple((key, value) for key, _, value in (name.partition("=") for name in names.split(",")))
-    directory = names.removeprefix("name=")
-    return Mount(
-        target=f"/sys/fs/cgroup/{directory}",
-        fstype="cgroup",
-        source="cgroup",
-        flags=("ro", *_SEALED),
-        options=options,
-    )
-
-
-def _cgroup2(target: str) -> Mount:
-    return Mount(target=target, fstype="cgroup2", source="cgroup", flags=("ro", *_SEALED))

@@ -15,6 +15,7 @@ from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import IsolatorFlags, IsolatorUnavailable, Resources, Usage
 from launcher.errors import InvalidRequest
 from launcher.kernel.cgroups import CgroupError
+from launcher.launch_info import LaunchInfo
 from tests.isolators.support import CONFIG, V1_FILES, V2_FILES, WEB, FakeCgroupfs, fill
 
 FLAGS = IsolatorFlags(cgroups_root="agent")
@@ -230,3 +231,26 @@ def test_hybrid_host_is_asked_per_controller(fake: FakeCgroupfs) -> None:
     fake.mount_v1("memory")
     assert CgroupsPids(FLAGS, fake.mountinfo).hierarchy.version == 2
     assert CgroupsMem(FLAGS, fake.mountinfo).hierarchy.version == 1
+
+
+# What the container sees
+
+
+def shown(isolator: CgroupIsolator) -> list[tuple[str, str]]:
+    mounts = isolator.contribute(WEB, CONFIG).mounts
+    assert all("ro" in mount.flags for mount in mounts)
+    return [(mount.fstype, mount.target) for mount in mounts]
+
+
+def test_own_hierarchies_are_shown_as_the_host_has_them(fake: FakeCgroupfs) -> None:
+    fake.mount_v2("pids")
+    assert shown(CgroupsPids(FLAGS, fake.mountinfo)) == [("cgroup2", "/sys/fs/cgroup")]
+    fake.mount_v1("cpu", "cpuacct")
+    assert shown(CgroupsPids(FLAGS, fake.mountinfo)) == [("cgroup2", "/sys/fs/cgroup/unified")]
+    assert shown(CgroupsCpu(FLAGS, fake.mountinfo)) == [("cgroup", "/sys/fs/cgroup/cpu,cpuacct")]
+
+
+def test_hosts_files_are_left_alone_without_rootfs(fake: FakeCgroupfs) -> None:
+    fake.mount_v2("pids")
+    config = dataclasses.replace(CONFIG, rootfs=None)
+    assert CgroupsPids(FLAGS, fake.mountinfo).contribute(WEB, config) == LaunchInfo()

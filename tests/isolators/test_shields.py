@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from isolators.filesystem.linux import FilesystemLinux
+from isolators.filesystem.linux import CGROUP_BASE, FilesystemLinux
 from isolators.isolator import ContainerConfig, IsolatorFlags
 from isolators.linux.capabilities import DEFAULT, LinuxCapabilities
 from isolators.linux.nnp import LinuxNnp
@@ -33,11 +33,6 @@ def changed(**fields: Any) -> ContainerConfig:
 # filesystem/linux
 
 
-def cgroup_targets(fake: FakeCgroupfs) -> list[str]:
-    mounts = FilesystemLinux(FLAGS, fake.mountinfo).contribute(WEB, CONFIG).mounts
-    return [m.target for m in mounts if m.target.startswith("/sys/fs/cgroup")]
-
-
 def test_order_lets_every_mount_find_its_target() -> None:
     targets = [mount.target for mount in FilesystemLinux(FLAGS).contribute(WEB, CONFIG).mounts]
     for place, target in enumerate(targets):
@@ -57,20 +52,12 @@ def test_rootfs_of_the_provisioner_is_passed_on() -> None:
     assert FilesystemLinux(FLAGS).contribute(WEB, CONFIG).readonly_rootfs is None
 
 
-def test_cgroups_on_v2_v1_and_hybrid_hosts(tmp_path: Path) -> None:
-    (tmp_path / "2").mkdir()
-    fake = FakeCgroupfs(tmp_path / "2")
-    assert cgroup_targets(fake) == []
+def test_cgroup_directories_only_where_v1_is_in_use(tmp_path: Path) -> None:
+    fake = FakeCgroupfs(tmp_path)
     fake.mount_v2("pids")
-    assert cgroup_targets(fake) == ["/sys/fs/cgroup"]
-    fake.mount_v1("name=systemd")
-    fake.mount_v1("cpu", "cpuacct")
-    directories = ["", "/cpu,cpuacct", "/systemd", "/unified"]
-    assert cgroup_targets(fake) == [f"/sys/fs/cgroup{name}" for name in directories]
-    mounts = FilesystemLinux(FLAGS, fake.mountinfo).contribute(WEB, CONFIG).mounts
-    options = {m.target.rpartition("/")[2]: m.options for m in mounts if m.fstype == "cgroup"}
-    assert options == {"cpu,cpuacct": (("cpu", ""), ("cpuacct", "")), "systemd": (("name", "systemd"),)}
-    assert all("ro" in m.flags for m in mounts if m.fstype in ("cgroup", "cgroup2"))
+    assert CGROUP_BASE not in FilesystemLinux(FLAGS, fake.mountinfo).contribute(WEB, CONFIG).mounts
+    fake.mount_v1("cpu")
+    assert CGROUP_BASE in FilesystemLinux(FLAGS, fake.mountinfo).contribute(WEB, CONFIG).mounts
 
 
 # namespaces/uts, network/loopback
