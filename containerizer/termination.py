@@ -20,7 +20,13 @@ class Termination:
 
     @property
     def exit_code(self) -> int:
-        """The task's own, or 128 + N when it was killed by signal N."""
+        """The task's own, or 128 + N when it was killed by signal N.
+
+        A limitation is never a success: the kernel may have killed another process than the task,
+        which then ended by itself before we came to kill it.
+        """
+        if self.limitation and self.exit_status.exit_code == 0:
+            return 128 + signal.SIGKILL
         return self.exit_status.exit_code
 
     @property

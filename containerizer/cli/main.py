@@ -82,6 +82,7 @@ def _parse_globals(argv: Sequence[str], arguments: argparse.Namespace) -> None:
     parser.add_argument("command", nargs="?", metavar="COMMAND", help="see below")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.parse_args(argv, arguments)
+    arguments.root, arguments.state = map(os.path.abspath, (arguments.root, arguments.state))
     if arguments.command is None and not arguments.version:
         parser.print_help()
 
