@@ -1,0 +1,191 @@
+"""The demo: a container from a real registry, one line a step. `make demo` runs it.
+
+What runs here is what people type: the `containerizer` command, on directories of the demo's own.
+Whatever happens, all that was started is removed, and the host is compared with how it was found.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # for tests.support: the demo runs from a checkout
+
+from tests import leaks, requires  # noqa: E402 - found by the path above
+from tests.support import images  # noqa: E402
+from tests.support.registry import Registry, RegistryUnavailable  # noqa: E402
+
+CONTAINERIZER = Path(sys.executable).with_name("containerizer")
+LIMITS = ("-m", "64m", "--cpus", "0.5", "--pids-limit", "20")
+SECONDS = 50  # after which a step counts as hung
+KILLED = 128 + signal.SIGKILL
+
+# What the task is asked to look at: a label, and the words of the shell. The cgroup files have
+# their v1 names and places first, then those of v2; only one of them exists.
+SIGHTS = {
+    "process id": "echo $$",
+    "user": "id -un",
+    "hostname": "hostname",
+    "processes": "echo $(ps -o pid,comm)",
+    "network devices": "ls /sys/class/net",
+    "memory limit": "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max",
+    "CPU quota, period": "cd /sys/fs/cgroup; echo $(cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpu.max)",
+    "process limit": "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max",
+    "capabilities": "grep CapEff /proc/self/status | cut -f 2",
+    "no new privileges": "grep NoNewPrivs /proc/self/status | cut -f 2",
+}
+
+MULTIPLY = "n=1; trap 'echo $n processes' EXIT; while true; do sleep 100 & n=$((n + 1)); done"
+HIDDEN = ("sh", "-c", "…")  # shown in place of a long script
+
+_numbers = itertools.count(1)
+
+
+class DemoFailed(Exception):
+    """A step did not end as it should."""
+
+
+def main() -> int:
+    before = leaks.take()
+    leaks.become_subreaper()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both ways to stop it clean up
+    try:
+        with ExitStack() as stack:
+            show(stack)
+        code = 0
+    except DemoFailed as failure:
+        print(f"\nthe demo failed: {failure}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        code = 128 + signal.SIGINT
+    return code if nothing_is_left(before) else code or 1
+
+
+def show(stack: ExitStack) -> None:
+    check_the_host()
+    work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="containerizer-demo-")))
+    say(f"images, sandboxes and state go to {work}, and away at the end")
+    image = publish(stack, work)
+    command = Command(work)
+    say("what would run: each setting, and the isolator that gives it")
+    command.show("plan", *LIMITS, image, abridge=first_of_each_isolator)
+    say("run it with 64 MiB of memory, half a CPU and 20 processes: this is what the task sees")
+    command.show("run", "--rm", *LIMITS, image, "sh", "-c", looking(), shown=HIDDEN)
+    say("use more than 64 MiB: the kernel ends the task, and the command tells why")
+    command.show("run", "--rm", *LIMITS, image, "tail", "/dev/zero", expect=KILLED)
+    say("start processes without end: 20 is where it stops")
+    command.show("run", "--rm", *LIMITS, image, "sh", "-c", MULTIPLY, expect=2, shown=HIDDEN)
+    say("name a command that the image lacks: one line, and the exit code of a shell")
+    command.show("run", "--rm", image, "no-such-command", expect=127)
+
+
+def check_the_host() -> None:
+    if requires.missing("root"):
+        raise DemoFailed("namespaces and cgroups need root: run it as root, or install sudo")
+    if not CONTAINERIZER.exists():
+        raise DemoFailed(f"{CONTAINERIZER} is missing: run `make venv`")
+    if requires.missing("busybox"):
+        raise DemoFailed(f"nothing to make an image of: {requires.missing('busybox')}")
+
+
+def publish(stack: ExitStack, work: Path) -> str:
+    """Make the image, and return its name: in a registry, or where this host has none in a directory."""
+    busybox = images.busybox()
+    try:
+        registry = stack.enter_context(Registry.start(work / "registry"))
+    except RegistryUnavailable as lacking:
+        say(f"{lacking}; going on with a directory in place of a registry")
+        layout = images.write_layout([("latest", busybox)], work / "layout")
+        return f"oci:{layout}:latest"
+    say(f"Debian's docker-registry listens on {registry.host}")
+    images.push(busybox, registry.host, "busybox", "latest")
+    say(f"made an image of this host's busybox, and pushed it as {registry.host}/busybox")
+    return f"{registry.host}/busybox"
+
+
+def looking() -> str:
+    """A script that prints each sight on a line."""
+    lines = (f'printf "%-18s %s\\n" "{label}" "$({words})"' for label, words in SIGHTS.items())
+    return "\n".join(["exec 2>/dev/null", *lines])
+
+
+def first_of_each_isolator(rows: list[str]) -> list[str]:
+    """One row of the plan's table for each isolator: the whole is long."""
+    first: dict[str, str] = {}
+    for row in rows:
+        field, isolator, value = re.split(" {2,}", row, maxsplit=2)
+        first.setdefault(isolator, f"{field:30} {isolator:20} {value:.50}")
+    return [*first.values(), f"… and {len(rows) - len(first)} more"]
+
+
+def nothing_is_left(before: leaks.Snapshot) -> bool:
+    left = leaks.leaked(before)
+    leaks.end(left)
+    things = [*left.own, *left.host]
+    for thing in things:
+        print(f"left behind: {thing}", file=sys.stderr)
+    if not things:
+        say("looked: no process, mount, cgroup, network device or file of all this is left")
+    return not things
+
+
+def say(line: str) -> None:
+    print(f"\n{next(_numbers)}. {line}", flush=True)
+
+
+class Command:
+    """The `containerizer` command, on the demo's directories."""
+
+    def __init__(self, work: Path) -> None:
+        self._argv = [str(CONTAINERIZER), "--root", f"{work}/root", "--state", f"{work}/state"]
+
+    def show(
+        self,
+        *arguments: str,
+        expect: int = 0,
+        shown: tuple[str, ...] = (),
+        abridge: Callable[[list[str]], list[str]] = list,
+    ) -> None:
+        """Run it and print what it prints; `shown` stands for as many last arguments.
+
+        Raises DemoFailed unless it exits as expected.
+        """
+        words = (*arguments[: len(arguments) - len(shown)], *shown)
+        print("   $", shlex.join(("containerizer", *words)).replace("'…'", "…"), flush=True)
+        code, output = self._run(arguments)
+        for line in abridge(output.splitlines()):
+            print(f"   | {line}", flush=True)
+        if code != expect:
+            raise DemoFailed(f"`containerizer {arguments[0]}` exited with {code}, not with {expect}")
+
+    def _run(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+        process = subprocess.Popen(
+            [*self._argv, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with process:
+            try:
+                output, _ = process.communicate(timeout=SECONDS)
+            except subprocess.TimeoutExpired as expired:
+                raise DemoFailed(f"`containerizer {arguments[0]}` took longer than {SECONDS} s") from expired
+            finally:
+                process.terminate()  # if it still runs; it then removes its container, in our directories
+                process.wait()  # which `with` does not do when it was Ctrl-C that ended the block
+        return process.returncode, output
+
+
+if __name__ == "__main__":
+    sys.exit(main())
