@@ -133,7 +133,8 @@ def parse_config(content: bytes, layers: int, what: str) -> ImageConfig:
         raise InvalidImage(f"{what} has no valid rootfs.diff_ids")
     if len(diff_ids) != layers:
         raise InvalidImage(f"{what} names {len(diff_ids)} layers, its manifest {layers}")
-    config, created = value.get("config") or {}, value.get("created")
+    config, created = value.get("config"), value.get("created")
+    config = {} if config is None else config
     if not isinstance(config, dict) or not isinstance(created, str | None):
         raise InvalidImage(f"{what} has a malformed config or created")
     platform = Platform.from_json(value)

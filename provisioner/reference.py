@@ -98,7 +98,7 @@ def _parse_docker(text: str, unprefixed: str) -> ImageReference:
 
 def _split_tag(name: str) -> tuple[str, str | None]:
     head, colon, tail = name.rpartition(":")
-    return (head, tail) if colon and "/" not in tail and head else (name, None)
+    return (head, tail) if colon and "/" not in tail else (name, None)
 
 
 def _split_registry(name: str) -> tuple[str, str]:

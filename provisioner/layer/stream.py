@@ -189,6 +189,11 @@ class ByteStream:
         while size:
             size -= len(self._more(size))
 
+    def skip_at_most(self, size: int) -> None:
+        """Skip, or stop at the end of the stream."""
+        while size and (view := self.some(size)):
+            size -= len(view)
+
     def _more(self, limit: int) -> memoryview:
         view = self.some(limit)
         if not view:

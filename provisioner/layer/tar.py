@@ -66,7 +66,8 @@ class TarReader:
             entry = _entry(*headers)
             self._expect(entry.size)
             yield entry
-            self._stream.skip(self._unread + self._padding)
+            self._stream.skip(self._unread)
+            self._stream.skip_at_most(self._padding)  # umoci writes none after the last file
 
     def content(self) -> Iterator[memoryview]:
         """The chunks of the current entry; what is not taken is skipped."""
