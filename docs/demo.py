@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,13 +55,42 @@ class DemoFailed(Exception):
     """A step did not end as it should."""
 
 
+class Interrupts:
+    """Ctrl-C and SIGTERM, taken where the demo waits for a command and nowhere else.
+
+    Anywhere, they could come between starting something and knowing what has to be stopped.
+    """
+
+    def __init__(self) -> None:
+        self._asked = self._waiting = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, *_: object) -> None:
+        self._asked = True
+        if self._waiting:
+            self._waiting = False  # once is enough: from here on we clean up
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Raises KeyboardInterrupt when asked to stop, before or within."""
+        self._waiting = True
+        try:
+            if self._asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._waiting = False
+
+
 def main() -> int:
     before = leaks.take()
     leaks.become_subreaper()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both ways to stop it clean up
+    interrupts = Interrupts()
+    work = Path(tempfile.mkdtemp(prefix="containerizer-demo-"))
     try:
-        with ExitStack() as stack:
-            show(stack)
+        show(work, interrupts)
         code = 0
     except DemoFailed as failure:
         print(f"\nthe demo failed: {failure}", file=sys.stderr)
@@ -68,15 +98,19 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         code = 128 + signal.SIGINT
-    return code if nothing_is_left(before) else code or 1
+    finally:
+        shutil.rmtree(work)
+    return code if nothing_is_left(before, work) else code or 1
 
 
-def show(stack: ExitStack) -> None:
+def show(work: Path, interrupts: Interrupts) -> None:
     check_the_host()
-    work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="containerizer-demo-")))
-    say(f"images, sandboxes and state go to {work}, and away at the end")
-    image = publish(stack, work)
-    command = Command(work)
+    say(f"images, sandboxes and state go to {work}, and away at the end; containers get that name, too")
+    with ExitStack() as stack:
+        walk_through(Command(work, interrupts), publish(stack, work))
+
+
+def walk_through(command: Command, image: str) -> None:
     say("what would run: each setting, and the isolator that gives it")
     command.show("plan", *LIMITS, image, abridge=first_of_each_isolator)
     say("run it with 64 MiB of memory, half a CPU and 20 processes: this is what the task sees")
@@ -128,14 +162,15 @@ def first_of_each_isolator(rows: list[str]) -> list[str]:
     return [*first.values(), f"… and {len(rows) - len(first)} more"]
 
 
-def nothing_is_left(before: leaks.Snapshot) -> bool:
+def nothing_is_left(before: leaks.Snapshot, work: Path) -> bool:
+    """Others may use the host meanwhile; of its things those are the demo's that bear its name."""
     left = leaks.leaked(before)
     leaks.end(left)
-    things = [*left.own, *left.host]
+    things = [*left.own, *(thing for thing in left.host if work.name in thing)]
     for thing in things:
         print(f"left behind: {thing}", file=sys.stderr)
     if not things:
-        say("looked: no process, mount, cgroup, network device or file of all this is left")
+        say("looked: no process, mount, cgroup or file of all this is left")
     return not things
 
 
@@ -144,10 +179,11 @@ def say(line: str) -> None:
 
 
 class Command:
-    """The `containerizer` command, on the demo's directories."""
+    """The `containerizer` command, on the demo's directories and under its name."""
 
-    def __init__(self, work: Path) -> None:
-        self._argv = [str(CONTAINERIZER), "--root", f"{work}/root", "--state", f"{work}/state"]
+    def __init__(self, work: Path, interrupts: Interrupts) -> None:
+        self._work = work
+        self._interrupts = interrupts
 
     def show(
         self,
@@ -162,15 +198,16 @@ class Command:
         """
         words = (*arguments[: len(arguments) - len(shown)], *shown)
         print("   $", shlex.join(("containerizer", *words)).replace("'…'", "…"), flush=True)
-        code, output = self._run(arguments)
+        code, output = self._run(*arguments)
         for line in abridge(output.splitlines()):
             print(f"   | {line}", flush=True)
         if code != expect:
             raise DemoFailed(f"`containerizer {arguments[0]}` exited with {code}, not with {expect}")
 
-    def _run(self, arguments: tuple[str, ...]) -> tuple[int, str]:
+    def _run(self, command: str, *arguments: str) -> tuple[int, str]:
+        directories = ("--root", f"{self._work}/root", "--state", f"{self._work}/state")
         process = subprocess.Popen(
-            [*self._argv, *arguments],
+            [CONTAINERIZER, *directories, command, "--name", self._work.name, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -178,9 +215,10 @@ class Command:
         )
         with process:
             try:
-                output, _ = process.communicate(timeout=SECONDS)
+                with self._interrupts.waiting():
+                    output, _ = process.communicate(timeout=SECONDS)
             except subprocess.TimeoutExpired as expired:
-                raise DemoFailed(f"`containerizer {arguments[0]}` took longer than {SECONDS} s") from expired
+                raise DemoFailed(f"`containerizer {command}` took longer than {SECONDS} s") from expired
             finally:
                 process.terminate()  # if it still runs; it then removes its container, in our directories
                 process.wait()  # which `with` does not do when it was Ctrl-C that ended the block

@@ -2,11 +2,11 @@
 
 `take()` before, `leaked(before)` after. Two kinds of things are looked at:
 
-- the session's own: processes and open descriptors. The session is made a subreaper, so a process
-  whose parent died comes back to it and is seen, however often it forked (see PR_SET_CHILD_SUBREAPER
-  in prctl(2)).
-- the host's: mounts, cgroups, network devices, named network namespaces and state files. Others may
-  change these too, so `Alone` tells whether another test session runs at the same time.
+- the session's own: its descendants and its open descriptors. The session is made a subreaper, so a
+  process whose parent died comes back to it and is seen, however often it forked (see
+  PR_SET_CHILD_SUBREAPER in prctl(2)).
+- the host's: mounts, cgroups and who is in them, network devices, named network namespaces and state
+  files. Others may change these too, so `Alone` tells whether another test session runs meanwhile.
 
 A process that is about to exit is waited for by its pidfd. Everything that follows from its end
 (its cgroup, its mounts) is looked at only afterwards.
@@ -161,11 +161,7 @@ def _reap(pid: int) -> bool:
 
 
 def _processes() -> set[Process]:
-    """Our descendants, and whoever is in a cgroup of ours."""
-    pids = set(_descendants(os.getpid()))
-    for cgroup in _cgroups():
-        pids.update(_members(cgroup))
-    return {(pid, started) for pid in pids if (started := _started(pid))}
+    return {(pid, started) for pid in _descendants(os.getpid()) if (started := _started(pid))}
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -177,14 +173,6 @@ def _descendants(pid: int) -> Iterator[int]:
     for child in map(int, " ".join(children).split()):
         yield child
         yield from _descendants(child)
-
-
-def _members(cgroup: str) -> list[int]:
-    try:
-        pids = [int(pid) for pid in Path(cgroup, "cgroup.procs").read_text().split()]
-    except OSError:  # removed while we looked; a v2 threaded cgroup answers EOPNOTSUPP
-        return []
-    return [pid for pid in pids if pid]  # 0: not in our PID namespace
 
 
 def _stat(pid: int, field: int) -> str:
@@ -238,6 +226,7 @@ def _host() -> Iterator[str]:
         yield f"mount {line.split()[4]} ({line.partition(' - ')[2].split()[0]}, id {line.split()[0]})"
     for cgroup in _cgroups():
         yield f"cgroup {cgroup}"
+        yield from (f"process {pid} in {cgroup}: {_command(pid)}" for pid in _members(cgroup))
     for device in _names("/sys/class/net"):
         yield f"network device {device}"
     for directory in STATE_DIRECTORIES:
@@ -259,6 +248,14 @@ def _cgroups() -> Iterator[str]:
             for name in _names(point):
                 if name.startswith(CGROUP_PREFIX):
                     yield from (directory for directory, _, _ in os.walk(f"{point}/{name}"))
+
+
+def _members(cgroup: str) -> list[int]:
+    try:
+        pids = [int(pid) for pid in Path(cgroup, "cgroup.procs").read_text().split()]
+    except OSError:  # removed while we looked; a v2 threaded cgroup answers EOPNOTSUPP
+        return []
+    return [pid for pid in pids if pid]  # 0: not in our PID namespace
 
 
 def _names(directory: str) -> list[str]:

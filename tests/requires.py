@@ -97,6 +97,11 @@ def _cgroup2() -> str | None:
     return _lacks(available, "no writable cgroup v2 hierarchy")
 
 
+def _cgroup() -> str | None:
+    lacking = _cgroup1()
+    return lacking and _cgroup2() and f"{lacking}, nor v2"
+
+
 def _lacks(available: set[str], otherwise: str) -> str | None:
     absent = sorted(_CONTROLLERS - available)
     return f"{otherwise} with {', '.join(absent)}" if absent else None
@@ -114,6 +119,7 @@ def _program(name: str, package: str) -> Probe:
 NEEDS: Mapping[str, Probe] = {
     "root": _root,
     "userns": _userns,
+    "cgroup": _cgroup,  # memory, cpu and pids on either version
     "cgroup1": _cgroup1,  # memory, cpu and pids on v1
     "cgroup2": _cgroup2,  # memory, cpu and pids on v2
     "overlay": _overlay,
