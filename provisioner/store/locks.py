@@ -62,6 +62,21 @@ def for_key(path: str, wait: Callable[[], None]) -> Iterator[None]:
         wait()
 
 
+def remove_unheld(directory: str) -> None:
+    """Remove the lock files that killed processes left."""
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
+        path = f"{directory}/{name}"
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            if try_lock(fd) and _is_current(fd, path):
+                os.unlink(path)
+        finally:
+            os.close(fd)
+
+
 def try_lock(fd: int) -> bool:
     """Lock the open file alone unless somebody else has it."""
     try:

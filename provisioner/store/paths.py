@@ -51,6 +51,10 @@ class StorePaths:
         return f"{self.root}/leases"
 
     @property
+    def locks(self) -> str:
+        return f"{self.root}/locks"
+
+    @property
     def ingest(self) -> str:
         return f"{self.root}/ingest"
 
@@ -78,7 +82,7 @@ class StorePaths:
         return f"{self.layer(key)}/layer.json"
 
     def layer_lock(self, key: str) -> str:
-        return f"{self.root}/locks/{key.replace(':', '-')}"
+        return f"{self.locks}/{key.replace(':', '-')}"
 
     def lease(self, container: str) -> str:
         """Nested ids become directories: a whole one may be longer than a file's name."""

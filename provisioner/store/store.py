@@ -152,6 +152,7 @@ class Store:
         """Take unused layers and blobs out of the store; what is left to delete, at leisure."""
         from provisioner.store import ingest
 
+        locks.remove_unheld(self.paths.locks)
         layers, blobs = self._used(list(ingest.claims(self.paths)))
         for digest in _digests(self.paths.blobs):
             if digest not in blobs:

@@ -132,6 +132,9 @@ def test_deeply_nested_containers_have_leases(
 def test_leftovers_of_a_killed_pull_are_swept(provisioner: Provisioner, root: Path, layout: str) -> None:
     dead = root / "store/ingest/dead/0/diff/deep"
     dead.mkdir(parents=True)
+    lock = root / "store/locks/sha256-0"
+    lock.parent.mkdir()
+    lock.touch()
     alive = root / "store/ingest/alive"
     alive.mkdir()
     fd = os.open(alive, os.O_RDONLY)
@@ -139,6 +142,7 @@ def test_leftovers_of_a_killed_pull_are_swept(provisioner: Provisioner, root: Pa
         fcntl.flock(fd, fcntl.LOCK_EX)
         provisioner.pull(f"{layout}:base")
         assert os.listdir(root / "store/ingest") == ["alive"]
+        assert not lock.exists()
     finally:
         os.close(fd)
     provisioner.pull(f"{layout}:base")
