@@ -113,8 +113,8 @@ class RegistryClient:
         if status in (requests.codes.unauthorized, requests.codes.forbidden):
             return Unauthorized(
                 f"registry {self._registry} denies access to {what}{detail}",
-                hint=f"check the name; if it is private, `docker login {self._registry}` stores credentials"
-                " that are used here",
+                hint="check the name; if it is private, ~/.docker/config.json needs credentials for"
+                f" {self._registry} (`docker login` writes them)",
             )
         return unreachable(self._registry, f"it answers {status}{detail}")
 

@@ -16,6 +16,7 @@ from provisioner.errors import RegistryUnreachable
 
 _HUB = "registry-1.docker.io"  # what listens for "docker.io"
 _CONNECT = 10.0  # seconds
+_LOOK = "check the address, and that the registry runs and no firewall or proxy is in the way"
 
 
 def base_url(registry: str, insecure_registries: Sequence[str]) -> str:
@@ -34,11 +35,8 @@ def is_loopback(registry: str) -> bool:
         return host == "localhost"
 
 
-def unreachable(registry: str, why: str) -> RegistryUnreachable:
-    return RegistryUnreachable(
-        f"cannot reach registry {registry}: {why}",
-        hint="check the address, and that the registry runs and no firewall or proxy is in the way",
-    )
+def unreachable(registry: str, why: str, hint: str = _LOOK) -> RegistryUnreachable:
+    return RegistryUnreachable(f"cannot reach registry {registry}: {why}", hint=hint)
 
 
 def _speaks_tls(address: str) -> bool:

@@ -28,6 +28,7 @@ _BACKOFF = 0.25  # seconds before the second attempt; doubles
 _MAX_RETRY_AFTER = 10.0  # seconds; a server that wants more has its answer reported
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _CONNECTIONS = 4
+_TRUST = "add its authority to the host's (update-ca-certificates), or name it in SSL_CERT_FILE"
 
 
 class Http:
@@ -74,7 +75,7 @@ class Http:
                 )
             except requests.RequestException as error:
                 if last or not _is_transient(error):
-                    raise unreachable(self._registry, _reason(error)) from error
+                    raise self._unreachable(error) from error
             else:
                 pause = max(pause, _retry_after(response))
                 if last or response.status_code not in _TRANSIENT or pause > _MAX_RETRY_AFTER:
@@ -82,6 +83,11 @@ class Http:
                 response.close()
             self._sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def _unreachable(self, error: requests.RequestException) -> RegistryUnreachable:
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+            return unreachable(self._registry, _reason(error), _TRUST)
+        return unreachable(self._registry, _reason(error))
 
     @contextlib.contextmanager
     def stream(self, response: requests.Response) -> Iterator[Body]:
