@@ -28,9 +28,9 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 PATIENCE = 3.0  # seconds that a process gets to finish its exit before it counts as left running
 
-CGROUP_PREFIX = "containerizer"  # every cgroup of ours, and of our tests, starts like this
-STATE_DIRECTORIES = ("/run/containerizer", "/var/lib/containerizer", "/run/netns", "/dev/shm")
-TEMPORARY = ("/tmp", "/var/tmp")
+PREFIX = "containerizer"  # what our cgroups and temporary directories, and those of our tests, start with
+STATE_DIRECTORIES = ("/run/containerizer", "/var/lib/containerizer", "/run/netns")
+TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # everyone's: only names like ours count there
 
 Process = tuple[int, str]  # pid and start time: a pid alone may be used again
 
@@ -236,7 +236,7 @@ def _host() -> Iterator[str]:
                 yield f"file {directory}/{name}/{inner}"
     for directory in TEMPORARY:
         for name in _names(directory):
-            if name.startswith(CGROUP_PREFIX):
+            if name.startswith(PREFIX):
                 yield f"file {directory}/{name}"
 
 
@@ -246,7 +246,7 @@ def _cgroups() -> Iterator[str]:
         if line.partition(" - ")[2].startswith("cgroup"):
             point = line.split()[4]
             for name in _names(point):
-                if name.startswith(CGROUP_PREFIX):
+                if name.startswith(PREFIX):
                     yield from (directory for directory, _, _ in os.walk(f"{point}/{name}"))
 
 
