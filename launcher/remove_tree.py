@@ -1,54 +1,67 @@
-"""Remove a directory tree that a task has filled: no link is followed, no depth is too deep.
+"""Remove a tree that an image or a task has filled: no link is followed, no depth is too deep.
 
 The standard library's rmtree recurses a level a directory, so a task could make a tree that it
-cannot remove. Here, what lies too deep is moved up to the top and removed from there.
+cannot remove. Here directories are moved up to the top and removed one by one: neither the stack
+nor the descriptors grow with the depth.
 """
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import os
-from collections.abc import Iterator
+import stat
 
-_MAX_DEPTH = 64  # each level holds a descriptor and a stack frame
-
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: str) -> None:
-    """Remove the directory at `path` and everything below; a missing one is fine. Raises OSError.
+    """Remove a file, or a directory with all that is in it; fine when it is gone already.
 
-    Nothing may be mounted below, and nobody may still write there.
+    Several processes may do so at once. Nothing may be mounted below, and nobody may still write
+    there. Raises OSError.
     """
     try:
-        top = os.open(path, _OPEN)
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            return
+        fd = os.open(path, _DIRECTORY)
     except FileNotFoundError:
         return
     try:
-        names = (f".too-deep-{number}" for number in itertools.count())
-        while _empty(top, top, names, depth=0):
-            pass  # what was moved up is new in `top`
+        _empty(fd)
     finally:
-        os.close(top)
-    os.rmdir(path)
+        os.close(fd)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path)
 
 
-def _empty(directory: int, top: int, names: Iterator[str], *, depth: int) -> bool:
-    """Remove what `directory` holds; whether something was moved up to `top` instead."""
-    moved = False
-    with os.scandir(directory) as entries:
-        listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in listed:
-        if not is_directory:
-            os.unlink(name, dir_fd=directory)
-        elif depth == _MAX_DEPTH:
-            os.rename(name, next(names), src_dir_fd=directory, dst_dir_fd=top)
-            moved = True
-        else:
-            child = os.open(name, _OPEN, dir_fd=directory)
-            try:
-                moved |= _empty(child, top, names, depth=depth + 1)
-            finally:
-                os.close(child)
-            os.rmdir(name, dir_fd=directory)
+def _empty(top_fd: int) -> None:
+    pending = _clear(top_fd, top_fd)
+    while pending:
+        name = pending.pop()
+        try:
+            fd = os.open(name, _DIRECTORY, dir_fd=top_fd)
+        except FileNotFoundError:
+            continue
+        try:
+            pending += _clear(fd, top_fd)
+        finally:
+            os.close(fd)
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(name, dir_fd=top_fd)
+
+
+def _clear(fd: int, top_fd: int) -> list[str]:
+    """Remove the files in `fd`, move its directories to the top; their names there."""
+    moved = []
+    with os.scandir(fd) as entries:
+        children = list(entries)
+    for child in children:
+        with contextlib.suppress(FileNotFoundError):
+            if not child.is_dir(follow_symlinks=False):
+                os.unlink(child.name, dir_fd=fd)
+                continue
+            name = f"removed-{os.urandom(8).hex()}"
+            os.rename(child.name, name, src_dir_fd=fd, dst_dir_fd=top_fd)
+            moved.append(name)
     return moved

@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 
 from launcher.launch_info import Mount
+from launcher.remove_tree import remove_tree
 from provisioner.image import Rootfs
-from provisioner.store.files import remove_tree
 
 # No device of an image is usable: those in /dev are bind mounts of the host's, made by an isolator.
 _FLAGS = ("nodev",)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 from typing import Any
 
 
@@ -81,56 +80,3 @@ def remove_empty_parents(path: str, top: str) -> None:
         while parent != top:
             os.rmdir(parent)
             parent = os.path.dirname(parent)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a file or a directory with all that is in it; fine when it is gone already.
-
-    A layer's author chose how deep it is: directories are moved up and removed one by one, so
-    neither the stack nor the descriptors grow with the depth, and no link is followed.
-    """
-    try:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            os.unlink(path)
-            return
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        _empty(fd)
-    finally:
-        os.close(fd)
-    with contextlib.suppress(FileNotFoundError):
-        os.rmdir(path)
-
-
-def _empty(top_fd: int) -> None:
-    pending = _clear(top_fd, top_fd)
-    while pending:
-        name = pending.pop()
-        try:
-            fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top_fd)
-        except FileNotFoundError:
-            continue
-        try:
-            pending += _clear(fd, top_fd)
-        finally:
-            os.close(fd)
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(name, dir_fd=top_fd)
-
-
-def _clear(fd: int, top_fd: int) -> list[str]:
-    """Remove the files in `fd`, move its directories to the top; their names there."""
-    moved = []
-    with os.scandir(fd) as entries:
-        children = list(entries)
-    for child in children:
-        with contextlib.suppress(FileNotFoundError):
-            if not child.is_dir(follow_symlinks=False):
-                os.unlink(child.name, dir_fd=fd)
-                continue
-            name = f"removed-{os.urandom(8).hex()}"
-            os.rename(child.name, name, src_dir_fd=fd, dst_dir_fd=top_fd)
-            moved.append(name)
-    return moved

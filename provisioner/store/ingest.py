@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
+from launcher.remove_tree import remove_tree
 from provisioner.store import files, locks
 from provisioner.store.paths import StorePaths
 
@@ -37,7 +38,7 @@ class Ingest:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        files.remove_tree(self.path)
+        remove_tree(self.path)
         os.close(self._fd)
 
     def claim(self, layers: Iterable[str], blobs: Iterable[tuple[str, bytes]]) -> None:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from launcher.remove_tree import remove_tree
 from provisioner.errors import ImageInUse, ImageNotFound, InvalidReference
 from provisioner.image import Image
 from provisioner.reference import ImageReference
@@ -62,7 +63,7 @@ class Store:
             files.remove_empty_parents(path, self.paths.refs)
             garbage = self._collect()
         for leftover in garbage:
-            files.remove_tree(leftover)
+            remove_tree(leftover)
         return image
 
     def _select(self, text: str) -> Image:
@@ -146,7 +147,7 @@ class Store:
         with locks.exclusive(self.paths.lock):
             garbage = self._collect()
         for path in garbage:
-            files.remove_tree(path)
+            remove_tree(path)
 
     def _collect(self) -> list[str]:
         """Take unused layers and blobs out of the store; what is left to delete, at leisure."""

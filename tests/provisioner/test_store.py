@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from launcher.remove_tree import remove_tree
 from provisioner.errors import ImageInUse, ImageNotFound, InvalidReference
 from provisioner.image import Image
 from provisioner.layer.inherit import inherit
 from provisioner.provisioner import Provisioner
-from provisioner.store import files
 from provisioner.store.ingest import Ingest
 from provisioner.store.store import Store
 from tests.support import images
@@ -184,8 +184,8 @@ def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
         os.close(fd)
         fd = child
     os.close(fd)
-    files.remove_tree(str(top))
-    files.remove_tree(str(top))
+    remove_tree(str(top))
+    remove_tree(str(top))
     assert not top.exists() and (tmp_path / "outside/kept").exists()
 
 
