@@ -50,9 +50,16 @@ class Container:
         self.record = replace(self.record, state=state.value, **changes)  # type: ignore[arg-type]
         self.record.save(self._owner.paths)
 
-    def watch(self, watches: list[Watch]) -> None:
-        """Have `wait` poll these, and close them at the end."""
-        self._watches = watches
+    def watch(self, watch: Watch) -> None:
+        """Have `wait` poll this too, and close it at the end."""
+        self._watches.append(watch)
+
+    def start(self) -> None:
+        """Let the task run. Raises LaunchFailed; then nothing is left of the container."""
+        assert self.task is not None
+        with self._owner.abandoning(self):
+            self.task.release()
+            self.enter(State.RUNNING)
 
     def wait(self, timeout: float | None = None) -> Termination | None:
         """Wait for the end, at most `timeout` seconds; None if it has not come by then.

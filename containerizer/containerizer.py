@@ -102,28 +102,30 @@ class Containerizer:
         """
         stdio = Stdio.without_input()
         try:
-            return self.start(ContainerRequest.of(image, command, **options), stdio)
+            container = self.create(ContainerRequest.of(image, command, **options), stdio)
         finally:
             os.close(stdio.stdin)
+        container.start()
+        return container
 
-    def start(self, request: ContainerRequest, stdio: Stdio, progress: Progress | None = None) -> Container:
-        """`launch` for a request that is made already, with the task's descriptors."""
+    def create(self, request: ContainerRequest, stdio: Stdio, progress: Progress | None = None) -> Container:
+        """Everything of a launch but the last step: the task is there, and blocks until `Container.start`.
+
+        Raises ContainerizerError; then nothing is left.
+        """
         self._check_enforced(request.config)
         container = self._admit(request)
-        try:
+        with self.abandoning(container):
             self._provision(container, request, progress)
             info = self._prepare(container)
             self._clone(container, info, stdio)
             self._isolate(container)
-            self._run(container)
-        except BaseException as error:
-            self._abandon(container, error)
-            raise
+            self._fetch(container)
         self._containers.append(container)
         return container
 
     def plan(self, request: ContainerRequest, progress: Progress | None = None) -> Merged:
-        """What `start` would have the launcher do, and which isolator asks for it. Pulls, no more."""
+        """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
         self._check_enforced(request.config)
         config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
         if request.image != HOST:
@@ -230,6 +232,9 @@ class Containerizer:
 
         merged = merge(contributions())
         merged.fill("request", _of_request(config))
+        if config.rootfs is not None and "rootfs" not in merged.values:
+            hint = f"add filesystem/linux to --isolation, or run on the image {HOST!r}"
+            raise InvalidRequest("no loaded isolator mounts the image", hint=hint)
         if not merged.info.argv:
             raise InvalidRequest("no command given", hint="name one, or load docker/runtime for the image's")
         return merged
@@ -253,13 +258,14 @@ class Containerizer:
             with _named(isolator):
                 isolator.isolate(container.id, container.task.pid)
 
-    def _run(self, container: Container) -> None:
-        assert container.task is not None
+    def _fetch(self, container: Container) -> None:
+        """Nothing to fetch yet; what can be told of limits must be watched before the task runs."""
         container.enter(State.FETCHING)
-        watches = (isolator.watch(container.id) for isolator in self.isolators)
-        container.watch([watch for watch in watches if watch is not None])
-        container.task.release()
-        container.enter(State.RUNNING)
+        for isolator in self.isolators:
+            with _named(isolator):
+                watch = isolator.watch(container.id)
+            if watch is not None:
+                container.watch(watch)
 
     # The way down ------------------------------------------------------------------------------
 
@@ -277,14 +283,22 @@ class Containerizer:
         if container in self._containers:
             self._containers.remove(container)
 
+    @contextlib.contextmanager
+    def abandoning(self, container: Container) -> Iterator[None]:
+        """Take back the launch if a step within fails; what cannot be taken back is added to the cause."""
+        try:
+            yield
+        except BaseException as error:
+            self._abandon(container, error)
+            raise
+
     def _abandon(self, container: Container, cause: BaseException) -> None:
-        """Take back a launch that failed; what cannot be is added to the cause."""
         try:
             if container.state is not State.DESTROYING:
                 container.enter(State.DESTROYING)
             self._end_task(container)
             self._take_back(container.id, self.isolators)
-            self._delete(container.id)
+            self.forget(container)
         except (ContainerizerError, OSError) as error:
             cause.add_note(f"and cleaning up failed: {error}")
 

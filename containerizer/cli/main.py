@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from containerizer.cli.signals import Interrupted
 from containerizer.paths import DEFAULT_ROOT, DEFAULT_STATE
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
 
@@ -56,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, error.exit_code, debug=arguments.debug)
     except KeyboardInterrupt:
         return 130
+    except Interrupted as error:
+        print(f"containerizer: {error}", file=sys.stderr)
+        return error.exit_code
     except BrokenPipeError:
         # The reader has gone, as `| head` does. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -36,7 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with ForwardedSignals() as signals, containerizer, _stdio(arguments.interactive) as stdio:
         with layer_bars() as progress:
-            container = containerizer.start(request, stdio, progress)
+            container = containerizer.create(request, stdio, progress)
+        signals.hold()
+        container.start()
         signals.forward_to(container)
         termination = container.wait()
     assert termination is not None

@@ -7,8 +7,6 @@ import sys
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from launcher.errors import ContainerizerError
-
 if TYPE_CHECKING:
     from containerizer.container import Container
 
@@ -17,8 +15,10 @@ _FORWARDED = (*_ENDING, signal.SIGUSR1, signal.SIGUSR2)
 _PATIENCE = 3  # a task that is pid 1 ignores what it does not handle; then the third Ctrl-C kills it
 
 
-class Interrupted(ContainerizerError):
-    """A signal came before the task ran; the launch was taken back."""
+class Interrupted(BaseException):
+    """A signal came before the task ran. No Exception, as KeyboardInterrupt is none: it passes by
+    whatever handles errors, and each step takes itself back.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}, nothing was left behind")
@@ -26,10 +26,11 @@ class Interrupted(ContainerizerError):
 
 
 class ForwardedSignals:
-    """A context in which signals raise Interrupted or, after `forward_to`, are sent to the task."""
+    """A context in which signals raise Interrupted; after `hold` they are kept for `forward_to`."""
 
     def __init__(self) -> None:
         self._container: Container | None = None
+        self._held: list[int] | None = None
         self._previous: dict[int, Any] = {}
         self._asked = 0
 
@@ -43,17 +44,27 @@ class ForwardedSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    def hold(self) -> None:
+        """From here on signals are meant for the task, which is about to run."""
+        self._held = []
+
     def forward_to(self, container: Container) -> None:
-        """From here on the container's task gets the signals."""
+        """The task runs: it gets the signals, and those that were held."""
         self._container = container
+        for number in self._held or ():
+            self._forward(container, number)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._container is None:
-            if number in _ENDING:
-                raise Interrupted(number)
-            return
+        if self._container is not None:
+            self._forward(self._container, number)
+        elif self._held is not None:
+            self._held.append(number)
+        elif number in _ENDING:
+            raise Interrupted(number)
+
+    def _forward(self, container: Container, number: int) -> None:
         self._asked += number in (signal.SIGINT, signal.SIGTERM)
         if self._asked == _PATIENCE:
             print(f"containerizer: asked {_PATIENCE} times to end: killing the container", file=sys.stderr)
             number = signal.SIGKILL
-        self._container.kill(number)
+        container.kill(number)
