@@ -1,0 +1,116 @@
+"""A containerizer command on directories of its own, and images in a real registry."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support import images
+from tests.support.registry import Registry
+
+_TIMEOUT = 60  # seconds until a command counts as hung
+
+
+@dataclass(frozen=True)
+class Cli:
+    """`containerizer` on one pair of directories."""
+
+    root: Path
+    state: Path
+
+    @property
+    def argv(self) -> list[str]:
+        options = ["--root", str(self.root), "--state", str(self.state)]
+        return [sys.executable, "-m", "containerizer", *options]
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            [*self.argv, *arguments],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+        )
+
+    @contextlib.contextmanager
+    def start(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Start it, with pipes; whatever runs at the end of the context is killed, its containers too."""
+        pipe = subprocess.PIPE
+        argv = [*self.argv, *arguments]
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+                self._kill_containers()
+
+    def _kill_containers(self) -> None:
+        """End what runs, and wait until its supervisor, which ends as the reaper, has cleaned up."""
+        for container in self.containers():
+            if container["running"]:
+                pid = int(str(container["pid"]))
+                supervisor = os.pidfd_open(parent(pid))
+                os.kill(pid, signal.SIGKILL)
+                select.select([supervisor], [], [], _TIMEOUT)
+                os.close(supervisor)
+
+    def left(self) -> list[str]:
+        """What containers have left in both directories."""
+        directories = (self.root / "containers", self.state / "containers")
+        return [str(path) for directory in directories if directory.exists() for path in directory.iterdir()]
+
+    def containers(self) -> list[dict[str, object]]:
+        listed: list[dict[str, object]] = json.loads(self("ps", "--all", "--json").stdout)
+        return listed
+
+
+def parent(pid: int) -> int:
+    """The parent of a process: of a container's first one, its supervisor."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with Registry.start(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def busybox(registry: Registry) -> str:
+    """The reference of a busybox image in the registry."""
+    images.push(images.busybox(), registry.host, "busybox", "latest")
+    return f"{registry.host}/busybox"
+
+
+@pytest.fixture(scope="session")
+def directories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for the session, so that the image is pulled once."""
+    return tmp_path_factory.mktemp("containerizer")
+
+
+@pytest.fixture
+def cli(directories: Path) -> Iterator[Cli]:
+    """A command whose containers must all be gone at the end of the test."""
+    command = Cli(directories / "root", directories / "state")
+    yield command
+    assert command.left() == []
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Cli:
+    """A command with an empty store."""
+    return Cli(tmp_path / "root", tmp_path / "state")

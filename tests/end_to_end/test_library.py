@@ -1,0 +1,129 @@
+"""The library, as a Python program uses it: several containers, and threads in the same process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from containerizer import Container, Containerizer, ContainerizerError
+from containerizer.lifecycle import State
+from containerizer.request import ContainerRequest, Stdio
+
+pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
+
+
+@pytest.fixture
+def containerizer(directories: Path) -> Iterator[Containerizer]:
+    with Containerizer(root=str(directories / "root"), state=str(directories / "state")) as c:
+        yield c
+    for kind in ("root", "state"):
+        assert list((directories / kind / "containers").iterdir()) == []
+
+
+def _output(containerizer: Containerizer, request: ContainerRequest) -> tuple[Container, str]:
+    """Run a request to its end with its output in a pipe."""
+    reader, writer = os.pipe()
+    null = os.open(os.devnull, os.O_RDONLY)
+    try:
+        container = containerizer.create(request, Stdio(null, writer, writer))
+        container.start()
+    finally:
+        os.close(writer)
+        os.close(null)
+    with open(reader) as stream:
+        text = stream.read()
+    container.wait()
+    return container, text
+
+
+@pytest.mark.requires("cgroup1")
+def test_as_the_readme_shows_it(directories: Path, busybox: str, capfd: pytest.CaptureFixture[str]) -> None:
+    isolation = "filesystem/linux,docker/runtime,namespaces/pid,cgroups/cpu,cgroups/mem"
+    paths = {"root": str(directories / "root"), "state": str(directories / "state")}
+    with Containerizer(isolation=isolation, **paths) as c:
+        container = c.launch(image=busybox, command=["echo", "hello"], cpus=0.5, mem="64m")
+        termination = container.wait()
+        assert termination is not None
+        assert termination.exit_code == 0
+    assert capfd.readouterr().out == "hello\n"
+
+
+def test_a_container_has_a_life(containerizer: Containerizer, busybox: str) -> None:
+    container = containerizer.launch(busybox, ["sleep", "1000"], name="life")
+    assert container.state is State.RUNNING
+    assert container.wait(timeout=0) is None
+    assert container.usage().processes == 1
+    container.kill()
+    termination = container.wait()
+    assert termination is not None
+    assert termination.exit_status.signal == 9
+    assert container.state is State.TERMINATED
+    assert container.wait() is termination, "it can be asked again"
+
+
+def test_a_container_that_is_not_waited_for_ends_with_the_block(directories: Path, busybox: str) -> None:
+    with Containerizer(root=str(directories / "root"), state=str(directories / "state")) as c:
+        container = c.launch(busybox, ["sleep", "1000"])
+        pid = container.pid
+        assert pid is not None
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_several_at_once_in_a_process_with_threads(containerizer: Containerizer, busybox: str) -> None:
+    stop = threading.Event()
+    others = [threading.Thread(target=stop.wait) for _ in range(4)]
+    for thread in others:
+        thread.start()
+    try:
+        containers = [containerizer.launch(busybox, ["sh", "-c", f"exit {n}"]) for n in range(8)]
+        codes = [termination.exit_code for c in containers if (termination := c.wait())]
+    finally:
+        stop.set()
+        for thread in others:
+            thread.join()
+    assert codes == list(range(8))
+
+
+def test_a_failed_launch_leaves_nothing_and_the_next_one_works(
+    containerizer: Containerizer, busybox: str
+) -> None:
+    with pytest.raises(ContainerizerError, match="nope"):
+        containerizer.launch(busybox, ["nope"], name="again")
+    assert containerizer.containers() == []
+    container = containerizer.launch(busybox, ["true"], name="again")
+    assert container.wait() is not None
+
+
+def test_destroy_and_remove_are_idempotent(containerizer: Containerizer, busybox: str) -> None:
+    container = containerizer.launch(busybox, ["sleep", "1000"])
+    assert container.destroy() is container.destroy()
+    container.remove()
+    container.remove()
+    assert containerizer.containers() == []
+
+
+def test_the_plan_is_what_is_done(containerizer: Containerizer, busybox: str) -> None:
+    request = ContainerRequest.of(busybox, ["env"], name="planned", env={"A": "1"}, user="0")
+    merged = containerizer.plan(request)
+    assert containerizer.containers() == [], "a plan touches nothing"
+    _, text = _output(containerizer, request)
+    planned = dict(merged.info.environment)
+    assert dict(line.split("=", 1) for line in text.splitlines()) == {**planned, "HOME": "/root"}
+    assert set(merged.owners) >= {
+        "rootfs",
+        "argv",
+        "user",
+        "environment[A]",
+        "namespaces[pid]",
+        "mounts[/proc]",
+    }
+    assert merged.owners["mounts[/proc]"] == "filesystem/linux"
+
+
+def test_a_string_is_no_command(containerizer: Containerizer, busybox: str) -> None:
+    with pytest.raises(ContainerizerError, match="pass a list of words"):
+        containerizer.launch(busybox, "echo hello")

@@ -1,0 +1,156 @@
+"""`containerizer run IMAGE COMMAND`: from a real registry to the end of the task."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.end_to_end.conftest import Cli
+
+pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
+
+LIMITS = ("-m", "64m", "--cpus", "0.5", "--pids-limit", "20")
+
+DOCKER_DEFAULT_CAPABILITIES = "00000000a80425fb"
+
+
+@pytest.mark.requires("cgroup1")
+def test_what_the_task_sees(cli: Cli, busybox: str) -> None:
+    script = "echo $$; id -u; hostname; grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status"
+    done = cli("run", "--rm", *LIMITS, "--name", "seen", busybox, "sh", "-c", script)
+    assert (done.returncode, done.stderr) == (0, "")
+    pid, uid, hostname, *status = done.stdout.splitlines()
+    assert (pid, uid, hostname) == ("1", "0", "seen")
+    assert dict(line.split(":\t") for line in status) == {
+        "CapEff": DOCKER_DEFAULT_CAPABILITIES,
+        "CapBnd": DOCKER_DEFAULT_CAPABILITIES,
+        "NoNewPrivs": "1",
+    }
+
+
+@pytest.mark.requires("cgroup1")
+def test_its_cgroup_carries_the_limits(cli: Cli, busybox: str) -> None:
+    files = "memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us pids/pids.max"
+    done = cli("run", "--rm", *LIMITS, busybox, "sh", "-c", f"cd /sys/fs/cgroup && cat {files}")
+    assert done.stderr == ""
+    memory, quota, period, pids = map(int, done.stdout.split())
+    assert (memory, quota / period, pids) == (64 << 20, 0.5, 20)
+
+
+def test_only_its_own_processes_and_devices(cli: Cli, busybox: str) -> None:
+    done = cli("run", "--rm", busybox, "sh", "-c", "ls -d /proc/[0-9]*; ls /sys/class/net; cat /proc/net/dev")
+    assert done.stdout.splitlines()[:3] == ["/proc/1", "/proc/2", "lo"]
+    assert done.stdout.count(":") == 1, "lo is the only device"
+
+
+def test_its_cgroup_is_its_root(cli: Cli, busybox: str) -> None:
+    done = cli("run", "--rm", busybox, "cat", "/proc/self/cgroup")
+    own = [line for line in done.stdout.splitlines() if line.split(":")[1] in ("cpu", "memory", "pids")]
+    assert own, done.stdout
+    assert all(line.endswith(":/") for line in own)
+
+
+@pytest.mark.requires("cgroup1")
+def test_past_the_memory_limit_it_is_killed_and_reported(cli: Cli, busybox: str) -> None:
+    done = cli("run", "--rm", "-m", "64m", "--name", "hog", busybox, "tail", "/dev/zero")
+    assert done.returncode == 137
+    assert "container hog: memory limitation by cgroups/mem" in done.stderr
+    assert "limit 64.0 MiB" in done.stderr
+
+
+@pytest.mark.requires("cgroup1")
+def test_a_fork_bomb_stops_at_the_limit(cli: Cli, busybox: str) -> None:
+    bomb = "for i in $(seq 100); do sleep 1000 & done; cat /sys/fs/cgroup/pids/pids.max"
+    done = cli("run", "--rm", "--pids-limit", "20", busybox, "sh", "-c", bomb)
+    assert done.returncode != 0
+    assert "can't fork" in done.stderr
+    counting = "( for i in $(seq 100); do sleep 1000 & done ) 2>/dev/null; ls -d /proc/[0-9]* | wc -l"
+    done = cli("run", "--rm", "--pids-limit", "20", busybox, "sh", "-c", counting)
+    assert int(done.stdout or 0) <= 20
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 255])
+def test_the_exit_code_is_the_tasks(cli: Cli, busybox: str, code: int) -> None:
+    assert cli("run", "--rm", busybox, "sh", "-c", f"exit {code}").returncode == code
+
+
+def test_the_image_says_what_to_run_and_the_request_overrides_it(cli: Cli, busybox: str) -> None:
+    assert cli("run", "--rm", "-i", busybox, stdin="echo from stdin").stdout == "from stdin\n"
+    assert cli("run", "--rm", "--entrypoint", "echo", busybox, "-n", "x").stdout == "x"
+
+
+def test_environment_user_directory_and_hostname(cli: Cli, busybox: str, tmp_path: object) -> None:
+    options = ("-e", "A=1", "-u", "1000:1000", "-w", "/made/here", "--hostname", "box")
+    done = cli("run", "--rm", *options, busybox, "sh", "-c", "echo $A $(id -u):$(id -g) $(pwd) $(hostname)")
+    assert done.stdout == "1 1000:1000 /made/here box\n"
+
+
+def test_without_i_there_is_no_input(cli: Cli, busybox: str) -> None:
+    assert cli("run", "--rm", busybox, "cat", stdin="not for the task").stdout == ""
+
+
+def test_output_and_errors_stay_apart(cli: Cli, busybox: str) -> None:
+    done = cli("run", "--rm", busybox, "sh", "-c", "echo out; echo err >&2")
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_read_only(cli: Cli, busybox: str) -> None:
+    done = cli("run", "--rm", "--read-only", busybox, "touch", "/x")
+    assert done.returncode == 1
+    assert "Read-only" in done.stderr
+
+
+def test_a_device_node_that_the_task_makes_opens_nothing(cli: Cli, busybox: str) -> None:
+    """CAP_MKNOD is in Docker's set, and there is no devices cgroup yet: `nodev` is the shield."""
+    for place in ("/", "/dev", "/tmp"):
+        script = f"mknod {place}/disk b 254 0 && head -c 1 {place}/disk"
+        done = cli("run", "--rm", busybox, "sh", "-c", script)
+        assert done.returncode != 0
+        assert done.stdout == ""
+        assert "ermission denied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path", ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/kernel/uevent_helper"]
+)
+def test_the_hosts_settings_cannot_be_written(cli: Cli, busybox: str, path: str) -> None:
+    done = cli("run", "--rm", busybox, "sh", "-c", f"[ -e {path} ] || exit 9; echo 0 > {path}")
+    assert done.returncode in (1, 9), "written!"
+
+
+def test_capabilities_are_added_and_dropped(cli: Cli, busybox: str) -> None:
+    options = ("--cap-drop", "ALL", "--cap-add", "chown")
+    done = cli("run", "--rm", *options, busybox, "grep", "CapEff", "/proc/self/status")
+    assert done.stdout.split() == ["CapEff:", "0000000000000001"]
+
+
+def test_the_hosts_own_filesystem_as_the_image(cli: Cli) -> None:
+    done = cli("run", "--rm", "host", "sh", "-c", "echo $$; cat /proc/1/comm")
+    assert done.stdout.splitlines() == ["1", "sh"]
+
+
+def test_without_rm_it_is_kept_until_it_is_removed(cli: Cli, busybox: str) -> None:
+    assert cli("run", "--name", "kept", busybox, "sh", "-c", "echo data > /file; exit 3").returncode == 3
+    (listed,) = cli.containers()
+    assert (listed["id"], listed["state"], listed["running"]) == ("kept", "terminated", False)
+    assert (cli.root / "containers/kept/upper/file").read_text() == "data\n"
+    assert "kept" not in cli("ps", "-q").stdout
+    assert cli("ps", "-aq").stdout == "kept\n"
+    again = cli("run", "--name", "kept", busybox, "true")
+    assert again.returncode == 125
+    assert "'kept' is taken" in again.stderr
+    assert cli("rm", "kept").stdout == "kept\n"
+
+
+def test_a_volume_of_the_image_is_filled_and_writable(cli: Cli, registry: object) -> None:
+    """Writable even when the root is not, and with what the image has at its place."""
+    from tests.support import images
+
+    parts = images.busybox({"Volumes": {"/root": {}}, "Cmd": ["sh"]})
+    images.push(parts, registry.host, "volumes", "latest")  # type: ignore[attr-defined]
+    script = "touch /root/new && stat -c %a /root && mount | grep -c ' /root '"
+    done = cli("run", "--rm", "--read-only", f"{registry.host}/volumes", "sh", "-c", script)  # type: ignore[attr-defined]
+    assert done.stderr == ""
+    mode, mounts = done.stdout.split()
+    assert mounts == "1"
+    in_image = cli("run", "--rm", f"{registry.host}/busybox", "stat", "-c", "%a", "/root")  # type: ignore[attr-defined]
+    assert mode == in_image.stdout.strip()
