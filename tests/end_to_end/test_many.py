@@ -45,7 +45,7 @@ def test_two_hundred_runs_leave_the_host_and_the_store_as_they_were(cli: Cli, bu
         results = list(pool.map(run, range(RUNS)))
     assert results == [(number % 7, f"{number}\n") for number in range(RUNS)]
     left = leaks.leaked(before)
-    assert (left.own, left.host) == ((), ())
+    assert [*left.own, *left.host] == []
     assert _tree(cli.root) == store
 
 
