@@ -21,11 +21,11 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages demo test lint check clean
+.PHONY: help venv packages demo test lint check bench-launch clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 venv: $(STAMP) ## the virtual environment with this project and its tools
 
@@ -56,6 +56,9 @@ demo: venv packages ## a container from a real registry, explained step by step
 
 test: lint packages ## all checks: lint, then every test that this host can run
 	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider)
+
+bench-launch: venv packages ## launch times, ours and those of the runtimes installed here
+	@$(AS_ROOT) $(PYTHON) benchmarks/launch.py
 
 lint: venv ## style, types and import directions
 	@$(PYTHON) -m ruff check .
