@@ -26,6 +26,7 @@ from launcher.user import User
 
 _STDIO = 3  # descriptors 0, 1 and 2; the channel to the supervisor becomes this one
 
+_IFREQ = "16sH22x"  # struct ifreq up to its flags, netdevice(7)
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
@@ -42,9 +43,9 @@ class Child:
 
 
 def join_namespaces(child: Child) -> None:
-    for kind, path in child.info.namespaces.items():
-        if path != "new" and kind != "pid":  # a PID namespace is joined by the supervisor, before clone
-            namespaces.join(kind, path)
+    # A PID namespace is joined by the supervisor, before clone.
+    paths = {k: path for k, path in child.info.namespaces.items() if path != "new" and k != "pid"}
+    namespaces.join(paths)
 
 
 def unshare_cgroup_namespace(child: Child) -> None:
@@ -67,9 +68,9 @@ def bring_up_interfaces(child: Child) -> None:
         return
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         for name in child.info.interfaces_up:
-            request = struct.pack("16sH14x", name.encode(), 0)  # struct ifreq, netdevice(7)
+            request = struct.pack(_IFREQ, name.encode(), 0)
             (flags,) = struct.unpack_from("H", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request), 16)
-            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), flags | _IFF_UP))
+            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack(_IFREQ, name.encode(), flags | _IFF_UP))
 
 
 def set_hostname(child: Child) -> None:
@@ -145,27 +146,24 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
 )
 
 
-def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int], supervisor: int) -> NoReturn:
-    """Be the child: wait for the release, take the steps, become the task. Never returns.
-
-    `supervisor` is the pid of the parent as the child's PID namespace sees it: 0 from a new one.
-    """
+def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int]) -> NoReturn:
+    """Be the child: wait for the release, take the steps, become the task. Never returns."""
     stage = "wait for the release"
     try:
-        # The child must not outlive the supervisor. The signal misses a parent that is gone already.
+        # This is still our memory, in a PID namespace that may be another container's: CVE-2016-9962.
+        prctl.hide_from_ptrace()
         prctl.set_parent_death_signal(signal.SIGKILL)
-        if os.getppid() != supervisor:
-            os._exit(1)
         channel = _rearrange_descriptors(channel, stdio)
         protocol.receive(channel, protocol.Release)
         child = Child(info)
         for name, step in STEPS:
             stage = name
             step(child)
-        # The change of uid has undone it: prctl(2).
+        # The change of uid has undone it: prctl(2). It misses a supervisor that is gone already;
+        # then so is the other end of the channel, and the next line fails.
         prctl.set_parent_death_signal(signal.SIGKILL)
-        stage = "execute the command"
         protocol.send(channel, protocol.Executing())
+        stage = "execute the command"
         execute(info.argv or (), child.environment)
     except BaseException as error:
         _report(channel, stage, error)
@@ -174,7 +172,7 @@ def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int], s
 
 def _rearrange_descriptors(channel: socket.socket, stdio: tuple[int, int, int]) -> socket.socket:
     """stdin, stdout, stderr to 0, 1, 2, and the channel to 3: everything above can be closed."""
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in (*stdio, channel.detach())]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STDIO + 1) for fd in (*stdio, channel.detach())]
     for target, source in enumerate(high):
         os.dup2(source, target, inheritable=target < _STDIO)
         os.close(source)

@@ -20,8 +20,8 @@ def apply_credentials(user: User, sets: Capabilities | None) -> None:
         capabilities.clear_ambient()
     os.setgroups(user.groups)
     os.setresgid(user.gid, user.gid, user.gid)
-    if sets is not None and sets.ambient:
-        prctl.keep_capabilities()
+    if sets is not None and user.uid != 0:
+        prctl.keep_capabilities()  # till the sets are made: what is inheritable must be permitted now
     os.setresuid(user.uid, user.uid, user.uid)
     if sets is None:
         return

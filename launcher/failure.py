@@ -34,4 +34,4 @@ def _cannot_execute(failed: Failed) -> str:
 
 def _reason(failed: Failed) -> str:
     """As a part of a sentence: the C library begins its texts with a capital letter."""
-    return failed.reason[:1].lower() + failed.reason[1:]
+    return failed.reason[:1].lower() + failed.reason[1:] if failed.errno else failed.reason

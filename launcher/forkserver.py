@@ -6,6 +6,7 @@ pages it writes to. It holds no container's fate: it may be killed and started a
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -32,7 +33,8 @@ def serve(requests: socket.socket) -> None:
             try:
                 supervisor.fork(channel)
             except OSError as error:
-                protocol.send(channel, protocol.Failed.from_error("fork the supervisor", error))
+                with contextlib.suppress(protocol.PeerGone):  # nobody waits for it any more
+                    protocol.send(channel, protocol.Failed.from_error("fork the supervisor", error))
 
 
 def main() -> None:

@@ -48,7 +48,9 @@ class ForkServer:
         with server_end:
             number = server_end.fileno()
             argv = [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, str(number), _IMPORT_ROOT]
-            self._process = subprocess.Popen(argv, pass_fds=(number,), stdin=subprocess.DEVNULL, cwd="/")
+            self._process = subprocess.Popen(
+                argv, pass_fds=(number,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/"
+            )
         return requests
 
     def _stop(self) -> None:

@@ -11,15 +11,17 @@ import os
 import select
 import signal
 import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher import protocol
-from launcher.errors import LaunchFailed
+from launcher.errors import InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.failure import explain
 from launcher.launch_info import LaunchInfo
+from launcher.validate import validate
 
 if TYPE_CHECKING:
     from launcher.forkserver_client import ForkServer
@@ -32,7 +34,7 @@ class LaunchRequest:
     container_id: str
     info: LaunchInfo
     stdio: tuple[int, int, int]  # the task's stdin, stdout and stderr; stay the caller's to close
-    exit_status_path: str  # the supervisor records the exit status here
+    exit_status_path: str  # the supervisor records the exit status here; absolute
     reaper: Sequence[str] = ()  # argv the supervisor ends in when the launcher is gone by then
 
 
@@ -42,12 +44,23 @@ class LinuxLauncher:
     def __init__(self, *, in_process: bool = False) -> None:
         self._in_process = in_process
         self._server: ForkServer | None = None
+        self._lock = threading.Lock()  # held to make a server: a second one would be nobody's
 
     def launch(self, request: LaunchRequest) -> Task:
         """Make the container's first process. It blocks until `Task.release`.
 
-        Raises LaunchFailed; then nothing is left.
+        Raises LaunchFailed, or InvalidRequest for what would touch the host; then nothing is left.
         """
+        validate(request.info)
+        try:
+            return self._launch(request)
+        except protocol.PeerGone:
+            raise LaunchFailed("cannot clone the child: the supervisor was killed") from None
+        except OSError as error:
+            raise LaunchFailed(f"cannot fork the supervisor: {error}") from error
+
+    def _launch(self, request: LaunchRequest) -> Task:
+        supervisor = None
         channel, supervisor_end = protocol.channel()
         try:
             with supervisor_end:
@@ -60,10 +73,9 @@ class LinuxLauncher:
             )
             protocol.send(channel, message, request.stdio)
             return Task.from_channel(channel, supervisor)
-        except BaseException as error:
+        except BaseException:
             channel.close()
-            if isinstance(error, protocol.PeerGone):
-                raise LaunchFailed("cannot clone the child: the supervisor was killed") from None
+            _collect(supervisor)
             raise
 
     def _fork_supervisor(self, channel: socket.socket) -> int | None:
@@ -73,11 +85,13 @@ class LinuxLauncher:
             from launcher import supervisor
 
             return supervisor.fork(channel)
-        if self._server is None:
-            from launcher.forkserver_client import ForkServer  # subprocess: 7 ms that `run` spares
+        with self._lock:
+            if self._server is None:
+                from launcher.forkserver_client import ForkServer  # subprocess: 7 ms that `run` spares
 
-            self._server = ForkServer()
-        self._server.fork(channel)
+                self._server = ForkServer()
+            server = self._server
+        server.fork(channel)
         return None
 
     def close(self) -> None:
@@ -95,15 +109,17 @@ class Task:
         self._channel = channel
         self._pidfd = pidfd
         self._supervisor = supervisor  # its pid while it is a child of ours, not yet collected
-        self._running = False
+        self._status: ExitStatus | None = None
 
     @classmethod
     def from_channel(cls, channel: socket.socket, supervisor: int | None) -> Task:
         """Wait for the clone. Raises LaunchFailed."""
-        message, descriptors = protocol.receive(channel, protocol.Cloned, protocol.Failed)
+        try:
+            message, descriptors = protocol.receive(channel, protocol.Cloned, protocol.Failed)
+        except BaseException:
+            _end_container(channel)  # we were interrupted
+            raise
         if isinstance(message, protocol.Failed):
-            if supervisor is not None:
-                os.waitpid(supervisor, 0)
             raise explain(message)
         assert isinstance(message, protocol.Cloned)
         return cls(channel, message.pid, descriptors[0], supervisor)
@@ -111,46 +127,78 @@ class Task:
     def release(self) -> None:
         """Let the child become the task. Raises LaunchFailed; `destroy` is still to be called."""
         try:
-            protocol.send(self._channel, protocol.Release())
+            with contextlib.suppress(protocol.PeerGone):  # then it has said why
+                protocol.send(self._channel, protocol.Release())
             message, _ = protocol.receive(self._channel, protocol.Running, protocol.Failed)
         except protocol.PeerGone:
             raise LaunchFailed("cannot prepare the task: its supervisor was killed") from None
         if isinstance(message, protocol.Failed):
             raise explain(message)
-        self._running = True
 
     def fileno(self) -> int:
         """Polls readable when `exit_status` will not block."""
         return self._channel.fileno()
 
     def signal(self, number: int) -> None:
-        """Send a signal to the running task; SIGKILL ends the container. One that ended is fine."""
+        """Send a signal to the task; SIGKILL ends the container. One that has ended is fine.
+
+        Before the release only SIGKILL does anything. Raises InvalidRequest if there is no such signal.
+        """
+        if number not in signal.valid_signals():
+            raise InvalidRequest(f"invalid signal number {number}", hint="see `kill -l` for the signals")
         with contextlib.suppress(protocol.PeerGone):  # then it has ended, or the kernel has killed it
             protocol.send(self._channel, protocol.Signal(number))
 
     def exit_status(self) -> ExitStatus | None:
-        """Wait for the end. None: the supervisor was killed, so the kernel killed the task."""
-        self._running = False
+        """Wait for the end. None: the supervisor was killed, so the kernel killed the task.
+
+        Raises LaunchFailed if the supervisor has failed, and so ended the container.
+        """
+        if self._status is not None:
+            return self._status
         try:
-            message, _ = protocol.receive(self._channel, protocol.Exited)
+            message, _ = protocol.receive(self._channel, protocol.Exited, protocol.Failed)
         except protocol.PeerGone:
             return None
-        return ExitStatus(message.code, message.signal)
+        if isinstance(message, protocol.Failed):
+            raise explain(message)
+        assert isinstance(message, protocol.Exited)
+        self._status = ExitStatus(message.code, message.signal)
+        return self._status
 
     def destroy(self) -> None:
         """End everything in the container and wait until it is gone. Idempotent."""
         if self._pidfd < 0:
             return
-        if self._running:
-            self.signal(signal.SIGKILL)
-            self.exit_status()
-        self._channel.close()  # before the release, this is what ends the child
+        # From here too: the supervisor may be gone, or hear us late, while the child hangs in a mount.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        _end_container(self._channel)
+        self._channel.close()
         _wait_for_end(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
-        if self._supervisor is not None:
-            os.waitpid(self._supervisor, 0)
-            self._supervisor = None
+        _collect(self._supervisor)
+        self._supervisor = None
+
+
+def _end_container(channel: socket.socket) -> None:
+    """Have the supervisor end everything, and wait until it ends itself."""
+    with contextlib.suppress(protocol.PeerGone):
+        protocol.send(channel, protocol.Signal(signal.SIGKILL))
+    with contextlib.suppress(protocol.PeerGone):
+        while True:
+            _, descriptors = protocol.receive(
+                channel, protocol.Cloned, protocol.Running, protocol.Failed, protocol.Exited
+            )
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def _collect(supervisor: int | None) -> None:
+    if supervisor is not None:
+        with contextlib.suppress(ChildProcessError):  # by whoever collects every child of this process
+            os.waitpid(supervisor, 0)
 
 
 def _wait_for_end(pidfd: int) -> None:

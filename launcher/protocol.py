@@ -20,12 +20,15 @@ Descriptors travel beside it (SCM_RIGHTS). The end of a channel is a message too
        |<-- Exited --------------------------------------|
 
 Failed takes the place of Cloned or Running. A launcher that goes away before Release takes the
-child with it; one that goes away later leaves the container running under its supervisor.
+child with it; one that goes away later leaves the container running under its supervisor. The
+Signal SIGKILL may come before Release as well: that launcher is there, and cleans up itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -126,7 +129,8 @@ _M = TypeVar("_M")
 
 def channel() -> tuple[socket.socket, socket.socket]:
     """A connected pair; both ends are close-on-exec."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return _above_stdio(first), _above_stdio(second)
 
 
 def send(peer: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> None:
@@ -142,7 +146,7 @@ def send(peer: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> 
             [*descriptors, *([] if spilled is None else [spilled])],
             socket.MSG_NOSIGNAL,
         )
-    except (BrokenPipeError, ConnectionResetError) as error:
+    except ConnectionError as error:
         raise PeerGone(f"cannot send {type(message).__name__}") from error
     finally:
         if spilled is not None:
@@ -152,21 +156,58 @@ def send(peer: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> 
 def receive(peer: socket.socket, *expected: type[_M]) -> tuple[_M, list[int]]:
     """Wait for a message of an expected type, and its descriptors (close-on-exec, now the caller's).
 
-    Raises PeerGone at the end of the channel, ProtocolError for anything else.
+    Raises PeerGone at the end of the channel, ProtocolError for anything else, and OSError (EMFILE)
+    when this process has no room for the descriptors.
     """
-    try:
-        body, descriptors, _, _ = socket.recv_fds(peer, _INLINE, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-    except ConnectionResetError as error:
-        raise PeerGone("the channel was reset") from error
+    body, descriptors = _receive_packet(peer)
     if not body and not descriptors:
         raise PeerGone("the channel has ended")
-    if not body:
-        body = _read_spilled(descriptors.pop())
-    fields = json.loads(body)
-    cls = _TYPES.get(fields.pop("type"))
-    if cls not in expected:
-        raise ProtocolError(f"expected {[e.__name__ for e in expected]}, got {cls and cls.__name__}")
-    return cls(**fields), descriptors
+    try:
+        message = _decode(body or _read_spilled(descriptors.pop()))
+        if not isinstance(message, expected):
+            names = " or ".join(cls.__name__ for cls in expected)
+            raise ProtocolError(f"expected {names}, got {type(message).__name__}")
+    except BaseException:
+        _close(descriptors)
+        raise
+    return message, descriptors
+
+
+def _above_stdio(end: socket.socket) -> socket.socket:
+    """Where a program was started without them, 0 to 2 are free; but they become somebody's stdio."""
+    if end.fileno() > 2:
+        return end
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))
+
+
+def _receive_packet(peer: socket.socket) -> tuple[bytes, list[int]]:
+    while True:
+        try:
+            body, descriptors, flags, _ = socket.recv_fds(
+                peer, _INLINE, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError:
+            # Told once, and first, where the peer went without reading all of ours; what it said
+            # before is still to come.
+            continue
+        if flags & socket.MSG_CTRUNC:
+            _close(descriptors)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "descriptors of a message")
+        return body, descriptors
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        fields = json.loads(body)
+        return _TYPES[fields.pop("type")](**fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ProtocolError(f"malformed message {body[:80]!r}") from error
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _spill(body: bytes) -> int:

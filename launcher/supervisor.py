@@ -9,14 +9,15 @@ could otherwise reach as /proc/self/exe of the child it once was (CVE-2019-5736)
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
-import sys
 import time
 import traceback
+from collections.abc import Sequence
 from typing import NoReturn
 
 from launcher import child, protocol
@@ -25,16 +26,21 @@ from launcher.kernel import clone, namespaces, prctl
 from launcher.launch_info import LaunchInfo
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_CHILD_KILLED = protocol.Failed("prepare the task", "", "", 0, "the child was killed")
+_PIPE_BUFFER = 64 * 1024  # bytes
+
+_ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Exited
 
 
 def main(channel: socket.socket) -> NoReturn:
     """Be a supervisor, just forked, talking on `channel`. Never returns."""
     code = 1
     try:
-        Supervisor(_settle(channel)).run()
+        _supervise(_settle(channel))
         code = 0
     except protocol.PeerGone:
-        pass  # nobody to tell, and the child is gone: run() saw to it
+        pass  # nobody to tell, and no child yet
     except BaseException:
         traceback.print_exc()  # stderr is the launcher's: a defect of ours must not be silent
     finally:
@@ -42,18 +48,49 @@ def main(channel: socket.socket) -> NoReturn:
 
 
 def _settle(channel: socket.socket) -> socket.socket:
-    """Leave the launcher's session, directory and descriptors."""
+    """Leave the launcher's session, directory, signal handlers and descriptors; stderr till later."""
     os.setsid()
     os.chdir("/")
+    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    descriptor = channel.detach()
-    if descriptor != _CHANNEL:
-        os.dup2(descriptor, _CHANNEL, inheritable=False)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # `fork` has blocked them
+    descriptor = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, _CHANNEL + 1)
+    channel.close()
+    _close_stdio((0, 1) if _is_open(2) else (0, 1, 2))
+    os.dup2(descriptor, _CHANNEL, inheritable=False)
     prctl.close_from(_CHANNEL + 1)
     prctl.set_child_subreaper()
     return socket.socket(fileno=_CHANNEL)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _close_stdio(descriptors: Sequence[int]) -> None:
+    """Put /dev/null in the place of descriptors below 3, which may be closed already."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor in descriptors:
+        os.dup2(null, descriptor)
+        os.set_inheritable(descriptor, True)  # dup2(2) leaves it alone where it is `null` itself
+    if null not in descriptors:
+        os.close(null)
+
+
+def _supervise(launcher: socket.socket) -> None:
+    try:
+        Supervisor(launcher).run()
+    except protocol.PeerGone:
+        raise
+    except BaseException as error:
+        protocol.send(launcher, protocol.Failed.from_error("supervise the task", error))
+        raise
 
 
 class Supervisor:
@@ -72,94 +109,139 @@ class Supervisor:
         try:
             child_channel = self._clone()
         except OSError as error:
-            protocol.send(self._launcher, protocol.Failed.from_error("clone the child", error))
+            self._tell(protocol.Failed.from_error("clone the child", error))
             return
-        self._forget_stdio()
+        running = False
         try:
-            protocol.send(self._launcher, protocol.Cloned(self._pid), [self._pidfd])
-            protocol.receive(self._launcher, protocol.Release)
-        except protocol.PeerGone:
-            self._end_everything()
-            raise
-        outcome = self._start_task(child_channel)
-        self._tell(outcome)
-        if isinstance(outcome, protocol.Running):
-            self._watch()
-            self._finish()
-        else:
-            self._end_everything()
+            self._forget_task_stdio()
+            self._tell(protocol.Cloned(self._pid), [self._pidfd])
+            if self._wait_for_release():
+                running = self._start_task(child_channel)
+            if running:
+                self._watch()
+        finally:
+            status = self._end_everything()  # whatever happened: nobody else could
+            self._report(status if running else None)
+
+    def _report(self, status: ExitStatus | None) -> None:
+        """Tell of the end of a task that ran: the disk, the launcher, and if that is gone the reaper."""
+        try:
+            if status:
+                self._record(status)
+        finally:
+            if status:
+                self._tell(protocol.Exited(status.code, status.signal))
+            if self._launcher_gone and self._request.reaper:
+                self._become_reaper()
+
+    def _become_reaper(self) -> NoReturn:
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_DFL)
+        os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell wanted
 
     def _clone(self) -> socket.socket:
         own_end, child_end = protocol.channel()
         kinds = [kind for kind, path in self._info.namespaces.items() if path == "new" and kind != "cgroup"]
         pid_namespace = self._info.namespaces.get("pid", "")
         if pid_namespace not in ("", "new"):
-            namespaces.join("pid", pid_namespace)
+            namespaces.join({"pid": pid_namespace})
         flags = sum(namespaces.CLONE_FLAGS[kind] for kind in kinds)
-        supervisor = 0 if pid_namespace else os.getpid()
         self._pid, self._pidfd = clone.clone(flags)
         if self._pid == 0:
             own_end.close()  # or the child would never see the channel end
-            child.run(self._info, child_end, self._stdio, supervisor)
+            child.run(self._info, child_end, self._stdio)
         child_end.close()
         return own_end
 
-    def _forget_stdio(self) -> None:
-        """The task's end of a pipe must be its own: a copy here would keep the reader waiting.
-
-        Stderr stays the launcher's until the task runs: the only way to tell of a defect.
-        """
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    def _forget_task_stdio(self) -> None:
+        """The task's end of a pipe must be its own: a copy here would keep the reader waiting."""
         for descriptor in self._stdio:
             os.close(descriptor)
-        for descriptor in (0, 1):
-            os.dup2(null, descriptor)
-        os.close(null)
 
-    def _start_task(self, channel: socket.socket) -> protocol.Running | protocol.Failed:
-        """Release the child and learn whether it became the task."""
-        executing = False
-        with channel:
+    def _wait_for_release(self) -> bool:
+        """Whether it came. SIGKILL, or the end of the launcher or the child, may come instead of it."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.register(_CHANNEL, select.POLLIN)
+        while not self._launcher_gone:
+            if self._pidfd in {fd for fd, _ in poll.poll()}:
+                # With the PID namespace that it joined, which cannot end before we collect it.
+                self._tell(_CHILD_KILLED)
+                break
             try:
-                protocol.send(channel, protocol.Release())
-                message, _ = protocol.receive(channel, protocol.Executing, protocol.Failed)
-                executing = isinstance(message, protocol.Executing)
-                if executing:
-                    message, _ = protocol.receive(channel, protocol.Failed)
+                message, _ = protocol.receive(self._launcher, protocol.Release, protocol.Signal)
             except protocol.PeerGone:
-                os.dup2(0, 2)
-                if executing:
-                    return protocol.Running()
-                return protocol.Failed("prepare the task", "", "", 0, "the child was killed")
+                self._launcher_gone = True
+                break
+            if isinstance(message, protocol.Release):
+                return True
+            if isinstance(message, protocol.Signal) and message.number == signal.SIGKILL:
+                break  # any other signal has no task to go to
+        return False
+
+    def _start_task(self, channel: socket.socket) -> bool:
+        """Release the child, and tell the launcher whether it became the task."""
+        with channel:
+            outcome = self._outcome(channel)
+        running = isinstance(outcome, protocol.Running)
+        if running:
+            _close_stdio((2,))  # the launcher's so far: the only way to tell of a defect
+        self._tell(outcome)
+        return running
+
+    def _outcome(self, channel: socket.socket) -> protocol.Running | protocol.Failed:
+        executing = False
+        try:
+            protocol.send(channel, protocol.Release())
+            message, _ = protocol.receive(channel, protocol.Executing, protocol.Failed)
+            if isinstance(message, protocol.Executing):
+                executing = True
+                message, _ = protocol.receive(channel, protocol.Failed)
+        except protocol.PeerGone:
+            if executing:
+                return protocol.Running()
+            return _CHILD_KILLED
         assert isinstance(message, protocol.Failed)
         return message
 
     def _watch(self) -> None:
-        """Serve the launcher until the task has ended."""
+        """Serve the launcher, and collect what the task orphans, until the task has ended."""
+        child_ended = _child_end_notifier()
+        self._collect_orphans()
         poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        poll.register(self._launcher, select.POLLIN)
+        for descriptor in (self._pidfd, _CHANNEL, child_ended):
+            poll.register(descriptor, select.POLLIN)
+        if self._launcher_gone:
+            poll.unregister(_CHANNEL)
         while True:
             ready = {fd for fd, _ in poll.poll()}
             if self._pidfd in ready:
                 return
-            try:
-                message, _ = protocol.receive(self._launcher, protocol.Signal)
-                self._signal(message.number)
-            except protocol.PeerGone:
-                self._launcher_gone = True
-                poll.unregister(self._launcher)
+            if child_ended in ready:
+                os.read(child_ended, _PIPE_BUFFER)
+                self._collect_orphans()
+            if _CHANNEL in ready and not self._serve():
+                poll.unregister(_CHANNEL)
+
+    def _serve(self) -> bool:
+        """Handle one message of the launcher; False if it is gone."""
+        try:
+            message, _ = protocol.receive(self._launcher, protocol.Signal)
+        except protocol.PeerGone:
+            self._launcher_gone = True
+            return False
+        self._signal(message.number)
+        return True
+
+    def _collect_orphans(self) -> None:
+        """Collect the zombies but the task: each counts against the container's limit of processes."""
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while (child := os.waitid(os.P_ALL, 0, ended)) and child.si_pid != self._pid:
+            os.waitpid(child.si_pid, 0)
 
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it ended just now: poll will tell
+        with contextlib.suppress(OSError):  # it ended just now, or there is no such signal
             signal.pidfd_send_signal(self._pidfd, number)
-
-    def _finish(self) -> None:
-        status = self._end_everything()
-        self._record(status)
-        self._tell(protocol.Exited(status.code, status.signal))
-        if self._launcher_gone and self._request.reaper:
-            os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell wanted
 
     def _end_everything(self) -> ExitStatus:
         """Kill and collect the task and every orphan that came to us; the task's status."""
@@ -183,24 +265,35 @@ class Supervisor:
             os.fsync(file.fileno())
         os.rename(f"{path}.new", path)
 
-    def _tell(self, message: protocol.Running | protocol.Failed | protocol.Exited) -> None:
+    def _tell(self, message: _ToLauncher, descriptors: Sequence[int] = ()) -> None:
         try:
-            protocol.send(self._launcher, message)
+            protocol.send(self._launcher, message, descriptors)
         except protocol.PeerGone:
             self._launcher_gone = True
 
 
 def _children() -> list[int]:
     """Our children, orphans of the task among them: proc(5), needs CONFIG_PROC_CHILDREN."""
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+    with open("/proc/thread-self/children") as file:
         return [int(pid) for pid in file.read().split()]
+
+
+def _child_end_notifier() -> int:
+    """A descriptor that polls readable when a child has ended."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader
 
 
 def fork(channel: socket.socket) -> int:
     """Fork a supervisor onto `channel`. Returns its pid. For a single-threaded process only."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid == 0:
-        main(channel)
+    # A Python signal handler that raises must not do so in a copy of the launcher.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            main(channel)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid

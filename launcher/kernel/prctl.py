@@ -8,6 +8,7 @@ import os
 from launcher.kernel.libc import function, syscall
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -22,6 +23,13 @@ _prctl = function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 def set_parent_death_signal(signal: int) -> None:
     """Be sent `signal` when the parent ends. Undone by a change of uid, gid or capabilities."""
     _prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, signal, 0, 0, 0)
+
+
+def hide_from_ptrace() -> None:
+    """Until execve(2), let nobody without CAP_SYS_PTRACE on the host trace this process, or follow
+    the links of its /proc/<pid>.
+    """
+    _prctl("PR_SET_DUMPABLE", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def set_child_subreaper() -> None:

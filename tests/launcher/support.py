@@ -1,0 +1,173 @@
+"""Launch tasks for the tests: real processes in real namespaces, with pipes for their stdio."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import select
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.exit_status import ExitStatus
+from launcher.launch_info import LaunchInfo, Mount
+from launcher.linux import LaunchRequest, LinuxLauncher, Task
+
+ALL_NEW: Mapping[str, str] = dict.fromkeys(("mnt", "pid", "net", "ipc", "uts", "cgroup"), "new")
+NO_PID_NAMESPACE: Mapping[str, str] = {"mnt": "new"}
+PROC = Mount(target="/proc", fstype="proc", source="proc")
+
+# Writes a line, and lives until its stdin ends: to see that a task runs, and to let it end.
+WAITS = ("sh", "-c", "echo runs; read line")
+
+
+@dataclasses.dataclass(slots=True)
+class Launched:
+    """A task, and our ends of its stdio."""
+
+    task: Task
+    stdin: int
+    stdout: int
+    stderr: int
+    exit_status_path: Path
+
+    def line(self) -> str:
+        """Wait for one line of the task's output."""
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self.stdout, 1)
+            assert byte, f"the output ended with {line!r}, stderr was {drain(self.stderr)!r}"
+            line += byte
+        return line.decode().rstrip("\n")
+
+    def end_input(self) -> None:
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    @property
+    def supervisor(self) -> int:
+        """Its pid, while the task is there."""
+        return parent(self.task.pid)
+
+    @property
+    def recorded(self) -> Any:
+        return json.loads(self.exit_status_path.read_text())
+
+    def close(self) -> None:
+        self.task.destroy()
+        self.end_input()
+        for descriptor in (self.stdout, self.stderr):
+            os.close(descriptor)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Done:
+    """A task that has ended."""
+
+    status: ExitStatus | None
+    stdout: str
+    stderr: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stdout.splitlines()
+
+
+class Launches:
+    """Launches tasks, by default on the host's filesystem in namespaces of their own."""
+
+    def __init__(self, launcher: LinuxLauncher, directory: Path) -> None:
+        self.launcher = launcher
+        self.directory = directory
+        self._launched: list[Launched] = []
+
+    def clone(self, *argv: str, reaper: Sequence[str] = (), **info: Any) -> Launched:
+        """A task that is not released yet. Keywords are fields of LaunchInfo."""
+        path = self.directory / f"exit-status-{len(self._launched)}"
+        pipes = [os.pipe() for _ in range(3)]
+        theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
+        ours = (pipes[0][1], pipes[1][0], pipes[2][0])
+        request = LaunchRequest(
+            container_id="test",
+            info=info_of(*argv, **info),
+            stdio=theirs,
+            exit_status_path=str(path),
+            reaper=reaper,
+        )
+        try:
+            task = self.launcher.launch(request)
+        except BaseException:
+            _close(ours)
+            raise
+        finally:
+            _close(theirs)
+        self._launched.append(Launched(task, *ours, path))
+        return self._launched[-1]
+
+    def start(self, *argv: str, reaper: Sequence[str] = (), **info: Any) -> Launched:
+        launched = self.clone(*argv, reaper=reaper, **info)
+        launched.task.release()
+        return launched
+
+    def run(self, *argv: str, **info: Any) -> Done:
+        """Run a task, its input empty, to its end."""
+        launched = self.start(*argv, **info)
+        launched.end_input()
+        stdout, stderr = drain(launched.stdout), drain(launched.stderr)
+        status = launched.task.exit_status()
+        self._launched.remove(launched)
+        launched.close()
+        return Done(status, stdout, stderr)
+
+    def close(self) -> None:
+        for launched in self._launched:
+            launched.close()
+        self.launcher.close()
+
+
+def info_of(*argv: str, **fields: Any) -> LaunchInfo:
+    namespaces = fields.setdefault("namespaces", ALL_NEW)
+    if namespaces.get("pid") == "new" and "rootfs" not in fields:
+        fields["mounts"] = (PROC, *fields.get("mounts", ()))
+    return LaunchInfo(argv=argv, **{"environment": {"PATH": os.defpath}, **fields})
+
+
+def drain(descriptor: int) -> str:
+    """Everything up to the end, which comes when nobody has the other end open any more."""
+    data = b""
+    while chunk := os.read(descriptor, 65536):
+        data += chunk
+    return data.decode()
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def wait_for_end(pidfd: int) -> None:
+    """Wait until the process of this pidfd has ended, and close it."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.poll()
+    os.close(pidfd)
+
+
+def kill(pid: int) -> None:
+    """Kill and wait for the end, of a process that need not be our child."""
+    pidfd = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    wait_for_end(pidfd)
+
+
+def status_of(text: str) -> dict[str, str]:
+    """The fields of a proc_pid_status(5) that a task wrote."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
