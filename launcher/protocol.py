@@ -26,6 +26,7 @@ Signal SIGKILL may come before Release as well: that launcher is there, and clea
 
 from __future__ import annotations
 
+import array
 import dataclasses
 import errno
 import fcntl
@@ -36,7 +37,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 _INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
-_MAX_DESCRIPTORS = 8
+_ANCILLARY = socket.CMSG_SPACE(8 * 4)  # 8 descriptors, each an int; twice what any message has
 
 
 class PeerGone(ConnectionError):
@@ -140,12 +141,10 @@ def send(peer: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> 
     spilled = _spill(body) if len(body) > _INLINE else None
     try:
         # An empty packet with a descriptor stands for the contents of that descriptor.
-        socket.send_fds(
-            peer,
-            [b"" if spilled is not None else body],
-            [*descriptors, *([] if spilled is None else [spilled])],
-            socket.MSG_NOSIGNAL,
-        )
+        passed = array.array("i", [*descriptors, *([] if spilled is None else [spilled])])
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)] if passed else []
+        # Not socket.send_fds, nor recv_fds below: they drop their flags (CPython issue 107898).
+        peer.sendmsg([b"" if spilled is not None else body], ancillary, socket.MSG_NOSIGNAL)
     except ConnectionError as error:
         raise PeerGone(f"cannot send {type(message).__name__}") from error
     finally:
@@ -184,13 +183,12 @@ def _above_stdio(end: socket.socket) -> socket.socket:
 def _receive_packet(peer: socket.socket) -> tuple[bytes, list[int]]:
     while True:
         try:
-            body, descriptors, flags, _ = socket.recv_fds(
-                peer, _INLINE, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-            )
+            body, ancillary, flags, _ = peer.recvmsg(_INLINE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             # Told once, and first, where the peer went without reading all of ours; what it said
             # before is still to come.
             continue
+        descriptors = [fd for level, kind, data in ancillary for fd in memoryview(data).cast("i")]
         if flags & socket.MSG_CTRUNC:
             _close(descriptors)
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "descriptors of a message")

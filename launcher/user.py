@@ -1,7 +1,8 @@
 """Who the task runs as: resolve "name|uid[:group|gid]" against an image's passwd(5) and group(5).
 
 The rules are Docker's: a name must be known, a number need not be; supplementary groups come from
-the group file unless the request names a group.
+the group file unless the request names a group. A number is never looked up as a name: an image
+whose passwd calls root "1000" would be root where 1000 was asked for (CVE-2016-3697).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class User:
 def resolve_user(user: str, passwd: str, group: str) -> User:
     """Raises OSError (ENOENT: unknown name, EINVAL: not an id) with `user` as its object."""
     name, _, group_name = user.partition(":")
-    entry = _find(name or "0", _records(passwd, 7), id_field=2)
+    name = name or "0"
+    entry = _find(name, _records(passwd, 7), id_field=2)
     uid = int(entry[2]) if entry else _number(name, "user", "/etc/passwd")
     home = entry[5] if entry and entry[5].startswith("/") else "/"
     groups = _records(group, 4)
@@ -40,17 +42,17 @@ def resolve_user(user: str, passwd: str, group: str) -> User:
 
 def _records(text: str, fields: int) -> list[list[str]]:
     """The well-formed lines; an image's broken ones are no reason to fail."""
-    lines = (line.strip().split(":") for line in text.splitlines() if not line.startswith("#"))
+    lines = (line.strip().split(":") for line in text.split("\n") if not line.startswith("#"))
     ids = (2, 3) if fields == 7 else (2,)  # passwd(5) has a uid and a gid, group(5) a gid
     whole = (line for line in lines if len(line) == fields and line[0])
     return [line for line in whole if all(_is_id(line[index]) for index in ids)]
 
 
 def _find(key: str, records: list[list[str]], *, id_field: int) -> list[str] | None:
-    """By name, and only then by number: useradd(8) allows names of digits."""
-    by_name = (record for record in records if record[0] == key)
-    by_id = (record for record in records if _is_id(key) and int(record[id_field]) == int(key))
-    return next(by_name, None) or next(by_id, None)
+    if key.isascii() and key.isdigit():
+        by_id = (record for record in records if _is_id(key) and int(record[id_field]) == int(key))
+        return next(by_id, None)
+    return next((record for record in records if record[0] == key), None)
 
 
 def _number(text: str, what: str, file: str) -> int:
