@@ -4,7 +4,7 @@ An isolator limits or shields one thing. The containerizer calls it with plain s
 functions, in the catalog's order (clean-up in reverse), never two at once for one container:
 
     prepare   before the clone: say, as data, what the launcher has to do
-    isolate   the child exists and is blocked: act on its pid from outside (join cgroups …)
+    isolate   the child exists and is blocked: act on its pid from outside (attach networks …)
     watch     while it runs: what to poll to learn of a limit that was reached
     update    change the limits of a running container
     usage     what the container consumes now

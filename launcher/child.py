@@ -20,7 +20,7 @@ from typing import NoReturn
 from launcher import protocol, root_filesystem
 from launcher.credentials import apply_credentials
 from launcher.execute import execute
-from launcher.kernel import mounts, namespaces, prctl
+from launcher.kernel import cgroups, mounts, namespaces, prctl
 from launcher.launch_info import LaunchInfo
 from launcher.user import User
 
@@ -46,6 +46,11 @@ def join_namespaces(child: Child) -> None:
     # A PID namespace is joined by the supervisor, before clone.
     paths = {k: path for k, path in child.info.namespaces.items() if path != "new" and k != "pid"}
     namespaces.join(paths)
+
+
+def join_cgroups(child: Child) -> None:
+    for cgroup in child.info.cgroups_v1:
+        cgroups.join_v1(cgroup)
 
 
 def unshare_cgroup_namespace(child: Child) -> None:
@@ -122,6 +127,8 @@ def take_credentials(child: Child) -> None:
 
 # The order is the design: each step stands where the reason puts it.
 STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
+    # First, so that all that follows counts; by the child itself, since any other way is slow.
+    ("join the cgroups", join_cgroups),
     # Namespaces that clone(2) did not make.
     ("join the namespaces", join_namespaces),
     # Now, not at clone: the namespace is rooted at the cgroups that the child has joined meanwhile.

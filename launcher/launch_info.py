@@ -107,7 +107,12 @@ class LaunchInfo:
     # Namespaces: kind as under /proc/self/ns → "new", or the path of the one to join.
     namespaces: Mapping[str, str] = _disjoint()
     hostname: str | None = _owned()  # needs a new "uts"
+
     interfaces_up: tuple[str, ...] = _appended()  # network devices to bring up in a new "net"
+
+    # Cgroups: directories in cgroupfs that an isolator has made.
+    cgroups_v1: tuple[str, ...] = _appended()  # the child joins each of them
+    cgroup_v2: str | None = _owned()  # the child is cloned into it
 
     # The filesystem. Without `rootfs` the task sees the host's, in its own mount namespace.
     rootfs: str | None = _owned()  # host directory that becomes /

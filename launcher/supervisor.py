@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from launcher import child, protocol
 from launcher.exit_status import ExitStatus
-from launcher.kernel import clone, namespaces, prctl
+from launcher.kernel import cgroups, clone, namespaces, prctl
 from launcher.launch_info import LaunchInfo
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
@@ -146,12 +146,21 @@ class Supervisor:
         if pid_namespace not in ("", "new"):
             namespaces.join({"pid": pid_namespace})
         flags = sum(namespaces.CLONE_FLAGS[kind] for kind in kinds)
-        self._pid, self._pidfd = clone.clone(flags)
+        self._pid, self._pidfd = self._clone_into_cgroup(flags)
         if self._pid == 0:
             own_end.close()  # or the child would never see the channel end
             child.run(self._info, child_end, self._stdio)
         child_end.close()
         return own_end
+
+    def _clone_into_cgroup(self, flags: int) -> tuple[int, int]:
+        if self._info.cgroup_v2 is None:
+            return clone.clone(flags)
+        cgroup = os.open(cgroups.home(self._info.cgroup_v2), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return clone.clone(flags, cgroup)
+        finally:
+            os.close(cgroup)
 
     def _forget_task_stdio(self) -> None:
         """The task's end of a pipe must be its own: a copy here would keep the reader waiting."""

@@ -3,8 +3,9 @@
     <mount point>/<cgroups root>/ct-web/ct-nginx        the cgroup of container `web.nginx`
 
 The prefix keeps a container apart from the kernel's files: one may be named `tasks`. On v2 all
-isolators share one hierarchy, on v1 those of co-mounted controllers do. So each of them creates,
-joins and removes the cgroup as if it were alone, and every one of these steps may be repeated.
+isolators share one hierarchy, on v1 those of co-mounted controllers do. So each of them creates and
+removes the cgroup as if it were alone, and every one of these steps may be repeated. The child joins
+by itself, before its first step: moving it from outside would take the kernel 5 to 25 ms.
 
 With a root file system, the hierarchy is mounted read-only below /sys/fs/cgroup, as the host lays
 it out. In a cgroup namespace (namespaces/cgroup) it shows the container's own cgroup as its root;
@@ -77,7 +78,13 @@ class CgroupIsolator(Isolator):
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         self.check(config.resources)
-        return LaunchInfo() if config.rootfs is None else LaunchInfo(mounts=self._mounts)
+        path = self._path(container_id)
+        directories = {os.path.join(h.mount_point, path): h.version for _, h in self._hierarchies()}
+        return LaunchInfo(
+            mounts=() if config.rootfs is None else self._mounts,
+            cgroups_v1=tuple(directory for directory, version in directories.items() if version == 1),
+            cgroup_v2=next((directory for directory, version in directories.items() if version == 2), None),
+        )
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         info = self.contribute(container_id, config)
@@ -87,10 +94,6 @@ class CgroupIsolator(Isolator):
             cgroups.create(hierarchy, self._path(container_id), controller)
         self.limit(self.cgroup(container_id), config.resources)
         return info
-
-    def isolate(self, container_id: ContainerId, pid: int) -> None:
-        for _, hierarchy in self._hierarchies():
-            cgroups.attach(os.path.join(hierarchy.mount_point, self._path(container_id)), pid)
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
         self.check(resources)

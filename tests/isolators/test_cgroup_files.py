@@ -15,7 +15,6 @@ from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import IsolatorFlags, IsolatorUnavailable, Resources, Usage
 from launcher.errors import InvalidRequest
 from launcher.kernel.cgroups import CgroupError
-from launcher.launch_info import LaunchInfo
 from tests.isolators.support import CONFIG, V1_FILES, V2_FILES, WEB, FakeCgroupfs, fill
 
 FLAGS = IsolatorFlags(cgroups_root="agent")
@@ -94,9 +93,7 @@ def test_cpu_v1_without_cpuacct_measures_only_throttling(fake: FakeCgroupfs) -> 
 def test_cpu_joins_a_co_mounted_hierarchy(fake: FakeCgroupfs) -> None:
     cgroup = fill(fake.mount_v1("cpu", "cpuacct") / "agent" / "ct-web", {**V1_FILES["cpu"]})
     isolator = CgroupsCpu(FLAGS, fake.mountinfo)
-    isolator.prepare(WEB, CONFIG)
-    isolator.isolate(WEB, 42)
-    assert contents(cgroup, "cgroup.procs") == ["42"]
+    assert isolator.prepare(WEB, CONFIG).cgroups_v1 == (str(cgroup),)
 
 
 def test_weight_is_exact_at_the_ends_and_the_default_and_grows() -> None:
@@ -253,4 +250,4 @@ def test_own_hierarchies_are_shown_as_the_host_has_them(fake: FakeCgroupfs) -> N
 def test_hosts_files_are_left_alone_without_rootfs(fake: FakeCgroupfs) -> None:
     fake.mount_v2("pids")
     config = dataclasses.replace(CONFIG, rootfs=None)
-    assert CgroupsPids(FLAGS, fake.mountinfo).contribute(WEB, config) == LaunchInfo()
+    assert CgroupsPids(FLAGS, fake.mountinfo).contribute(WEB, config).mounts == ()

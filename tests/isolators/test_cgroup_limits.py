@@ -16,6 +16,7 @@ from isolators.cgroups.pids import CgroupsPids
 from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import IsolatorFlags, Resources
 from launcher.container_id import ContainerId
+from launcher.kernel import cgroups
 from launcher.kernel.cgroups import CgroupError
 from tests.isolators.support import CONFIG, WEB, go, task
 
@@ -46,6 +47,12 @@ while time.process_time() < end:
 """
 
 pytestmark = pytest.mark.requires("root", "cgroup1")
+
+
+def attach(isolator: CgroupIsolator, container_id: ContainerId, pid: int) -> None:
+    """Move a process where the child of a launch moves itself."""
+    for cgroup in isolator.contribute(container_id, CONFIG).cgroups_v1:
+        cgroups.attach(cgroup, pid)
 
 
 def prepare(isolator: CgroupIsolator, resources: Resources, container_id: ContainerId = WEB) -> None:
@@ -79,7 +86,7 @@ def test_memory_hog_is_killed_and_reported(mem: CgroupsMem) -> None:
     descriptor = watch.fileno()
     assert descriptor is not None
     with task(HOG) as process:
-        mem.isolate(WEB, process.pid)
+        attach(mem, WEB, process.pid)
         assert watch.check() is None
         go(process)
         assert select.select([descriptor], [], [descriptor], PATIENCE) != ([], [], [])
@@ -93,7 +100,7 @@ def test_memory_hog_is_killed_and_reported(mem: CgroupsMem) -> None:
 def test_kill_before_the_watch_is_reported_too(mem: CgroupsMem) -> None:
     prepare(mem, Resources(memory=64 * MEBIBYTE))
     with task(HOG) as process:
-        mem.isolate(WEB, process.pid)
+        attach(mem, WEB, process.pid)
         go(process)
         process.wait(PATIENCE)
     watch = mem.watch(WEB)
@@ -111,7 +118,7 @@ def test_memory_limit_moves_both_ways(mem: CgroupsMem) -> None:
 def test_limit_below_what_is_in_use_is_refused(mem: CgroupsMem) -> None:
     prepare(mem, Resources(memory=64 * MEBIBYTE))
     with task(HOLD) as process:
-        mem.isolate(WEB, process.pid)
+        attach(mem, WEB, process.pid)
         go(process)
         assert process.stdout and process.stdout.readline() == b"\n"
         with pytest.raises(CgroupError, match="limit_in_bytes: device or resource busy") as caught:
@@ -127,7 +134,7 @@ def test_nested_container_is_held_by_its_parents_limit(mem: CgroupsMem) -> None:
     prepare(mem, Resources(), nested)
     assert Path(mem.cgroup(nested)).parent == Path(mem.cgroup(WEB))
     with task(HOG) as process:
-        mem.isolate(nested, process.pid)
+        attach(mem, nested, process.pid)
         go(process)
         assert process.wait(PATIENCE) == -9
     mem.cleanup(nested)
@@ -136,7 +143,7 @@ def test_nested_container_is_held_by_its_parents_limit(mem: CgroupsMem) -> None:
 def test_fork_bomb_stops_at_the_limit(pids: CgroupsPids) -> None:
     prepare(pids, Resources(pids=5))
     with task(FORK) as process:
-        pids.isolate(WEB, process.pid)
+        attach(pids, WEB, process.pid)
         go(process)
         assert process.stdout and process.stdout.readline() == b"4\n"
         assert pids.usage(WEB).processes == 5
@@ -146,7 +153,7 @@ def test_fork_bomb_stops_at_the_limit(pids: CgroupsPids) -> None:
 def test_cpu_time_is_limited_and_measured(cpu: CgroupsCpu) -> None:
     prepare(cpu, Resources(cpus=0.1))
     with task(SPIN) as process:
-        cpu.isolate(WEB, process.pid)
+        attach(cpu, WEB, process.pid)
         go(process)
         assert process.wait(PATIENCE) == 0
     usage = cpu.usage(WEB)

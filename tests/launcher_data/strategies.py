@@ -42,6 +42,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "namespaces": mappings,
     "hostname": st.none() | words,
     "interfaces_up": tuples,
+    "cgroups_v1": tuples,
+    "cgroup_v2": st.none() | paths,
     "rootfs": st.none() | paths,
     "rootfs_mounts": st.lists(mounts, max_size=2, unique=True).map(tuple),
     "mounts": st.lists(mounts, max_size=3, unique_by=lambda mount: mount.target).map(tuple),
