@@ -71,7 +71,8 @@ class LinuxLauncher:
                 exit_status_path=request.exit_status_path,
                 reaper=tuple(request.reaper),
             )
-            protocol.send(channel, message, request.stdio)
+            with contextlib.suppress(protocol.PeerGone):  # then it has said why
+                protocol.send(channel, message, request.stdio)
             return Task.from_channel(channel, supervisor)
         except BaseException:
             channel.close()
