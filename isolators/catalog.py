@@ -6,7 +6,6 @@ its entry point in the group `containerizer.isolators`; its name there is the fl
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,6 +114,7 @@ def _imported(place: str) -> type[Isolator]:
 
 
 def _third_party(name: str) -> type[Isolator]:
+    import difflib
     from importlib import metadata  # 15 ms, and most know only the built-in ones
 
     found = metadata.entry_points(group=ENTRY_POINTS)

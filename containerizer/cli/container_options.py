@@ -8,6 +8,8 @@ import os
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from launcher.errors import InvalidRequest
 
+USAGE = "%(prog)s [OPTION ...] IMAGE [COMMAND ...]"
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options, IMAGE and COMMAND."""

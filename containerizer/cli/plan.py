@@ -13,6 +13,8 @@ from containerizer.containerizer import Containerizer
 from launcher.launch_info import Capabilities, FileOperation, Mount
 from launcher.merge import Merged
 
+USAGE = container_options.USAGE
+
 _WIDTH = 100  # characters of a value that the table shows
 
 

@@ -18,6 +18,8 @@ from containerizer.cli.signals import ForwardedSignals
 from containerizer.containerizer import Containerizer
 from containerizer.request import Stdio
 
+USAGE = container_options.USAGE
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--interactive", action="store_true", help="pass stdin on to the task")

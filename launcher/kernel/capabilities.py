@@ -8,7 +8,6 @@ nothing but bits.
 from __future__ import annotations
 
 import ctypes
-import difflib
 from collections.abc import Iterable
 
 from launcher.errors import InvalidRequest
@@ -98,6 +97,8 @@ def parse(name: str) -> str:
     canonical = canonical if canonical.startswith("CAP_") else f"CAP_{canonical}"
     if canonical in NUMBERS:
         return canonical
+    import difflib  # for those who misspell only
+
     near = difflib.get_close_matches(canonical, NAMES, n=1)
     hint = f"did you mean {near[0]}?" if near else "see capabilities(7) for the names"
     raise InvalidRequest(f"unknown capability {name!r}", hint=hint)

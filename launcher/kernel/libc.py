@@ -7,8 +7,8 @@ for a thread it does not have. The callers are single-threaded; this is the belt
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
-import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +60,6 @@ def function(name: str, *argtypes: Any) -> Callable[..., int]:
 def pivot_root_number() -> int:
     """The number of pivot_root(2), which glibc does not wrap. Raises OSError (ENOSYS)."""
     try:
-        return _PIVOT_ROOT[platform.machine()]
+        return _PIVOT_ROOT[os.uname().machine]
     except KeyError:
-        raise SyscallError("pivot_root", 38, platform.machine()) from None
+        raise SyscallError("pivot_root", errno.ENOSYS, os.uname().machine) from None
