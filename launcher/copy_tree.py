@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
+_MAX_DEPTH = 256  # levels; each holds three descriptors and two stack frames
 _CHUNK = 1 << 20  # bytes a call; sendfile(2), since copy_file_range(2) refuses to leave an overlay
 
 
@@ -13,31 +15,34 @@ def copy_tree(source: int, target: int) -> None:
 
     Files, directories and symbolic links, with owner, mode, times and extended attributes. Device
     nodes, sockets and fifos are left out: a volume is for data. A file as source copies nothing.
+    Raises OSError, with ELOOP for a tree of more than _MAX_DEPTH levels.
     """
     if not stat.S_ISDIR(os.fstat(source).st_mode):
         return
-    _copy_directory(".", source, ".", target)
+    _copy_directory(".", source, target, depth=0)
 
 
-def _copy_directory(name: str, parent: int, target_name: str, target_parent: int) -> None:
+def _copy_directory(name: str, parent: int, target_parent: int, *, depth: int) -> None:
+    if depth == _MAX_DEPTH:
+        raise OSError(errno.ELOOP, f"directories nested deeper than {_MAX_DEPTH} levels", name)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     source = os.open(name, flags, dir_fd=parent)
-    target = os.open(target_name, flags, dir_fd=target_parent)
+    target = os.open(name, flags, dir_fd=target_parent)
     try:
         with os.scandir(source) as entries:
             for entry in entries:
-                _copy_entry(entry.name, source, target)
+                _copy_entry(entry.name, source, target, depth + 1)
         _copy_metadata(source, target)
     finally:
         os.close(target)
         os.close(source)
 
 
-def _copy_entry(name: str, source: int, target: int) -> None:
+def _copy_entry(name: str, source: int, target: int, depth: int) -> None:
     status = os.stat(name, dir_fd=source, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
         os.mkdir(name, 0o700, dir_fd=target)
-        _copy_directory(name, source, name, target)
+        _copy_directory(name, source, target, depth=depth)
     elif stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)

@@ -20,6 +20,9 @@ from launcher.user import resolve_user as _resolve
 _MAX_PASSWD = 4 * 1024 * 1024  # bytes; an image's file is read no further
 _BINDS = ("bind", "rbind")
 
+# A new file, so that no link of the image is followed and no file of it is written to.
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def mount_root(info: LaunchInfo) -> int:
     """Mount what makes the root filesystem. Returns a descriptor of its top directory."""
@@ -91,22 +94,36 @@ def _attach(tree: int, target: int, name: str) -> None:
 
 def make_target(root: int, path: str, *, directory: bool) -> int:
     """Open `path` below `root` with O_PATH; what is missing is made, the last as directory or file."""
-    try:
-        return open_beneath(root, path, os.O_PATH)
-    except FileNotFoundError:
-        parent_path, name = os.path.split(path.rstrip("/"))
-    parent = make_target(root, parent_path or "/", directory=True)
-    try:
-        if directory:
-            os.mkdir(name, 0o755, dir_fd=parent)
-        else:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(name, flags, 0o644, dir_fd=parent))
-    except FileExistsError as error:
-        raise OSError(error.errno, "the image has a dangling symbolic link here", path) from None
-    finally:
-        os.close(parent)
-    return open_beneath(root, path, os.O_PATH)
+    target, missing = _deepest(root, path)
+    for depth, name in enumerate(missing, 1):
+        parent = target
+        try:
+            target = _make(parent, name, directory=directory or depth < len(missing))
+        except FileExistsError as error:
+            raise OSError(error.errno, "the image has a dangling symbolic link here", path) from None
+        finally:
+            os.close(parent)
+    return target
+
+
+def _deepest(root: int, path: str) -> tuple[int, list[str]]:
+    """Open what is there of `path`; the names of what is not."""
+    missing: list[str] = []
+    while True:
+        try:
+            return open_beneath(root, path or "/", os.O_PATH), missing
+        except FileNotFoundError:
+            path, name = os.path.split(path.rstrip("/"))
+            missing.insert(0, name)
+
+
+def _make(parent: int, name: str, *, directory: bool) -> int:
+    """Make a directory or an empty file, and open it with O_PATH."""
+    if directory:
+        os.mkdir(name, 0o755, dir_fd=parent)
+    else:
+        os.close(os.open(name, _CREATE, 0o644, dir_fd=parent))
+    return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
 
 
 def _operate(root: int, operation: FileOperation) -> None:
@@ -118,9 +135,8 @@ def _operate(root: int, operation: FileOperation) -> None:
         if operation.kind == "symlink":
             os.symlink(operation.content, name, dir_fd=parent)
         else:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(name, flags, operation.mode, dir_fd=parent), "w") as file:
-                file.write(operation.content)
+            with open(os.open(name, _CREATE, operation.mode, dir_fd=parent), "wb") as file:
+                file.write(os.fsencode(operation.content))
                 os.fchmod(file.fileno(), operation.mode)
     finally:
         os.close(parent)
@@ -137,7 +153,7 @@ def _protect(root: int, path: str) -> None:
     """Make what is at `path`, and below it, read-only; a missing path is skipped."""
     try:
         target = open_beneath(root, path, os.O_PATH)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         tree = mounts.clone_tree(target, ("ro",), recursive=True)
@@ -151,7 +167,7 @@ def _mask(root: int, path: str) -> None:
     """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
     try:
         target = open_beneath(root, path, os.O_PATH)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         if stat.S_ISDIR(os.fstat(target).st_mode):
@@ -165,12 +181,15 @@ def _mask(root: int, path: str) -> None:
 
 
 def _read(root: int, path: str) -> str:
-    """The text of an image's file, "" if it has none. Never blocks on what is no regular file."""
+    """The text of an image's file, "" if it has none. A fifo or device is never opened for real."""
     try:
-        fd = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
+        fd = open_beneath(root, path, os.O_PATH)
+    except (FileNotFoundError, NotADirectoryError):
         return ""
-    with open(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return ""
-        return file.read(_MAX_PASSWD).decode("utf-8", "surrogateescape")
+        with open(f"/proc/self/fd/{fd}", "rb") as file:
+            return file.read(_MAX_PASSWD).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)

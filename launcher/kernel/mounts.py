@@ -55,6 +55,8 @@ ATTRIBUTES = {
     "nosymfollow": 0x200000,
 }
 
+_ATIME = 0x70  # MOUNT_ATTR__ATIME
+
 _umount2 = function("umount2", ctypes.c_char_p, ctypes.c_int)
 _mount = function("mount", *[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
 
@@ -72,6 +74,8 @@ def new_filesystem(fstype: str, source: str, flags: Iterable[str], options: Iter
         if source:
             _configure(context, fstype, "source", source)
         for key, value in options:
+            if fstype == "overlay" and key in ("upperdir", "workdir"):
+                value = value.replace("\\", "\\\\")  # unescaped by the kernel, unlike "lowerdir+"
             _configure(context, fstype, key, value)
         _fsconfig(context, fstype, _FSCONFIG_CMD_CREATE, None, None)
         attributes = ctypes.c_uint(_attributes(flags))
@@ -90,7 +94,12 @@ def mount_overlay_by_string(target: str, flags: Iterable[str], options: Iterable
     lower = ":".join(_escape(value) for key, value in options if key == "lowerdir+")
     others = [f"{key}={_escape(value)}" if value else key for key, value in options if key != "lowerdir+"]
     data = os.fsencode(",".join([f"lowerdir={lower}", *others]))
-    _mount(target, b"overlay", os.fsencode(target), b"overlay", _legacy_flags(flags), data)
+    _mount(target, b"overlay", os.fsencode(target), b"overlay", 0, data)
+    mounted = os.open(target, os.O_PATH | os.O_CLOEXEC)
+    try:
+        set_attributes(mounted, _attributes(flags))  # mount(2) has no flag for some of them
+    finally:
+        os.close(mounted)
 
 
 def clone_tree(source: int | str, flags: Iterable[str] = (), *, recursive: bool = False) -> int:
@@ -134,7 +143,10 @@ def attach(mount: int, target: int, name: str) -> None:
 
 def set_attributes(mount: int, attributes: int, *, recursive: bool = False) -> None:
     """Add MOUNT_ATTR_* to the mount whose root is the descriptor `mount`."""
-    _mount_setattr(mount, "", AT_RECURSIVE if recursive else 0, _MountAttr(attr_set=attributes))
+    # The ways to keep access times exclude each other: to set one is to clear all first.
+    cleared = _ATIME if attributes & _ATIME else 0
+    attr = _MountAttr(attr_set=attributes, attr_clr=cleared)
+    _mount_setattr(mount, "", AT_RECURSIVE if recursive else 0, attr)
 
 
 def make_all_private() -> None:
@@ -162,11 +174,6 @@ def _attributes(flags: Iterable[str]) -> int:
     for flag in flags:
         attributes |= ATTRIBUTES[flag]
     return attributes
-
-
-def _legacy_flags(flags: Iterable[str]) -> int:
-    """MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC are the four lowest bits in both interfaces."""
-    return _attributes(flags) & 0x0F
 
 
 def _escape(path: str) -> str:
@@ -213,7 +220,7 @@ def _mount_setattr(directory: int, path: str, flags: int, attr: _MountAttr) -> N
         _NR_MOUNT_SETATTR,
         path or f"descriptor {directory}",
         ctypes.c_int(directory),
-        path.encode(),
+        os.fsencode(path),
         ctypes.c_uint(flags | AT_EMPTY_PATH),
         ctypes.byref(attr),
         ctypes.c_size_t(ctypes.sizeof(attr)),
