@@ -5,7 +5,6 @@ from __future__ import annotations
 import select
 import signal
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from containerizer.lifecycle import State, transition
@@ -13,6 +12,7 @@ from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
 from isolators.isolator import ContainerConfig, Limitation, Usage, Watch
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Container:
     def enter(self, state: State, **changes: object) -> None:
         """Go to `state`, and checkpoint that with the changes to the record. Raises IllegalTransition."""
         transition(self.state, state)
-        self.record = replace(self.record, state=state.value, **changes)  # type: ignore[arg-type]
+        self.record = replace(self.record, state=state.value, **changes)
         self.record.save(self._owner.paths)
 
     def watch(self, watch: Watch) -> None:

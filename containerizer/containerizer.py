@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from containerizer import checkpoint, sandbox
@@ -27,6 +26,7 @@ from containerizer.termination import Termination
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
 from launcher.container_id import ContainerId
+from launcher.data import asdict, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
@@ -165,9 +165,7 @@ class Containerizer:
         measured: dict[str, Any] = {}
         for isolator in self.isolators:
             usage = isolator.usage(container.id)
-            measured |= {
-                name: value for name in usage.__slots__ if (value := getattr(usage, name)) is not None
-            }
+            measured |= {name: value for name, value in asdict(usage).items() if value is not None}
         return Usage(**measured)
 
     # The steps of a launch, in their order -----------------------------------------------------

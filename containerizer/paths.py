@@ -19,9 +19,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from launcher.container_id import ContainerId
+from launcher.data import Data
 
 DEFAULT_ROOT = "/var/lib/containerizer"
 DEFAULT_STATE = "/run/containerizer"
@@ -29,8 +29,7 @@ DEFAULT_STATE = "/run/containerizer"
 _CONTAINERS = "containers"
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(Data):
     """The two directories, and what lies in them. Both are made absolute."""
 
     root: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from containerizer import checkpoint
@@ -12,6 +11,7 @@ from containerizer.lifecycle import State
 from containerizer.paths import Paths
 from containerizer.termination import Termination
 from launcher.container_id import ContainerId
+from launcher.data import Data, asdict, fields
 from launcher.errors import ContainerizerError, InvalidRequest
 
 _VERSION = 1
@@ -21,8 +21,7 @@ class NoSuchContainer(ContainerizerError):
     """Nothing is known of a container of this name."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContainerRecord:
+class ContainerRecord(Data, kw_only=True):
     """What is stored. A field that an older version did not write has its default."""
 
     container_id: str

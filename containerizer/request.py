@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from containerizer.units import parse_cpus, parse_size
 from isolators.isolator import ContainerConfig, Resources
 from launcher.container_id import ContainerId
+from launcher.data import Data, field
 from launcher.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ HOST = "host"  # the image name that stands for no image: the host's own filesys
 PULL_POLICIES: tuple[Policy, ...] = ("always", "missing", "never")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContainerRequest:
+class ContainerRequest(Data, kw_only=True):
     """What to run, and how."""
 
     image: str
@@ -79,8 +78,7 @@ class ContainerRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Stdio:
+class Stdio(Data):
     """The descriptors that become the task's; they stay the caller's to close."""
 
     stdin: int

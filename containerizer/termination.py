@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from isolators.isolator import Limitation
+from launcher.data import Data, asdict
 from launcher.exit_status import ExitStatus
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Termination:
+class Termination(Data, kw_only=True):
     """The exit status, and the limit that ended the container if one did."""
 
     exit_status: ExitStatus

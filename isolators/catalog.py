@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from isolators.isolator import Isolator, IsolatorFlags, IsolatorUnavailable
+from launcher.data import Data
 from launcher.errors import InvalidRequest
 
 ENTRY_POINTS = "containerizer.isolators"
@@ -53,8 +53,7 @@ class UnknownIsolator(InvalidRequest):
     """No isolator has this name."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NeedStatus:
+class NeedStatus(Data, kw_only=True):
     """A need, and whether this host meets it."""
 
     what: str
@@ -62,8 +61,7 @@ class NeedStatus:
     mend: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
+class Description(Data, kw_only=True):
     """What people want to know of an isolator before they load it."""
 
     name: str

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from launcher.container_id import ContainerId
+from launcher.data import Data, asdict, field
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
 
@@ -36,8 +36,7 @@ class IsolatorUnavailable(ContainerizerError):
     """This host lacks what the isolator needs; the message names both."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resources:
+class Resources(Data, kw_only=True):
     """What the request grants. None: no limit of ours, the host's apply."""
 
     cpus: float | None = None  # CPU time per wall time, e.g. 0.5 for half a core; a hard limit
@@ -47,11 +46,10 @@ class Resources:
 
     def asked(self) -> set[str]:
         """The names of the resources that the request limits."""
-        return {name for name in self.__slots__ if getattr(self, name) is not None}
+        return {name for name, value in asdict(self).items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContainerConfig:
+class ContainerConfig(Data, kw_only=True):
     """One container as requested, in the words of this project: the input to `prepare`.
 
     The edge that took the request fills it; the provisioner's results are added before `prepare`.
@@ -88,8 +86,7 @@ def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str:
     return hostname
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limitation:
+class Limitation(Data, kw_only=True):
     """A limit that the container ran into, and that ends it."""
 
     isolator: str
@@ -97,8 +94,7 @@ class Limitation:
     message: str  # for people: the limit, and what was used
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
+class Usage(Data, kw_only=True):
     """What the container consumes, all of its processes together. None: not measured."""
 
     cpu_user_seconds: float | None = None
@@ -128,8 +124,7 @@ class Watch:
         """Give back the descriptor. Idempotent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Data):
     """Something the host must have for an isolator to work."""
 
     what: str  # "cgroup controller memory"
@@ -137,8 +132,7 @@ class Need:
     mend: str  # how the operator provides it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IsolatorFlags:
+class IsolatorFlags(Data, kw_only=True):
     """The operator's settings for all isolators."""
 
     cgroups_root: str = "containerizer"  # below the mount point of each hierarchy

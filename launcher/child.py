@@ -14,7 +14,6 @@ import signal
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from launcher import protocol, root_filesystem
@@ -32,14 +31,14 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 
 
-@dataclass
 class Child:
     """What the steps share: the task in, and what earlier steps found out."""
 
-    info: LaunchInfo
-    environment: dict[str, str] = field(default_factory=dict)
-    root: int = -1  # descriptor of the root filesystem, until it is /
-    user: User = field(default_factory=lambda: User(0, 0, (), "/"))
+    def __init__(self, info: LaunchInfo) -> None:
+        self.info = info
+        self.environment: dict[str, str] = {}
+        self.root = -1  # descriptor of the root filesystem, until it is /
+        self.user = User(0, 0, (), "/")
 
 
 def join_namespaces(child: Child) -> None:

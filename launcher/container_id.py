@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
+from launcher.data import Data
 from launcher.errors import InvalidRequest
 
 MAX_DEPTH = 32  # levels, the root container included; the kernel nests PID namespaces no deeper
@@ -14,8 +14,7 @@ MAX_NAME = 64  # bytes; leaves room for every level of a tree in PATH_MAX
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerId:
+class ContainerId(Data):
     """A name, and the container it is nested in if any; written `web.nginx.debug`.
 
     A name becomes a directory and a cgroup, so only letters, digits, `_` and `-` are taken.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from launcher.data import Data
 
 
-@dataclass(frozen=True, slots=True)
-class ExitStatus:
+class ExitStatus(Data):
     """Exactly one of the two is set: the exit code (0–255), or the signal that killed the task."""
 
     code: int | None = None

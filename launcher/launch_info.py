@@ -7,10 +7,11 @@ between clone and exec. Everything here turns into JSON and back unchanged.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from launcher.data import Data, Field, field, fields
 
 
 class Merge(enum.Enum):
@@ -23,7 +24,7 @@ class Merge(enum.Enum):
 
 
 def _field(rule: Merge, decode: Callable[[Any], Any] | None = None, **default: Any) -> Any:
-    return dataclasses.field(metadata={"merge": rule, "decode": decode}, **default)
+    return field(metadata={"merge": rule, "decode": decode}, **default)
 
 
 def _owned(decode: Callable[[Any], Any] | None = None) -> Any:
@@ -38,8 +39,7 @@ def _disjoint() -> Any:
     return _field(Merge.DISJOINT, None, default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Mount:
+class Mount(Data, kw_only=True):
     """One mount, as data. The child makes it inside the container's own mount namespace."""
 
     target: str  # absolute; inside the root filesystem, where a missing target is created
@@ -57,8 +57,7 @@ class Mount:
         return cls(**value)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class FileOperation:
+class FileOperation(Data, kw_only=True):
     """One file or symbolic link made in the root filesystem after the mounts."""
 
     kind: str  # "symlink": path → content; "write": content becomes the file at path
@@ -71,8 +70,7 @@ class FileOperation:
         return cls(**value)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Capabilities:
+class Capabilities(Data, kw_only=True):
     """The five sets of capabilities(7), by name (`CAP_CHOWN`), for a task that runs as root.
 
     For another user the child lowers effective and permitted to what execve(2) would leave.
@@ -93,8 +91,7 @@ def _each(decode: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda values: tuple(decode(value) for value in values)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class LaunchInfo:
+class LaunchInfo(Data, kw_only=True):
     """What to do between clone and exec. A default means "nothing asked"."""
 
     # The task. `user` is "name|uid[:group|gid]", resolved by the child from the image's own files.
@@ -142,16 +139,16 @@ class LaunchInfo:
         return cls(**{name: _decode(name, item) for name, item in value.items()})
 
 
-FIELDS: Mapping[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(LaunchInfo)}
+FIELDS: Mapping[str, Field] = {f.name: f for f in fields(LaunchInfo)}
 
 
 def _asked(item: Any) -> dict[str, Any]:
-    values = ((f, getattr(item, f.name)) for f in dataclasses.fields(item))
+    values = ((f, getattr(item, f.name)) for f in fields(item))
     return {f.name: value for f, value in values if value != f.default and value != {}}
 
 
 def _encode(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
+    if isinstance(value, Data):
         return {name: _encode(item) for name, item in _asked(value).items()}
     if isinstance(value, tuple):
         return [_encode(item) for item in value]

@@ -13,10 +13,10 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher import protocol
+from launcher.data import Data
 from launcher.errors import InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.failure import explain
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from launcher.forkserver_client import ForkServer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LaunchRequest:
+class LaunchRequest(Data, kw_only=True):
     """One launch."""
 
     container_id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.errors import InvalidRequest
@@ -14,15 +13,15 @@ class MergeConflict(InvalidRequest):
     """Two isolators want different things of the same field; the message names both."""
 
 
-@dataclass(slots=True)
 class Merged:
     """The fields merged so far, and the contributor of each of their items.
 
     An owner's key is the field's name, or `field[item]` where several isolators may share a field.
     """
 
-    values: dict[str, Any] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.owners: dict[str, str] = {}
 
     @property
     def info(self) -> LaunchInfo:

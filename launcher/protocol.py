@@ -27,7 +27,6 @@ Signal SIGKILL may come before Release as well: that launcher is there, and clea
 from __future__ import annotations
 
 import array
-import dataclasses
 import errno
 import fcntl
 import json
@@ -35,6 +34,9 @@ import os
 import socket
 from collections.abc import Sequence
 from typing import Any, TypeVar
+
+from launcher import data
+from launcher.data import Data
 
 _INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
 _ANCILLARY = socket.CMSG_SPACE(8 * 4)  # 8 descriptors, each an int; twice what any message has
@@ -48,13 +50,11 @@ class ProtocolError(Exception):
     """A message came that the reader did not expect: a defect of ours."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(Data):
     """To the fork server: fork a supervisor onto the channel that comes with this."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Data):
     """To the supervisor: everything it needs, with the task's stdin, stdout and stderr."""
 
     container_id: str
@@ -63,30 +63,25 @@ class Launch:
     reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cloned:
+class Cloned(Data):
     """The child exists in its namespaces and blocks; its pidfd comes with this."""
 
     pid: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Release:
+class Release(Data):
     """The child may go on."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Executing:
+class Executing(Data):
     """All that is left is execve(2): the channel ends without another word, or Failed follows."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Running:
+class Running(Data):
     """The task runs."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Data):
     """A step failed. The reader makes the sentence."""
 
     stage: str  # the step, e.g. "mount the filesystems"
@@ -107,15 +102,13 @@ class Failed:
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Data):
     """Send a signal to the task. SIGKILL ends everything in the container."""
 
     number: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Data):
     """The task has ended, and so has every process it left; its status is recorded."""
 
     code: int | None
@@ -134,9 +127,9 @@ def channel() -> tuple[socket.socket, socket.socket]:
     return _above_stdio(first), _above_stdio(second)
 
 
-def send(peer: socket.socket, message: Any, descriptors: Sequence[int] = ()) -> None:
+def send(peer: socket.socket, message: Data, descriptors: Sequence[int] = ()) -> None:
     """Send a message; the descriptors are duplicated. Raises PeerGone."""
-    fields = {name: getattr(message, name) for name in message.__slots__}
+    fields = {field.name: getattr(message, field.name) for field in data.fields(message)}
     body = json.dumps({"type": type(message).__name__, **fields}).encode()
     spilled = _spill(body) if len(body) > _INLINE else None
     try:

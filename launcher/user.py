@@ -8,13 +8,13 @@ whose passwd calls root "1000" would be root where 1000 was asked for (CVE-2016-
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+
+from launcher.data import Data
 
 _MAX_ID = 2**32 - 2  # (uid_t) -1 means "leave unchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Data):
     """Numeric credentials and the home directory."""
 
     uid: int

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
+from launcher.data import Data, fields
 from launcher.launch_info import Mount
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
+class Image(Data, kw_only=True):
     """An image that is in the store whole: each of its layers is unpacked and verified."""
 
     reference: str  # canonical; ImageReference.parse reads it
@@ -34,8 +33,7 @@ class Image:
         return cls(**known | {"layers": tuple(value["layers"])})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rootfs:
+class Rootfs(Data, kw_only=True):
     """A container's root filesystem, as mounts still to be made."""
 
     path: str  # directory of the host that is the mount point

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from launcher.data import Data
 from provisioner.errors import DigestMismatch, InvalidImage, UnsupportedMediaType
 from provisioner.platforms import Platform
 from provisioner.reference import is_digest
@@ -44,8 +44,7 @@ _LAYERS: Mapping[str, Compression] = {
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Descriptor:
+class Descriptor(Data, kw_only=True):
     """A reference to content: what it is, what it hashes to, how long it is."""
 
     media_type: str
@@ -60,23 +59,20 @@ class Descriptor:
         return _LAYERS[self.media_type]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Index:
+class Index(Data, kw_only=True):
     """The manifests of one image for several platforms; may hold further indexes."""
 
     manifests: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
+class Manifest(Data, kw_only=True):
     """One image: a configuration and its layers, bottom first."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageConfig:
+class ImageConfig(Data, kw_only=True):
     """What the provisioner needs of an image configuration."""
 
     platform: Platform

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from launcher.data import Data
 from provisioner.errors import InvalidReference
 
 # uname(2) machine, and other usual names → (architecture, variant)
@@ -30,8 +30,7 @@ _ARCHITECTURES: Mapping[str, tuple[str, str]] = {
 _IMPLIED: Mapping[str, str] = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Data):
     """os/architecture[/variant]; the variant is left out where it is the implied one."""
 
     os: str

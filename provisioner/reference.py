@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
+from launcher.data import Data
 from provisioner.errors import InvalidReference
 
 DEFAULT_REGISTRY = "docker.io"
@@ -34,8 +34,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _BARE_ID = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageReference:
+class ImageReference(Data, kw_only=True):
     """A complete name: `parse` has filled in what the writer left out."""
 
     transport: str  # "docker" (a registry) or "oci" (a directory)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from launcher.data import Data
 from provisioner.errors import InvalidImage, PlatformNotFound
 from provisioner.manifest import (
     INDEXES,
@@ -23,8 +22,7 @@ from provisioner.sources.source import Document, Source
 _MAX_DEPTH = 4  # indexes inside each other; builders make one or two
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resolved:
+class Resolved(Data, kw_only=True):
     """All of an image but its layers."""
 
     digest: str  # of the manifest

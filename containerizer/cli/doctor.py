@@ -7,16 +7,15 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 
 from containerizer.cli.table import add_json_option, print_json
 from isolators import catalog
+from launcher.data import Data, asdict
 
 _OLDEST_KERNEL = (5, 12)  # mount_setattr(2); openat2 is of 5.6, close_range of 5.9
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Data):
     """One thing that was looked at."""
 
     what: str

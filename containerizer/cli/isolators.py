@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from containerizer.cli.table import add_json_option, print_json, print_table
 from isolators import catalog
+from launcher.data import asdict
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

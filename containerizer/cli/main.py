@@ -7,16 +7,15 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from containerizer.cli.signals import Interrupted
 from containerizer.paths import DEFAULT_ROOT, DEFAULT_STATE
+from launcher.data import Data
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Data):
     """A row of the command table; its module is containerizer.cli.<name>."""
 
     summary: str

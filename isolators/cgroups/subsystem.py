@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from isolators.isolator import (
@@ -31,6 +30,7 @@ from isolators.isolator import (
     Resources,
 )
 from launcher.container_id import ContainerId
+from launcher.data import Data
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
 from launcher.kernel.cgroups import CgroupError, Hierarchy
@@ -120,8 +120,7 @@ class CgroupIsolator(Isolator):
         return [(self.controller, self.hierarchy), *self.others.items()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(Data):
     """What a controller of cgroupspy knows of its cgroup; its own nodes walk the whole tree."""
 
     full_path: bytes

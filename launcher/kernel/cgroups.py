@@ -15,8 +15,8 @@ import re
 import select
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from launcher.data import Data
 from launcher.errors import ContainerizerError
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -37,8 +37,7 @@ class CgroupError(ContainerizerError):
         self.errno = error.errno
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hierarchy:
+class Hierarchy(Data, kw_only=True):
     """A mounted cgroup hierarchy."""
 
     version: int  # 1 or 2

@@ -8,8 +8,8 @@ link or directory has no content whatever its size says, and global pax headers 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from launcher.data import Data
 from provisioner.layer.stream import OUTPUT, ByteStream, MalformedContent
 
 _BLOCK = 512
@@ -36,8 +36,7 @@ _KINDS: Mapping[bytes, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(Data, kw_only=True):
     """One member of the archive. Name and link are as written: absolute, with `..`, anything."""
 
     kind: str  # a value of _KINDS

@@ -6,8 +6,8 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from launcher.data import Data
 from provisioner.errors import DigestMismatch, InvalidLayer
 from provisioner.layer.stream import (
     ByteStream,
@@ -24,8 +24,7 @@ from provisioner.manifest import Descriptor
 _PUSH_AGAIN = "pull again; if it stays so, the image is broken in its registry: push it again"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class Limits(Data, kw_only=True):
     """What one image may take. Generous: they stop bombs, not large images."""
 
     unpacked_bytes: int = 64 << 30  # of the layers' uncompressed archives together
@@ -57,8 +56,7 @@ class Budget:
             raise LimitExceeded(f"the image has more than {self._limits.entries} files")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unpacked:
+class Unpacked(Data, kw_only=True):
     """A layer on disk."""
 
     size: int  # bytes of its files

@@ -12,8 +12,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from launcher.data import Data
 from provisioner.errors import ProvisionerError
 
 _MAX_CONFIG = 1 << 20  # bytes of ~/.docker/config.json
@@ -27,16 +27,14 @@ _PARAMETER = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Challenge:
+class Challenge(Data, kw_only=True):
     """One way in that a registry offers."""
 
     scheme: str  # lower case: "bearer", "basic"
     parameters: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Credentials:
+class Credentials(Data, kw_only=True):
     username: str
     password: str
 

@@ -12,11 +12,11 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
 
+from launcher.data import Data
 from provisioner.errors import ImageNotFound, InvalidImage, ProvisionerError, Unauthorized
 from provisioner.layer.stream import Readable
 from provisioner.manifest import INDEXES, MANIFESTS, MAX_DOCUMENT
@@ -29,8 +29,7 @@ _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _MAX_ERROR = 64 << 10  # bytes of an error's or token's JSON
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServedManifest:
+class ServedManifest(Data, kw_only=True):
     """A manifest or index as the registry sent it, not verified."""
 
     content: bytes

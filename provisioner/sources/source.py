@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
+from launcher.data import Data
 from provisioner.errors import InvalidReference
 from provisioner.layer.stream import Readable
 from provisioner.manifest import Descriptor
 from provisioner.reference import ImageReference
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
+class Document(Data, kw_only=True):
     """A manifest or an index, as served; its digest has been verified where one was promised."""
 
     content: bytes

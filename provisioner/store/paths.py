@@ -19,13 +19,12 @@ STORE/                                      0700
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
+from launcher.data import Data
 from provisioner.reference import ImageReference
 
 
-@dataclass(frozen=True, slots=True)
-class StorePaths:
+class StorePaths(Data):
     """The tree below one directory."""
 
     root: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.termination import Termination
 from isolators.isolator import Limitation
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.exit_status import ExitStatus
 

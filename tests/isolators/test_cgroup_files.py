@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from isolators.cgroups.mem import MINIMUM, CgroupsMem
 from isolators.cgroups.pids import CgroupsPids
 from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import IsolatorFlags, IsolatorUnavailable, Resources, Usage
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.kernel.cgroups import CgroupError
 from tests.isolators.support import CONFIG, V1_FILES, V2_FILES, WEB, FakeCgroupfs, fill
@@ -174,7 +174,7 @@ def test_too_little_memory_is_refused_before_anything_is_made(fake: FakeCgroupfs
     mount_point = fake.mount_v1("memory")
     isolator = CgroupsMem(FLAGS, fake.mountinfo)
     with pytest.raises(InvalidRequest, match="too small"):
-        isolator.prepare(WEB, dataclasses.replace(CONFIG, resources=Resources(memory=memory)))
+        isolator.prepare(WEB, replace(CONFIG, resources=Resources(memory=memory)))
     assert list(mount_point.iterdir()) == []
 
 
@@ -249,5 +249,5 @@ def test_own_hierarchies_are_shown_as_the_host_has_them(fake: FakeCgroupfs) -> N
 
 def test_hosts_files_are_left_alone_without_rootfs(fake: FakeCgroupfs) -> None:
     fake.mount_v2("pids")
-    config = dataclasses.replace(CONFIG, rootfs=None)
+    config = replace(CONFIG, rootfs=None)
     assert CgroupsPids(FLAGS, fake.mountinfo).contribute(WEB, config).mounts == ()

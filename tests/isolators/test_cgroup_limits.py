@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import select
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from isolators.cgroups.pids import CgroupsPids
 from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import IsolatorFlags, Resources
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.kernel import cgroups
 from launcher.kernel.cgroups import CgroupError
 from tests.isolators.support import CONFIG, WEB, go, task
@@ -56,7 +56,7 @@ def attach(isolator: CgroupIsolator, container_id: ContainerId, pid: int) -> Non
 
 
 def prepare(isolator: CgroupIsolator, resources: Resources, container_id: ContainerId = WEB) -> None:
-    isolator.prepare(container_id, dataclasses.replace(CONFIG, resources=resources))
+    isolator.prepare(container_id, replace(CONFIG, resources=resources))
 
 
 @pytest.fixture

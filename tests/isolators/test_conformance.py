@@ -12,6 +12,7 @@ import pytest
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Resources
 from launcher.container_id import ContainerId
+from launcher.data import fields
 from launcher.launch_info import LaunchInfo
 from launcher.merge import merge
 from tests.isolators.support import WEB, task
@@ -138,4 +139,4 @@ def test_without_rootfs_no_file_of_the_host_is_touched(flags: IsolatorFlags) -> 
 
 def test_every_resource_is_enforced_by_a_default() -> None:
     enforced = [field for described in catalog.describe(catalog.DEFAULT) for field in described.enforces]
-    assert sorted(enforced) == sorted(Resources.__slots__)
+    assert sorted(enforced) == sorted(field.name for field in fields(Resources))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 
 from isolators.docker.runtime import DEFAULT_PATH, DockerRuntime, InvalidImageConfig, stop_signal
 from isolators.isolator import IsolatorFlags
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
 from tests.isolators.support import CONFIG, WEB
@@ -16,7 +16,7 @@ from tests.isolators.support import CONFIG, WEB
 
 def contribute(image: dict[str, Any] | None = None, **request: Any) -> LaunchInfo:
     fields = {"command": (), "image_config": image, **request}
-    return DockerRuntime(IsolatorFlags()).contribute(WEB, dataclasses.replace(CONFIG, **fields))
+    return DockerRuntime(IsolatorFlags()).contribute(WEB, replace(CONFIG, **fields))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_volumes_are_directories_of_the_sandbox(tmp_path: Path) -> None:
     volumes: dict[str, Any] = {"/data": {}, "/data/": {}, "//var/lib/db": {}}
     sandbox = str(tmp_path)
     image = {"Cmd": ["sh"], "Volumes": volumes}
-    config = dataclasses.replace(CONFIG, sandbox=sandbox, image_config=image)
+    config = replace(CONFIG, sandbox=sandbox, image_config=image)
     info = DockerRuntime(IsolatorFlags()).prepare(WEB, config)
     assert info.mounts == tuple(
         Mount(target=target, fstype="bind", source=f"{sandbox}/volumes/{n}", flags=("nodev",), populate=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from isolators.linux.nnp import LinuxNnp
 from isolators.namespaces.uts import UtsNamespace
 from isolators.network.loopback import NetworkLoopback
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.kernel import capabilities
 from launcher.launch_info import Mount
@@ -27,7 +27,7 @@ FLAGS = IsolatorFlags()
 
 
 def changed(**fields: Any) -> ContainerConfig:
-    return dataclasses.replace(CONFIG, **fields)
+    return replace(CONFIG, **fields)
 
 
 # filesystem/linux
