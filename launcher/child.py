@@ -19,7 +19,7 @@ from typing import NoReturn
 from launcher import protocol, root_filesystem
 from launcher.credentials import apply_credentials
 from launcher.execute import execute
-from launcher.kernel import cgroups, mounts, namespaces, prctl
+from launcher.kernel import cgroups, mounts, namespaces, prctl, signals
 from launcher.launch_info import LaunchInfo
 from launcher.user import User
 
@@ -61,10 +61,7 @@ def detach_from_session(child: Child) -> None:
     os.setsid()
     os.umask(0o022)
     # The task starts as if from init: what the launcher ignores (Python: SIGPIPE) is not for it.
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signals.reset_all()
 
 
 def bring_up_interfaces(child: Child) -> None:

@@ -51,7 +51,7 @@ def test_the_supervisor_holds_few(launches: Launches) -> None:
 
 
 def test_signals_are_as_from_init(launches: Launches) -> None:
-    """Python ignores SIGPIPE; and this process blocks one and ignores another."""
+    """Python ignores SIGPIPE, whoever came by posix_spawn(3) signal 32, and this process does two more."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     ignored = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
