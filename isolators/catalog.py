@@ -28,6 +28,8 @@ TABLE: Mapping[str, str] = {
     "cgroups/cpu": "isolators.cgroups.cpu:CgroupsCpu",
     "cgroups/mem": "isolators.cgroups.mem:CgroupsMem",
     "cgroups/pids": "isolators.cgroups.pids:CgroupsPids",
+    # The last of the cgroups, so the first to kill: what it has frozen does not fork meanwhile.
+    "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
     "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
     "linux/nnp": "isolators.linux.nnp:LinuxNnp",
     "network/loopback": "isolators.network.loopback:NetworkLoopback",
@@ -43,6 +45,7 @@ DEFAULT = (
     "cgroups/cpu",
     "cgroups/mem",
     "cgroups/pids",
+    "cgroups/freezer",
     "linux/capabilities",
     "linux/nnp",
     "network/loopback",

@@ -9,6 +9,8 @@ functions, in the catalog's order (clean-up in reverse), never two at once for o
     update    change the limits of a running container
     usage     what the container consumes now
     status    facts about it that others ask for (its cgroups, its addresses)
+    pause     stop every process, until `resume`; at most one loaded isolator can
+    kill      end every process of the container that can be found
     cleanup   after the last process is gone; idempotent, and unknown ids are fine
 """
 
@@ -149,6 +151,7 @@ class Isolator:
     needs: ClassVar[Sequence[Need]] = ()
     requires: ClassVar[tuple[str, ...]] = ()  # other isolators without which it makes no sense
     enforces: ClassVar[frozenset[str]] = frozenset()  # the fields of Resources that it limits
+    pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
 
     def __init__(self, flags: IsolatorFlags) -> None:
         self.flags = flags
@@ -181,6 +184,25 @@ class Isolator:
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         """Facts by name, ready for JSON."""
         return {}
+
+    def pause(self, container_id: ContainerId) -> None:
+        """Stop every process; returns when all stand still. Idempotent."""
+        raise NotImplementedError
+
+    def resume(self, container_id: ContainerId) -> None:
+        """Let them go on. Idempotent."""
+        raise NotImplementedError
+
+    def paused(self, container_id: ContainerId) -> bool:
+        """Whether `pause` was the last of the two."""
+        raise NotImplementedError
+
+    def kill(self, container_id: ContainerId) -> None:
+        """End every process of the container that this isolator can find, paused ones and such as fork too.
+
+        Returns when they have ended; unknown ids are fine. Raises ContainerizerError naming those that
+        do not end.
+        """
 
     def cleanup(self, container_id: ContainerId) -> None:
         """Remove everything that `prepare` and `isolate` made. Called after the last process ended."""

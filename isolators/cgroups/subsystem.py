@@ -32,7 +32,7 @@ from isolators.isolator import (
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
-from launcher.kernel import cgroups
+from launcher.kernel import cgroups, freezer
 from launcher.kernel.cgroups import CgroupError, Hierarchy
 from launcher.launch_info import LaunchInfo, Mount
 
@@ -56,9 +56,9 @@ class CgroupIsolator(Isolator):
 
     def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
         super().__init__(flags)
-        hierarchy = cgroups.find(self.controller, mountinfo)
+        hierarchy = self.find(mountinfo)
         if hierarchy is None:
-            need = controller_need(self.controller)
+            need = self.needs[0]
             raise IsolatorUnavailable(f"isolator {self.name} lacks {need.what}", hint=need.mend)
         self.hierarchy = hierarchy
         self.others = {name: h for name in self.companions if (h := cgroups.find(name, mountinfo))}
@@ -66,6 +66,11 @@ class CgroupIsolator(Isolator):
         self._mounts = _mounts([hierarchy, *self.others.values()], cgroups.hierarchies(mountinfo))
 
     # What an isolator of this family adds.
+
+    @classmethod
+    def find(cls, mountinfo: str) -> Hierarchy | None:
+        """The hierarchy that can do what the isolator does."""
+        return cgroups.find(cls.controller, mountinfo)
 
     def check(self, resources: Resources) -> None:
         """Refuse limits that make no sense, before anything is touched. Raises InvalidRequest."""
@@ -101,6 +106,10 @@ class CgroupIsolator(Isolator):
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         return {f"{self.controller}_cgroup": self.cgroup(container_id)}
+
+    def kill(self, container_id: ContainerId) -> None:
+        for _, hierarchy in self._hierarchies():
+            freezer.kill(os.path.join(hierarchy.mount_point, self._path(container_id)))
 
     def cleanup(self, container_id: ContainerId) -> None:
         for _, hierarchy in self._hierarchies():

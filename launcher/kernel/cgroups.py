@@ -69,7 +69,8 @@ def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
     if hierarchy.version == 2:  # from here on no ancestor can vanish: it has a child
         ancestor = hierarchy.mount_point
         for name in path.split("/"):
-            _enable(ancestor, controller)
+            if controller in hierarchy.controllers:  # not freezing, say, which every cgroup of v2 can
+                _enable(ancestor, controller)
             ancestor = os.path.join(ancestor, name)
     return cgroup
 
@@ -161,7 +162,7 @@ def remove(cgroup: str, timeout: float = REMOVE_TIMEOUT) -> None:
                     OSError(errno.EBUSY, ""),
                     hint=f"processes {pids(directory)} are still in it: kill them first",
                 )
-            _await_change(directory)
+            await_change(directory)
 
 
 def remove_if_empty(cgroup: str) -> None:
@@ -237,8 +238,11 @@ def _rmdir(cgroup: str) -> bool:
     return True
 
 
-def _await_change(cgroup: str) -> None:
-    """Wait until the last process may have left: v2 tells by cgroup.events, v1 has to be asked again."""
+def await_change(cgroup: str) -> None:
+    """Wait until the last process may have left, or all may be frozen.
+
+    v2 tells by cgroup.events, v1 has to be asked again.
+    """
     try:
         fd = os.open(os.path.join(cgroup, "cgroup.events"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
