@@ -16,9 +16,9 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from launcher import protocol, root_filesystem
+from launcher import protocol, root_filesystem, trampoline
 from launcher.credentials import apply_credentials
-from launcher.execute import execute
+from launcher.execute import execute, find
 from launcher.kernel import cgroups, mounts, namespaces, prctl, signals
 from launcher.launch_info import LaunchInfo
 from launcher.user import User
@@ -39,6 +39,7 @@ class Child:
         self.environment: dict[str, str] = {}
         self.root = -1  # descriptor of the root filesystem, until it is /
         self.user = User(0, 0, (), "/")
+        self.trampoline: int | None = None
 
 
 def join_namespaces(child: Child) -> None:
@@ -115,6 +116,10 @@ def enter_working_directory(child: Child) -> None:
         raise PermissionError(1, "the working directory is outside the container", directory)
 
 
+def make_trampoline(child: Child) -> None:
+    child.trampoline = trampoline.make()
+
+
 def take_credentials(child: Child) -> None:
     apply_credentials(child.user, child.info.capabilities)
     if child.info.no_new_privileges:
@@ -144,6 +149,8 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     # Before the working directory: a path through /proc/self/fd would lead out (CVE-2024-21626).
     ("close the descriptors", close_descriptors),
     ("enter the working directory", enter_working_directory),
+    # After the descriptors are closed, and before what may forbid it: its file must be the launcher's.
+    ("make the trampoline", make_trampoline),
     # Last: every step above needs privileges that this one gives up.
     ("take the task's credentials", take_credentials),
 )
@@ -165,9 +172,11 @@ def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int]) -
         # The change of uid has undone it: prctl(2). It misses a supervisor that is gone already;
         # then so is the other end of the channel, and the next line fails.
         prctl.set_parent_death_signal(signal.SIGKILL)
-        protocol.send(channel, protocol.Executing())
-        stage = "execute the command"
-        execute(info.argv or (), child.environment)
+        stage = protocol.EXECUTE
+        argv = info.argv or ("",)
+        path = find(argv[0], child.environment)
+        protocol.send(channel, protocol.Executing(path))
+        execute(path, argv, child.environment, child.trampoline, channel.fileno())
     except BaseException as error:
         _report(channel, stage, error)
     os._exit(1)

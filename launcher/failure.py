@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 
 from launcher.errors import CommandNotExecutable, CommandNotFound, LaunchFailed
-from launcher.protocol import Failed
-
-_EXECUTE = "execute the command"  # the stage's name in launcher.child
+from launcher.protocol import EXECUTE, Failed
 
 _HINTS = {
     errno.EPERM: "run as root, and see what the host lacks with `containerizer doctor`",
@@ -18,9 +16,9 @@ _HINTS = {
 
 def explain(failed: Failed) -> LaunchFailed:
     """The error with its sentence, and a hint where there is something to do."""
-    if failed.stage == _EXECUTE and failed.errno == errno.ENOENT:
+    if failed.stage == EXECUTE and failed.errno == errno.ENOENT:
         return CommandNotFound(_cannot_execute(failed), hint="check the command and the image's PATH")
-    if failed.stage == _EXECUTE:
+    if failed.stage == EXECUTE:
         hint = "it must be an executable file for this machine, with its permission bits set"
         return CommandNotExecutable(_cannot_execute(failed), hint=hint)
     where = " ".join(part for part in (failed.operation, failed.object) if part)

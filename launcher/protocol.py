@@ -35,8 +35,11 @@ import socket
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from launcher import data
+from launcher import data, trampoline
 from launcher.data import Data
+
+EXECUTE = "execute the command"  # the child's last stage
+_NO_INTERPRETER = "its interpreter or dynamic linker is missing in the image"  # the file itself is there
 
 _INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
 _ANCILLARY = socket.CMSG_SPACE(8 * 4)  # 8 descriptors, each an int; twice what any message has
@@ -74,7 +77,9 @@ class Release(Data):
 
 
 class Executing(Data):
-    """All that is left is execve(2): the channel ends without another word, or Failed follows."""
+    """All that is left is execve(2): the channel ends without another word, or says what failed."""
+
+    path: str
 
 
 class Running(Data):
@@ -186,6 +191,19 @@ def _receive_packet(peer: socket.socket) -> tuple[bytes, list[int]]:
             _close(descriptors)
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "descriptors of a message")
         return body, descriptors
+
+
+def receive_end(peer: socket.socket, path: str) -> Failed | None:
+    """After Executing: None when the channel ends, for the task has been executed."""
+    packet = peer.recv(_INLINE)
+    if not packet:
+        return None
+    number = trampoline.failure(packet)
+    if number is None:
+        failed: Failed = _decode(packet)
+        return failed
+    reason = _NO_INTERPRETER if number == errno.ENOENT else os.strerror(number)
+    return Failed(EXECUTE, "execve", path, number, reason)
 
 
 def _decode(body: bytes) -> Any:

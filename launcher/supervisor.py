@@ -199,17 +199,13 @@ class Supervisor:
         return running
 
     def _outcome(self, channel: socket.socket) -> protocol.Running | protocol.Failed:
-        executing = False
         try:
             protocol.send(channel, protocol.Release())
             message, _ = protocol.receive(channel, protocol.Executing, protocol.Failed)
-            if isinstance(message, protocol.Executing):
-                executing = True
-                message, _ = protocol.receive(channel, protocol.Failed)
         except protocol.PeerGone:
-            if executing:
-                return protocol.Running()
             return _CHILD_KILLED
+        if isinstance(message, protocol.Executing):
+            return protocol.receive_end(channel, message.path) or protocol.Running()
         assert isinstance(message, protocol.Failed)
         return message
 

@@ -21,7 +21,7 @@ MESSAGES = [
     protocol.Launch("web", {"argv": ["sh"], "environment": {"A": "é\udcff"}}, "/status", ["reap", "web"]),
     protocol.Cloned(42),
     protocol.Release(),
-    protocol.Executing(),
+    protocol.Executing("/bin/true"),
     protocol.Running(),
     protocol.Failed("mount the filesystems", "move_mount", "/proc", 2, "No such file or directory"),
     protocol.Signal(15),
