@@ -1,9 +1,7 @@
 """The supervisor: one forked process a container, from before its clone until after its end.
 
 It outlives the launcher that asked for it. It is the child's parent, so it alone can collect the
-exit status; it is the subreaper, so what the task leaves behind comes to it and is ended here; and
-as long as it runs, the kernel refuses to write to the Python interpreter (ETXTBSY), which a task
-could otherwise reach as /proc/self/exe of the child it once was (CVE-2019-5736).
+exit status; and it is the subreaper, so what the task leaves behind comes to it and is ended here.
 """
 
 from __future__ import annotations
