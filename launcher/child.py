@@ -62,7 +62,8 @@ def detach_from_session(child: Child) -> None:
     os.setsid()
     os.umask(0o022)
     # The task starts as if from init: what the launcher ignores (Python: SIGPIPE) is not for it.
-    signals.reset_all()
+    signals.reset_ignored()
+    signals.unblock_all()
 
 
 def bring_up_interfaces(child: Child) -> None:

@@ -6,12 +6,12 @@ one thread (the command line) forks it itself; every other one has a fork server
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import select
 import signal
 import socket
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ class LinuxLauncher:
     def __init__(self, *, in_process: bool = False) -> None:
         self._in_process = in_process
         self._server: ForkServer | None = None
-        self._lock = threading.Lock()  # held to make a server: a second one would be nobody's
+        self._lock = _thread.allocate_lock()  # held to make a server: a second one would be nobody's
 
     def launch(self, request: LaunchRequest) -> Task:
         """Make the container's first process. It blocks until `Task.release`.

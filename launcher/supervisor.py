@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from launcher import child, protocol
 from launcher.exit_status import ExitStatus
-from launcher.kernel import cgroups, clone, namespaces, prctl
+from launcher.kernel import cgroups, clone, namespaces, prctl, signals
 from launcher.launch_info import LaunchInfo
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
@@ -50,10 +50,9 @@ def _settle(channel: socket.socket) -> socket.socket:
     os.setsid()
     os.chdir("/")
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # `fork` has blocked them
+    signals.default((signal.SIGCHLD,))
+    signals.ignore(_IGNORED)
+    signals.unblock_all()  # `fork` has blocked them
     descriptor = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, _CHANNEL + 1)
     channel.close()
     _close_stdio((0, 1) if _is_open(2) else (0, 1, 2))
@@ -133,8 +132,7 @@ class Supervisor:
                 self._become_reaper()
 
     def _become_reaper(self) -> NoReturn:
-        for number in _IGNORED:
-            signal.signal(number, signal.SIG_DFL)
+        signals.default(_IGNORED)
         os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell wanted
 
     def _clone(self) -> socket.socket:

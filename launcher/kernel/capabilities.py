@@ -62,7 +62,6 @@ NUMBERS = {name: number for number, name in enumerate(NAMES)}
 STATUS = "/proc/self/status"
 
 _VERSION_3 = 0x20080522
-_PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
@@ -106,9 +105,7 @@ def parse(name: str) -> str:
 
 def bounding_set(status: str = STATUS) -> tuple[str, ...]:
     """What this process, and so any that it starts, can ever have; in the order of the numbers."""
-    with open(status) as file:
-        line = next(line for line in file if line.startswith("CapBnd:"))
-    return _names(int(line.split()[1], 16))
+    return _names(_bounding_bits(status))
 
 
 # For the child -----------------------------------------------------------------------------------
@@ -119,15 +116,9 @@ def apply_bounding(names: Iterable[str]) -> None:
 
     Needs CAP_SETPCAP, so it comes before `set_capabilities`. Raises SyscallError.
     """
-    kept = _bits(names)
+    dropped = _bounding_bits(STATUS) & ~_bits(names)
     for number in range(64):
-        if kept >> number & 1:
-            continue
-        try:
-            present = _prctl("PR_CAPBSET_READ", _PR_CAPBSET_READ, number, 0, 0, 0)
-        except OSError:
-            return  # EINVAL: past the last capability of this kernel
-        if present:
+        if dropped >> number & 1:
             _prctl(f"PR_CAPBSET_DROP {number}", _PR_CAPBSET_DROP, number, 0, 0, 0)
 
 
@@ -165,6 +156,12 @@ def raise_ambient(names: Iterable[str]) -> None:
     """
     for name in names:
         _prctl(name, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, NUMBERS[name], 0, 0)
+
+
+def _bounding_bits(status: str) -> int:
+    with open(status, "rb") as file:
+        line = next(line for line in file if line.startswith(b"CapBnd:"))
+    return int(line.split()[1], 16)
 
 
 def _bits(names: Iterable[str]) -> int:
