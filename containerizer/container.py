@@ -14,6 +14,7 @@ from isolators.isolator import ContainerConfig, Limitation, Usage, Watch
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.exit_status import ExitStatus
+from launcher.process_attributes import Clamped
 
 if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
@@ -31,6 +32,7 @@ class Container:
         self.record = record
         self.task: Task | None = None
         self.termination: Termination | None = None
+        self.clamped: tuple[Clamped, ...] = ()  # what the host granted less of than was asked
         self._owner = owner
         self._watches: list[Watch] = []
         self._limitation: Limitation | None = None
@@ -59,6 +61,7 @@ class Container:
         assert self.task is not None
         with self._owner.abandoning(self):
             self.task.release()
+            self.clamped = self.task.clamped
             self.enter(State.RUNNING)
 
     def wait(self, timeout: float | None = None) -> Termination | None:

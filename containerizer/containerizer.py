@@ -173,10 +173,10 @@ class Containerizer:
     def _check_enforced(self, config: ContainerConfig) -> None:
         """A limit that nobody enforces is an error, not a wish."""
         enforced = frozenset[str]().union(*(isolator.enforces for isolator in self.isolators))
-        for resource in sorted(config.resources.asked() - enforced):
+        for resource in sorted((config.resources.asked() | config.attributes.asked()) - enforced):
             able = [d.name for d in catalog.describe() if resource in d.enforces]
             hint = f"add {' or '.join(able)} to --isolation" if able else None
-            raise InvalidRequest(f"no loaded isolator enforces a limit on {resource}", hint=hint)
+            raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=hint)
 
     def _admit(self, request: ContainerRequest) -> Container:
         if request.container_id.parent is not None:
@@ -342,6 +342,8 @@ def _of_request(config: ContainerConfig) -> LaunchInfo:
         working_directory=config.working_directory,
         user=config.user,
         stop_signal=config.stop_signal,
+        umask=config.umask,
+        personality=config.personality,
     )
 
 

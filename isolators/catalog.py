@@ -32,6 +32,10 @@ TABLE: Mapping[str, str] = {
     "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
     "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
     "linux/nnp": "isolators.linux.nnp:LinuxNnp",
+    "linux/oom": "isolators.linux.oom:LinuxOom",
+    "linux/sched": "isolators.linux.sched:LinuxSched",
+    "linux/sysctls": "isolators.linux.sysctls:LinuxSysctls",
+    "posix/rlimits": "isolators.posix.rlimits:PosixRlimits",
     "network/loopback": "isolators.network.loopback:NetworkLoopback",
 }
 
@@ -48,6 +52,10 @@ DEFAULT = (
     "cgroups/freezer",
     "linux/capabilities",
     "linux/nnp",
+    "linux/oom",
+    "linux/sched",
+    "linux/sysctls",
+    "posix/rlimits",
     "network/loopback",
 )
 

@@ -21,9 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from launcher.container_id import ContainerId
-from launcher.data import Data, asdict, field
+from launcher.data import Data, asdict, field, fields
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
+from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
 
 # A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
 # Shared, since both filesystem/linux and namespaces/pid need it: two equal mounts are no conflict.
@@ -51,6 +52,22 @@ class Resources(Data, kw_only=True):
         return {name for name, value in asdict(self).items() if value is not None}
 
 
+class ProcessAttributes(Data, kw_only=True):
+    """What the request asks for the task's process. None or empty: as the launcher's own."""
+
+    rlimits: Mapping[str, Rlimit] = field(default_factory=dict)  # "nofile" … of setrlimit(2)
+    oom_score_adj: OomScoreAdj | None = None
+    nice: Nice | None = None
+    scheduler: Scheduler | None = None
+    io_priority: IoPriority | None = None
+    cpu_affinity: CpuAffinity | None = None
+    sysctls: Mapping[str, str] = field(default_factory=dict)  # by the names of sysctl(8)
+
+    def asked(self) -> set[str]:
+        """The names of the attributes that the request sets."""
+        return {f.name for f in fields(self) if getattr(self, f.name)}
+
+
 class ContainerConfig(Data, kw_only=True):
     """One container as requested, in the words of this project: the input to `prepare`.
 
@@ -69,6 +86,9 @@ class ContainerConfig(Data, kw_only=True):
     capabilities_add: tuple[str, ...] = ()  # names with or without "CAP_", or "ALL"
     capabilities_drop: tuple[str, ...] = ()
     no_new_privileges: bool = True
+    attributes: ProcessAttributes = ProcessAttributes()
+    umask: int | None = None  # None: 0o022
+    personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
 
     # Added by the containerizer.
     sandbox: str = ""  # the container's own directory on the host, removed with it
@@ -150,7 +170,7 @@ class Isolator:
     name: ClassVar[str]  # the flag, and the path of its file
     needs: ClassVar[Sequence[Need]] = ()
     requires: ClassVar[tuple[str, ...]] = ()  # other isolators without which it makes no sense
-    enforces: ClassVar[frozenset[str]] = frozenset()  # the fields of Resources that it limits
+    enforces: ClassVar[frozenset[str]] = frozenset()  # fields of Resources and ProcessAttributes
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
 
     def __init__(self, flags: IsolatorFlags) -> None:

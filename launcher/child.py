@@ -16,11 +16,13 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from launcher import protocol, root_filesystem, trampoline
+from launcher import attributes, protocol, root_filesystem, trampoline
 from launcher.credentials import apply_credentials
+from launcher.data import asdict
 from launcher.execute import execute, find
 from launcher.kernel import cgroups, mounts, namespaces, prctl, signals
 from launcher.launch_info import LaunchInfo
+from launcher.process_attributes import Clamped
 from launcher.user import User
 
 _STDIO = 3  # descriptors 0, 1 and 2; the channel to the supervisor becomes this one
@@ -40,6 +42,7 @@ class Child:
         self.root = -1  # descriptor of the root filesystem, until it is /
         self.user = User(0, 0, (), "/")
         self.trampoline: int | None = None
+        self.clamped: list[Clamped] = []  # what the host did not grant, and nobody required
 
 
 def join_namespaces(child: Child) -> None:
@@ -81,6 +84,14 @@ def set_hostname(child: Child) -> None:
         namespaces.set_hostname(child.info.hostname)
 
 
+def set_sysctls(child: Child) -> None:
+    attributes.set_sysctls(child.info.sysctls)
+
+
+def set_oom_score_adj(child: Child) -> None:
+    child.clamped += attributes.set_oom_score_adj(child.info.oom_score_adj)
+
+
 def isolate_mounts(child: Child) -> None:
     if child.info.namespaces.get("mnt") == "new":
         mounts.make_all_private()
@@ -117,6 +128,10 @@ def enter_working_directory(child: Child) -> None:
         raise PermissionError(1, "the working directory is outside the container", directory)
 
 
+def set_attributes(child: Child) -> None:
+    child.clamped += attributes.set_attributes(child.info)
+
+
 def make_trampoline(child: Child) -> None:
     child.trampoline = trampoline.make()
 
@@ -140,6 +155,9 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     # While /sys of the host and all capabilities are still there.
     ("bring up the network interfaces", bring_up_interfaces),
     ("set the hostname", set_hostname),
+    # In the container's namespaces, by the host's /proc, which the change of root takes away.
+    ("set the sysctls", set_sysctls),
+    ("set the OOM score adjustment", set_oom_score_adj),
     # Before the first mount, or it would show on the host.
     ("make the mounts private", isolate_mounts),
     ("mount the root filesystem", mount_root),
@@ -152,6 +170,8 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("enter the working directory", enter_working_directory),
     # After the descriptors are closed, and before what may forbid it: its file must be the launcher's.
     ("make the trampoline", make_trampoline),
+    # After what makes files and opens them, which a umask and the limits would disturb.
+    ("set the process attributes", set_attributes),
     # Last: every step above needs privileges that this one gives up.
     ("take the task's credentials", take_credentials),
 )
@@ -176,7 +196,7 @@ def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int]) -
         stage = protocol.EXECUTE
         argv = info.argv or ("",)
         path = find(argv[0], child.environment)
-        protocol.send(channel, protocol.Executing(path))
+        protocol.send(channel, protocol.Executing(path, tuple(map(asdict, child.clamped))))
         execute(path, argv, child.environment, child.trampoline, channel.fileno())
     except BaseException as error:
         _report(channel, stage, error)

@@ -7,6 +7,9 @@ import errno
 from launcher.errors import CommandNotExecutable, CommandNotFound, LaunchFailed
 from launcher.protocol import EXECUTE, Failed
 
+_ATTRIBUTES = ("set the process attributes", "set the OOM score adjustment")  # the stages
+_HINT_TO_CLAMP = "ask for what the host grants, or for the nearest to it with --best-effort"
+
 _HINTS = {
     errno.EPERM: "run as root, and see what the host lacks with `containerizer doctor`",
     errno.ENOSYS: "this needs Linux 5.12 or newer; see `containerizer doctor`",
@@ -23,7 +26,11 @@ def explain(failed: Failed) -> LaunchFailed:
         return CommandNotExecutable(_cannot_execute(failed), hint=hint)
     where = " ".join(part for part in (failed.operation, failed.object) if part)
     causes = [f"cannot {failed.stage}", where, _reason(failed)]
-    return LaunchFailed(": ".join(cause for cause in causes if cause), hint=_HINTS.get(failed.errno))
+    return LaunchFailed(": ".join(cause for cause in causes if cause), hint=_hint(failed))
+
+
+def _hint(failed: Failed) -> str | None:
+    return _HINT_TO_CLAMP if failed.stage in _ATTRIBUTES else _HINTS.get(failed.errno)
 
 
 def _cannot_execute(failed: Failed) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher.data import Data, Field, field, fields
+from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
 
 
 class Merge(enum.Enum):
@@ -35,8 +36,8 @@ def _appended(decode: Callable[[Any], Any] | None = None) -> Any:
     return _field(Merge.APPEND, decode or tuple, default=())
 
 
-def _disjoint() -> Any:
-    return _field(Merge.DISJOINT, None, default_factory=dict)
+def _disjoint(decode: Callable[[Any], Any] | None = None) -> Any:
+    return _field(Merge.DISJOINT, decode, default_factory=dict)
 
 
 class Mount(Data, kw_only=True):
@@ -91,6 +92,10 @@ def _each(decode: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda values: tuple(decode(value) for value in values)
 
 
+def _each_value(decode: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    return lambda values: {key: decode(value) for key, value in values.items()}
+
+
 class LaunchInfo(Data, kw_only=True):
     """What to do between clone and exec. A default means "nothing asked"."""
 
@@ -124,6 +129,17 @@ class LaunchInfo(Data, kw_only=True):
     capabilities: Capabilities | None = _owned(Capabilities.decode)  # None: keep the launcher's
     no_new_privileges: bool | None = _owned()
 
+    # Process attributes: `launcher.process_attributes` has their units and ranges.
+    rlimits: Mapping[str, Rlimit] = _disjoint(_each_value(Rlimit.decode))  # "nofile" …: setrlimit(2)
+    oom_score_adj: OomScoreAdj | None = _owned(OomScoreAdj.decode)  # None: the launcher's, at least 0
+    nice: Nice | None = _owned(Nice.decode)
+    scheduler: Scheduler | None = _owned(Scheduler.decode)
+    io_priority: IoPriority | None = _owned(IoPriority.decode)
+    cpu_affinity: CpuAffinity | None = _owned(CpuAffinity.decode)
+    umask: int | None = _owned()  # None: 0o022
+    personality: str | None = _owned()  # words of PERSONALITIES, separated by commas
+    sysctls: Mapping[str, str] = _disjoint()  # each needs its kind of namespace new: kernel.sysctl
+
     def asked(self) -> dict[str, Any]:
         """The fields that differ from their default, by name."""
         return _asked(self)
@@ -152,6 +168,8 @@ def _encode(value: Any) -> Any:
         return {name: _encode(item) for name, item in _asked(value).items()}
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _encode(item) for key, item in value.items()}
     return value
 
 

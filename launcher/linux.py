@@ -21,6 +21,7 @@ from launcher.errors import InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.failure import explain
 from launcher.launch_info import LaunchInfo
+from launcher.process_attributes import Clamped
 from launcher.validate import validate
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Task:
         self._pidfd = pidfd
         self._supervisor = supervisor  # its pid while it is a child of ours, not yet collected
         self._status: ExitStatus | None = None
+        self.clamped: tuple[Clamped, ...] = ()  # what the host did not grant; known after the release
 
     @classmethod
     def from_channel(cls, channel: socket.socket, supervisor: int | None) -> Task:
@@ -134,6 +136,8 @@ class Task:
             raise LaunchFailed("cannot prepare the task: its supervisor was killed") from None
         if isinstance(message, protocol.Failed):
             raise explain(message)
+        assert isinstance(message, protocol.Running)
+        self.clamped = tuple(Clamped(**clamped) for clamped in message.clamped)
 
     def fileno(self) -> int:
         """Polls readable when `exit_status` will not block."""

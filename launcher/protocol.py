@@ -32,11 +32,11 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from launcher import data, trampoline
-from launcher.data import Data
+from launcher.data import Data, field
 
 EXECUTE = "execute the command"  # the child's last stage
 _NO_INTERPRETER = "its interpreter or dynamic linker is missing in the image"  # the file itself is there
@@ -80,10 +80,13 @@ class Executing(Data):
     """All that is left is execve(2): the channel ends without another word, or says what failed."""
 
     path: str
+    clamped: Sequence[Mapping[str, Any]] = field(default_factory=list)  # process_attributes.Clamped
 
 
 class Running(Data):
     """The task runs."""
+
+    clamped: Sequence[Mapping[str, Any]] = field(default_factory=list)  # as in Executing
 
 
 class Failed(Data):

@@ -201,7 +201,7 @@ class Supervisor:
         except protocol.PeerGone:
             return _CHILD_KILLED
         if isinstance(message, protocol.Executing):
-            return protocol.receive_end(channel, message.path) or protocol.Running()
+            return protocol.receive_end(channel, message.path) or protocol.Running(message.clamped)
         assert isinstance(message, protocol.Failed)
         return message
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from containerizer.cli import attribute_options
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from launcher.errors import InvalidRequest
 
@@ -16,6 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="the container's id (a random one)")
     _add_task(parser.add_argument_group("the task"))
     _add_limits(parser.add_argument_group("limits"))
+    attribute_options.add(parser.add_argument_group("process attributes"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
     parser.add_argument(
@@ -47,6 +49,9 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         capabilities_add=tuple(arguments.cap_add),
         capabilities_drop=tuple(arguments.cap_drop),
         no_new_privileges=_no_new_privileges(arguments.security_opt),
+        attributes=attribute_options.attributes(arguments),
+        umask=attribute_options.umask(arguments),
+        personality=arguments.personality,
     )
 
 

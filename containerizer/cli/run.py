@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 
 from containerizer.cli import container_options
+from containerizer.cli.attribute_options import warn_of_clamped
 from containerizer.cli.progress import layer_bars
 from containerizer.cli.signals import ForwardedSignals
 from containerizer.containerizer import Containerizer
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
             container = containerizer.create(request, stdio, progress)
         signals.hold()
         container.start()
+        warn_of_clamped(container)
         signals.forward_to(container)
         termination = container.wait()
     assert termination is not None

@@ -1,1 +1,1 @@
-"""Isolators for the shields of a Linux process: capabilities, no-new-privileges."""
+"""Isolators for the shields and attributes of a Linux process: capabilities, scheduling, sysctls …"""

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from isolators import catalog
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Resources
+from isolators.isolator import (
+    ContainerConfig,
+    Isolator,
+    IsolatorFlags,
+    IsolatorUnavailable,
+    ProcessAttributes,
+    Resources,
+)
 from launcher.container_id import ContainerId
 from launcher.data import fields
 from launcher.launch_info import LaunchInfo
@@ -139,4 +146,5 @@ def test_without_rootfs_no_file_of_the_host_is_touched(flags: IsolatorFlags) -> 
 
 def test_every_resource_is_enforced_by_a_default() -> None:
     enforced = [field for described in catalog.describe(catalog.DEFAULT) for field in described.enforces]
-    assert sorted(enforced) == sorted(field.name for field in fields(Resources))
+    asked = [field.name for kind in (Resources, ProcessAttributes) for field in fields(kind)]
+    assert sorted(enforced) == sorted(asked)

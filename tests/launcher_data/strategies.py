@@ -5,6 +5,15 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from launcher.launch_info import Capabilities, FileOperation, LaunchInfo, Mount
+from launcher.process_attributes import (
+    CpuAffinity,
+    IoPriority,
+    Nice,
+    OomScoreAdj,
+    Policy,
+    Rlimit,
+    Scheduler,
+)
 
 # Not only ASCII: arguments and variables are whatever an image says.
 words = st.text(max_size=8)
@@ -32,6 +41,15 @@ capabilities = st.builds(
     Capabilities, bounding=tuples, effective=tuples, permitted=tuples, inheritable=tuples, ambient=tuples
 )
 
+policies = st.sampled_from(Policy)
+rlimits = st.tuples(st.integers(0, 9), st.none() | st.integers(9, 2**63 - 1), policies).map(
+    lambda values: Rlimit(soft=values[0], hard=values[1], policy=values[2])
+)
+unlimited = st.builds(Rlimit, soft=st.none(), hard=st.none(), policy=policies)
+schedulers = st.builds(Scheduler, name=st.just("fifo"), priority=st.integers(1, 99), policy=policies)
+io_priorities = st.builds(IoPriority, name=st.just("realtime"), level=st.integers(0, 7), policy=policies)
+affinities = st.builds(CpuAffinity, cpus=st.just((0, 3)), policy=policies)
+
 # One strategy a field; test_launch_info.py checks that none is missing.
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "argv": st.none() | tuples,
@@ -53,6 +71,15 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "readonly_rootfs": st.none() | st.booleans(),
     "capabilities": st.none() | capabilities,
     "no_new_privileges": st.none() | st.booleans(),
+    "rlimits": st.dictionaries(words, rlimits | unlimited, max_size=2),
+    "oom_score_adj": st.none() | st.builds(OomScoreAdj, value=st.integers(-1000, 1000), policy=policies),
+    "nice": st.none() | st.builds(Nice, value=st.integers(-20, 19), policy=policies),
+    "scheduler": st.none() | schedulers,
+    "io_priority": st.none() | io_priorities,
+    "cpu_affinity": st.none() | affinities,
+    "umask": st.none() | st.integers(0, 0o777),
+    "personality": st.none() | words,
+    "sysctls": mappings,
 }
 
 launch_infos = st.builds(LaunchInfo, **FIELDS)

@@ -1,0 +1,1 @@
+"""Isolators that every Unix can have."""
