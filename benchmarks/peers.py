@@ -45,6 +45,21 @@ def podman(image: str, root: Path) -> list[str]:
     return ["podman", *storage, *runtime, "run", "--rm", "--network", "none", *_PODMAN, *limits, image]
 
 
+def unpack(image: str, directory: Path) -> Path:
+    """The root filesystem of an image in an OCI layout, for runtimes that take a directory."""
+    layout = image.removeprefix("oci:")
+    argv = ["umoci", "unpack", "--image", layout, str(directory)]
+    subprocess.run(argv, check=True, capture_output=True)
+    return directory / "rootfs"
+
+
+def forget_podman(root: Path) -> None:
+    """Take down the mount that podman leaves on its storage."""
+    storage = root / "podman" / "overlay"
+    if storage.is_mount():
+        subprocess.run(["umount", str(storage)], check=True)
+
+
 @contextmanager
 def pure_v1() -> Iterator[None]:
     """crun refuses a hybrid host as long as v2 has a controller; hugetlb is the one that may move."""
