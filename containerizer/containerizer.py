@@ -21,7 +21,7 @@ from containerizer.lifecycle import State
 from containerizer.liveness import is_running, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
-from containerizer.request import HOST, ContainerRequest, Stdio
+from containerizer.request import HOST, ContainerRequest
 from containerizer.termination import Termination
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
@@ -32,6 +32,7 @@ from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
 from launcher.linux import LaunchRequest, LinuxLauncher
 from launcher.merge import Merged, merge
+from launcher.stdio import Inherit, Service, Stdio
 from provisioner.provisioner import Provisioner
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Containerizer:
         The task has no input, and this process' output. Raises ContainerizerError; then nothing is
         left.
         """
-        stdio = Stdio.without_input()
+        stdio = Inherit.without_input()
         try:
             container = self.create(ContainerRequest.of(image, command, **options), stdio)
         finally:
@@ -242,13 +243,19 @@ class Containerizer:
             LaunchRequest(
                 container_id=str(container.id),
                 info=info,
-                stdio=(stdio.stdin, stdio.stdout, stdio.stderr),
+                stdio=stdio,
+                service=self._service(container, stdio),
                 exit_status_path=self.paths.exit_status(container.id),
                 reaper=self._reaper(container),
             )
         )
         pid = container.task.pid
         container.enter(State.ISOLATING, pid=pid, pid_started=started_at(pid), command=tuple(info.argv or ()))
+
+    def _service(self, container: Container, stdio: Stdio) -> Service | None:
+        if isinstance(stdio, Inherit):
+            return None
+        return Service(socket=self.paths.attach_socket(container.id), log=self.paths.log(container.id))
 
     def _isolate(self, container: Container) -> None:
         assert container.task is not None

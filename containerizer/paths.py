@@ -6,6 +6,7 @@
     `-- <name>/                     a container's sandbox
         |-- rootfs/ upper/ work/    the backend's: mount point and writable layer
         |-- volumes/                the image's volumes
+        |-- log log.1 log.2         the task's output, the newest first: launcher.io.log_file
         `-- containers/<name>/ …    nested containers
 
 <state>                             forgotten at reboot; default /run/containerizer
@@ -13,6 +14,7 @@
     `-- <name>/
         |-- container.json          the checkpoint: containerizer.record
         |-- exit_status.json        written by the supervisor when the task has ended
+        |-- attach.sock             where the supervisor serves: launcher.attach_protocol
         `-- containers/<name>/ …
 """
 
@@ -54,6 +56,12 @@ class Paths(Data):
 
     def exit_status(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "exit_status.json")
+
+    def attach_socket(self, container_id: ContainerId) -> str:
+        return os.path.join(self.container_state(container_id), "attach.sock")
+
+    def log(self, container_id: ContainerId) -> str:
+        return os.path.join(self.sandbox(container_id), "log")
 
 
 def _nested(base: str, container_id: ContainerId) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -76,16 +75,3 @@ class ContainerRequest(Data, kw_only=True):
             platform=platform,
             keep=keep,
         )
-
-
-class Stdio(Data):
-    """The descriptors that become the task's; they stay the caller's to close."""
-
-    stdin: int
-    stdout: int = 1
-    stderr: int = 2
-
-    @classmethod
-    def without_input(cls) -> Stdio:
-        """/dev/null as input, which is then the caller's to close; this process' own output."""
-        return cls(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

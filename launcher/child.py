@@ -16,13 +16,14 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from launcher import attributes, protocol, root_filesystem, trampoline
+from launcher import attributes, protocol, root_filesystem, task_stdio, trampoline
 from launcher.credentials import apply_credentials
 from launcher.data import asdict
 from launcher.execute import execute, find
 from launcher.kernel import cgroups, mounts, namespaces, prctl, signals
 from launcher.launch_info import LaunchInfo
 from launcher.process_attributes import Clamped
+from launcher.stdio import Inherit, Stdio, Terminal
 from launcher.user import User
 
 _STDIO = 3  # descriptors 0, 1 and 2; the channel to the supervisor becomes this one
@@ -36,8 +37,10 @@ _IFF_UP = 0x1
 class Child:
     """What the steps share: the task in, and what earlier steps found out."""
 
-    def __init__(self, info: LaunchInfo) -> None:
+    def __init__(self, info: LaunchInfo, channel: socket.socket, stdio: Stdio) -> None:
         self.info = info
+        self.channel = channel
+        self.stdio = stdio
         self.environment: dict[str, str] = {}
         self.root = -1  # descriptor of the root filesystem, until it is /
         self.user = User(0, 0, (), "/")
@@ -103,7 +106,8 @@ def mount_root(child: Child) -> None:
 
 def resolve_user(child: Child) -> None:
     child.user = root_filesystem.resolve_user(child.root, child.info)
-    child.environment = {"HOME": child.user.home, **child.info.environment}
+    terminal = {"TERM": task_stdio.TERM} if isinstance(child.stdio, Terminal) else {}
+    child.environment = {"HOME": child.user.home, **terminal, **child.info.environment}
 
 
 def fill_root(child: Child) -> None:
@@ -113,6 +117,13 @@ def fill_root(child: Child) -> None:
 def change_root(child: Child) -> None:
     if child.info.rootfs is not None:
         mounts.pivot_root(child.root)
+
+
+def take_stdio(child: Child) -> None:
+    if isinstance(child.stdio, Terminal):
+        task_stdio.open_terminal(child.stdio, child.channel, contained=child.info.rootfs is not None)
+    if not isinstance(child.stdio, Inherit):
+        task_stdio.hand_over(child.user)
 
 
 def close_descriptors(child: Child) -> None:
@@ -165,6 +176,8 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("resolve the user", resolve_user),
     ("mount the filesystems", fill_root),
     ("change the root", change_root),
+    # The container's own /dev is there now, and no descriptor of the terminal's is left over.
+    ("open the terminal", take_stdio),
     # Before the working directory: a path through /proc/self/fd would lead out (CVE-2024-21626).
     ("close the descriptors", close_descriptors),
     ("enter the working directory", enter_working_directory),
@@ -177,16 +190,18 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
 )
 
 
-def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int]) -> NoReturn:
+def run(
+    info: LaunchInfo, channel: socket.socket, stdio: Stdio, descriptors: tuple[int, int, int]
+) -> NoReturn:
     """Be the child: wait for the release, take the steps, become the task. Never returns."""
     stage = "wait for the release"
     try:
         # This is still our memory, in a PID namespace that may be another container's: CVE-2016-9962.
         prctl.hide_from_ptrace()
         prctl.set_parent_death_signal(signal.SIGKILL)
-        channel = _rearrange_descriptors(channel, stdio)
+        channel = _rearrange_descriptors(channel, descriptors)
         protocol.receive(channel, protocol.Release)
-        child = Child(info)
+        child = Child(info, channel, stdio)
         for name, step in STEPS:
             stage = name
             step(child)

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 
+import launcher.io.served  # noqa: F401 - before the first fork, or each supervisor loads its own
 from launcher import protocol, supervisor
 from launcher.kernel import prctl
 

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher import protocol
-from launcher.data import Data
+from launcher.data import Data, asdict
 from launcher.errors import InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.failure import explain
 from launcher.launch_info import LaunchInfo
 from launcher.process_attributes import Clamped
+from launcher.stdio import Inherit, Service, Stdio, to_json
 from launcher.validate import validate
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class LaunchRequest(Data, kw_only=True):
 
     container_id: str
     info: LaunchInfo
-    stdio: tuple[int, int, int]  # the task's stdin, stdout and stderr; stay the caller's to close
+    stdio: Stdio
+    service: Service | None = None  # required by, and only for, what is not inherited
     exit_status_path: str  # the supervisor records the exit status here; absolute
     reaper: Sequence[str] = ()  # argv the supervisor ends in when the launcher is gone by then
 
@@ -69,10 +71,12 @@ class LinuxLauncher:
                 container_id=request.container_id,
                 launch_info=request.info.to_json(),
                 exit_status_path=request.exit_status_path,
+                stdio=to_json(request.stdio),
+                service=asdict(request.service) if request.service else None,
                 reaper=tuple(request.reaper),
             )
             with contextlib.suppress(protocol.PeerGone):  # then it has said why
-                protocol.send(channel, message, request.stdio)
+                protocol.send(channel, message, _descriptors(request.stdio))
             return Task.from_channel(channel, supervisor)
         except BaseException:
             channel.close()
@@ -184,6 +188,10 @@ class Task:
         self._pidfd = -1
         _collect(self._supervisor)
         self._supervisor = None
+
+
+def _descriptors(stdio: Stdio) -> tuple[int, ...]:
+    return (stdio.stdin, stdio.stdout, stdio.stderr) if isinstance(stdio, Inherit) else ()
 
 
 def _end_container(channel: socket.socket) -> None:

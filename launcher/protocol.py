@@ -7,12 +7,13 @@ Descriptors travel beside it (SCM_RIGHTS). The end of a channel is a message too
        |                            |
        |-- Fork + its channel ----->|-- fork(2) -------->|          (within one process: just fork)
        |                                                 |
-       |-- Launch + stdin, stdout, stderr -------------->|
+       |-- Launch (+ stdin, stdout, stderr) ------------>|
        |                                                 |-- clone3(2) -------------->|
        |<-- Cloned + pidfd ------------------------------|                            | blocks
        |    (isolators act on the pid)                   |                            |
        |-- Release ------------------------------------->|-- Release ---------------->|
        |                                                 |                            | steps
+       |                                                 |<-- TerminalOpened + master-|    where asked for
        |                                                 |<-- Executing --------------|
        |<-- Running -------------------------------------|<-- end (close on exec) ----|
        |-- Signal, any number of them ------------------>|                            | execve(2)
@@ -58,11 +59,13 @@ class Fork(Data):
 
 
 class Launch(Data):
-    """To the supervisor: everything it needs, with the task's stdin, stdout and stderr."""
+    """To the supervisor: everything it needs."""
 
     container_id: str
     launch_info: dict[str, Any]
     exit_status_path: str  # where the exit status is recorded
+    stdio: dict[str, Any]  # launcher.stdio; for "inherit" the descriptors come with this
+    service: dict[str, Any] | None  # where the other modes are served
     reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
 
 
@@ -74,6 +77,10 @@ class Cloned(Data):
 
 class Release(Data):
     """The child may go on."""
+
+
+class TerminalOpened(Data):
+    """The child has made its terminal; the master comes with this."""
 
 
 class Executing(Data):
@@ -124,7 +131,8 @@ class Exited(Data):
 
 
 _TYPES = {
-    cls.__name__: cls for cls in (Fork, Launch, Cloned, Release, Executing, Running, Failed, Signal, Exited)
+    cls.__name__: cls
+    for cls in (Fork, Launch, Cloned, Release, TerminalOpened, Executing, Running, Failed, Signal, Exited)
 }
 _M = TypeVar("_M")
 

@@ -20,8 +20,11 @@ from typing import NoReturn
 
 from launcher import child, protocol
 from launcher.exit_status import ExitStatus
+from launcher.io.inherited import InheritedIO
+from launcher.io.loop import IN, Loop
 from launcher.kernel import cgroups, clone, namespaces, prctl, signals
 from launcher.launch_info import LaunchInfo
+from launcher.stdio import Inherit, Service, from_json
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -96,8 +99,11 @@ class Supervisor:
     def __init__(self, launcher: socket.socket) -> None:
         self._launcher = launcher
         self._launcher_gone = False
-        self._request, stdio = protocol.receive(launcher, protocol.Launch)
-        self._stdio = (stdio[0], stdio[1], stdio[2])
+        self._ended = False
+        self._request, descriptors = protocol.receive(launcher, protocol.Launch)
+        self._stdio = from_json(self._request.stdio)
+        self._loop = Loop()
+        self._io = self._open_io(descriptors)
         self._info = LaunchInfo.from_json(self._request.launch_info)
         prctl.set_name(f"ctz:{self._request.container_id}")
 
@@ -110,7 +116,7 @@ class Supervisor:
             return
         running = False
         try:
-            self._forget_task_stdio()
+            self._io.child_made()
             self._tell(protocol.Cloned(self._pid), [self._pidfd])
             if self._wait_for_release():
                 running = self._start_task(child_channel)
@@ -118,7 +124,14 @@ class Supervisor:
                 self._watch()
         finally:
             status = self._end_everything()  # whatever happened: nobody else could
-            self._report(status if running else None)
+            self._finish(status if running else None)
+
+    def _finish(self, status: ExitStatus | None) -> None:
+        """The end, in the order in which others may rely on it: the output, the status, the clean-up."""
+        try:
+            self._io.drain()
+        finally:
+            self._report(status)
 
     def _report(self, status: ExitStatus | None) -> None:
         """Tell of the end of a task that ran: the disk, the launcher, and if that is gone the reaper."""
@@ -128,12 +141,21 @@ class Supervisor:
         finally:
             if status:
                 self._tell(protocol.Exited(status.code, status.signal))
+            self._io.end(status)
             if self._launcher_gone and self._request.reaper:
                 self._become_reaper()
 
     def _become_reaper(self) -> NoReturn:
         signals.default(_IGNORED)
         os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell wanted
+
+    def _open_io(self, descriptors: Sequence[int]) -> InheritedIO:
+        if isinstance(self._stdio, Inherit):
+            return InheritedIO(descriptors)
+        from launcher.io.served import ServedIO  # what `run` in the foreground need not load
+
+        assert self._request.service is not None
+        return ServedIO(self._stdio, Service(**self._request.service), self._loop)
 
     def _clone(self) -> socket.socket:
         own_end, child_end = protocol.channel()
@@ -145,7 +167,7 @@ class Supervisor:
         self._pid, self._pidfd = self._clone_into_cgroup(flags)
         if self._pid == 0:
             own_end.close()  # or the child would never see the channel end
-            child.run(self._info, child_end, self._stdio)
+            child.run(self._info, child_end, self._stdio, self._io.descriptors)
         child_end.close()
         return own_end
 
@@ -157,11 +179,6 @@ class Supervisor:
             return clone.clone(flags, cgroup)
         finally:
             os.close(cgroup)
-
-    def _forget_task_stdio(self) -> None:
-        """The task's end of a pipe must be its own: a copy here would keep the reader waiting."""
-        for descriptor in self._stdio:
-            os.close(descriptor)
 
     def _wait_for_release(self) -> bool:
         """Whether it came. SIGKILL, or the end of the launcher or the child, may come instead of it."""
@@ -197,7 +214,12 @@ class Supervisor:
     def _outcome(self, channel: socket.socket) -> protocol.Running | protocol.Failed:
         try:
             protocol.send(channel, protocol.Release())
-            message, _ = protocol.receive(channel, protocol.Executing, protocol.Failed)
+            message, descriptors = protocol.receive(
+                channel, protocol.TerminalOpened, protocol.Executing, protocol.Failed
+            )
+            if isinstance(message, protocol.TerminalOpened):
+                self._io.terminal_opened(descriptors[0])
+                message, _ = protocol.receive(channel, protocol.Executing, protocol.Failed)
         except protocol.PeerGone:
             return _CHILD_KILLED
         if isinstance(message, protocol.Executing):
@@ -206,33 +228,34 @@ class Supervisor:
         return message
 
     def _watch(self) -> None:
-        """Serve the launcher, and collect what the task orphans, until the task has ended."""
+        """Serve everyone, and collect what the task orphans, until the task has ended."""
         child_ended = _child_end_notifier()
         self._collect_orphans()
-        poll = select.poll()
-        for descriptor in (self._pidfd, _CHANNEL, child_ended):
-            poll.register(descriptor, select.POLLIN)
-        if self._launcher_gone:
-            poll.unregister(_CHANNEL)
-        while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if self._pidfd in ready:
-                return
-            if child_ended in ready:
-                os.read(child_ended, _PIPE_BUFFER)
-                self._collect_orphans()
-            if _CHANNEL in ready and not self._serve():
-                poll.unregister(_CHANNEL)
+        self._loop.watch(self._pidfd, IN, self._task_ended)
+        self._loop.watch(child_ended, IN, lambda: self._collect_ended(child_ended))
+        if not self._launcher_gone:
+            self._loop.watch(_CHANNEL, IN, self._serve)
+        self._io.serve(self._signal)
+        while not self._ended:
+            self._loop.turn()
 
-    def _serve(self) -> bool:
-        """Handle one message of the launcher; False if it is gone."""
+    def _task_ended(self) -> None:
+        self._ended = True
+        self._loop.forget(self._pidfd)
+
+    def _collect_ended(self, child_ended: int) -> None:
+        os.read(child_ended, _PIPE_BUFFER)
+        self._collect_orphans()
+
+    def _serve(self) -> None:
+        """Handle one message of the launcher, or its end."""
         try:
             message, _ = protocol.receive(self._launcher, protocol.Signal)
         except protocol.PeerGone:
             self._launcher_gone = True
-            return False
+            self._loop.forget(_CHANNEL)
+            return
         self._signal(message.number)
-        return True
 
     def _collect_orphans(self) -> None:
         """Collect the zombies but the task: each counts against the container's limit of processes."""

@@ -17,7 +17,7 @@ from containerizer.cli.attribute_options import warn_of_clamped
 from containerizer.cli.progress import layer_bars
 from containerizer.cli.signals import ForwardedSignals
 from containerizer.containerizer import Containerizer
-from containerizer.request import Stdio
+from launcher.stdio import Inherit
 
 USAGE = container_options.USAGE
 
@@ -52,11 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _stdio(interactive: bool) -> Iterator[Stdio]:
+def _stdio(interactive: bool) -> Iterator[Inherit]:
     if interactive:
-        yield Stdio(0)
+        yield Inherit(0)
         return
-    stdio = Stdio.without_input()
+    stdio = Inherit.without_input()
     try:
         yield stdio
     finally:

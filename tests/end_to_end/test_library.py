@@ -11,7 +11,8 @@ import pytest
 
 from containerizer import Container, Containerizer, ContainerizerError
 from containerizer.lifecycle import State
-from containerizer.request import ContainerRequest, Stdio
+from containerizer.request import ContainerRequest
+from launcher.stdio import Inherit
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
@@ -29,7 +30,7 @@ def _output(containerizer: Containerizer, request: ContainerRequest) -> tuple[Co
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)
     try:
-        container = containerizer.create(request, Stdio(null, writer, writer))
+        container = containerizer.create(request, Inherit(null, writer, writer))
         container.start()
     finally:
         os.close(writer)

@@ -14,6 +14,7 @@ from typing import Any
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo, Mount
 from launcher.linux import LaunchRequest, LinuxLauncher, Task
+from launcher.stdio import Inherit
 
 ALL_NEW: Mapping[str, str] = dict.fromkeys(("mnt", "pid", "net", "ipc", "uts", "cgroup"), "new")
 NO_PID_NAMESPACE: Mapping[str, str] = {"mnt": "new"}
@@ -93,7 +94,7 @@ class Launches:
         request = LaunchRequest(
             container_id="test",
             info=info_of(*argv, **info),
-            stdio=theirs,
+            stdio=Inherit(*theirs),
             exit_status_path=str(path),
             reaper=reaper,
         )

@@ -21,10 +21,11 @@ LAUNCHER = """
 import os, sys
 from launcher.launch_info import LaunchInfo
 from launcher.linux import LaunchRequest, LinuxLauncher
+from launcher.stdio import Inherit
 how, until, status, command, stage, *reaper = sys.argv[1:]
 info = LaunchInfo(argv=("/bin/sh", "-c", command), namespaces={"mnt": "new"})
 request = LaunchRequest(
-    container_id="t", info=info, stdio=(0, 1, 2), exit_status_path=status, reaper=reaper
+    container_id="t", info=info, stdio=Inherit(0), exit_status_path=status, reaper=reaper
 )
 task = LinuxLauncher(in_process=how == "in process").launch(request)
 if stage != "cloned":

@@ -83,9 +83,10 @@ ON_A_TERMINAL = """
 import os, sys
 from launcher.launch_info import LaunchInfo
 from launcher.linux import LaunchRequest, LinuxLauncher
+from launcher.stdio import Inherit
 script = "(: </dev/tty) 2>/dev/null && echo terminal || echo none"
 info = LaunchInfo(argv=("/bin/sh", "-c", script), namespaces={"mnt": "new"})
-request = LaunchRequest(container_id="t", info=info, stdio=(0, 1, 2), exit_status_path=sys.argv[2])
+request = LaunchRequest(container_id="t", info=info, stdio=Inherit(0), exit_status_path=sys.argv[2])
 launcher = LinuxLauncher(in_process=sys.argv[1] == "in process")
 task = launcher.launch(request)
 task.release()
@@ -114,12 +115,13 @@ import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from launcher.launch_info import LaunchInfo
 from launcher.linux import LaunchRequest, LinuxLauncher
+from launcher.stdio import Inherit
 out = os.open("out", os.O_RDWR | os.O_CREAT)
 os.dup2(out, 9)
 os.closerange(0, 3)
 info = LaunchInfo(argv=("/bin/echo", "hello"), namespaces={{"mnt": "new", "pid": "new"}})
 path = os.getcwd() + "/status"
-request = LaunchRequest(container_id="t", info=info, stdio=(9, 9, 9), exit_status_path=path)
+request = LaunchRequest(container_id="t", info=info, stdio=Inherit(9, 9, 9), exit_status_path=path)
 launcher = LinuxLauncher(in_process={how == "in process"})
 for _ in range(2):
     task = launcher.launch(request)

@@ -1,0 +1,71 @@
+"""A loop around poll(2): a handler for each descriptor, and one alarm.
+
+Handlers never block. A handler may be called for nothing, when one before it in the same turn has
+closed the descriptor and its number was given away again: so it takes EAGAIN for an answer.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+
+IN = select.POLLIN
+OUT = select.POLLOUT
+
+Handler = Callable[[], None]
+
+
+class Loop:
+    """Descriptors have to be forgotten before they are closed."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._handlers: dict[int, Handler] = {}
+        self._alarm: tuple[float, Handler] | None = None
+
+    def watch(self, descriptor: int, events: int, handler: Handler) -> None:
+        """Call `handler` when one of the events has come, or the other end is gone.
+
+        No events: not even then, since that would be told again and again.
+        """
+        if not events:
+            self.forget(descriptor)
+            return
+        self._poll.register(descriptor, events)
+        self._handlers[descriptor] = handler
+
+    def forget(self, descriptor: int) -> None:
+        """Call nobody for it any more. One that is not watched is fine."""
+        if self._handlers.pop(descriptor, None):
+            self._poll.unregister(descriptor)
+
+    def set_alarm(self, seconds: float, handler: Handler) -> None:
+        """Call `handler` once after that time; replaces an alarm that was set."""
+        self._alarm = (time.monotonic() + seconds, handler)
+
+    def cancel_alarm(self) -> None:
+        self._alarm = None
+
+    def turn(self, timeout: float | None = None) -> bool:
+        """Wait for events, at most `timeout` seconds, and handle them. Whether there were any."""
+        ready = self._poll.poll(self._milliseconds(timeout))
+        for descriptor, _ in ready:
+            handler = self._handlers.get(descriptor)
+            if handler:
+                handler()
+        return self._ring() or bool(ready)
+
+    def _milliseconds(self, timeout: float | None) -> float | None:
+        if self._alarm:
+            left = max(0.0, self._alarm[0] - time.monotonic())
+            timeout = left if timeout is None else min(left, timeout)
+        return None if timeout is None else timeout * 1000
+
+    def _ring(self) -> bool:
+        if not self._alarm or self._alarm[0] > time.monotonic():
+            return False
+        _, handler = self._alarm
+        self._alarm = None
+        handler()
+        return True
