@@ -42,16 +42,11 @@ class Child:
         self.channel = channel
         self.stdio = stdio
         self.environment: dict[str, str] = {}
+        self.sources: dict[str, int] = {}  # what is bound into the root filesystem, by target
         self.root = -1  # descriptor of the root filesystem, until it is /
         self.user = User(0, 0, (), "/")
         self.trampoline: int | None = None
         self.clamped: list[Clamped] = []  # what the host did not grant, and nobody required
-
-
-def join_namespaces(child: Child) -> None:
-    # A PID namespace is joined by the supervisor, before clone.
-    paths = {k: path for k, path in child.info.namespaces.items() if path != "new" and k != "pid"}
-    namespaces.join(paths)
 
 
 def join_cgroups(child: Child) -> None:
@@ -101,7 +96,19 @@ def isolate_mounts(child: Child) -> None:
 
 
 def mount_root(child: Child) -> None:
-    child.root = root_filesystem.mount_root(child.info)
+    if "user" in child.info.namespaces:  # then launcher.intermediate has mounted it
+        child.root = root_filesystem.detach_root(child.info)
+    else:
+        child.root = root_filesystem.mount_root(child.info)
+
+
+def open_sources(child: Child) -> None:
+    child.sources = root_filesystem.open_sources(child.info)
+
+
+def become_root(child: Child) -> None:
+    if "user" in child.info.namespaces:
+        apply_credentials(User(0, 0, (), "/"), None)
 
 
 def resolve_user(child: Child) -> None:
@@ -111,7 +118,7 @@ def resolve_user(child: Child) -> None:
 
 
 def fill_root(child: Child) -> None:
-    root_filesystem.fill(child.root, child.info)
+    root_filesystem.fill(child.root, child.info, child.sources)
 
 
 def change_root(child: Child) -> None:
@@ -157,8 +164,6 @@ def take_credentials(child: Child) -> None:
 STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     # First, so that all that follows counts; by the child itself, since any other way is slow.
     ("join the cgroups", join_cgroups),
-    # Namespaces that clone(2) did not make.
-    ("join the namespaces", join_namespaces),
     # Now, not at clone: the namespace is rooted at the cgroups that the child has joined meanwhile.
     ("unshare the cgroup namespace", unshare_cgroup_namespace),
     # Away from the launcher's terminal: no TIOCSTI into it, no signals from it.
@@ -172,6 +177,10 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     # Before the first mount, or it would show on the host.
     ("make the mounts private", isolate_mounts),
     ("mount the root filesystem", mount_root),
+    # As the host's root, who may pass through every directory on the way.
+    ("open the sources of the mounts", open_sources),
+    # An id that the user namespace does not map can make no file.
+    ("become root in the user namespace", become_root),
     # From the image's own files, before the mounts can hide them, and before the root changes.
     ("resolve the user", resolve_user),
     ("mount the filesystems", fill_root),

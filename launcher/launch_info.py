@@ -88,6 +88,18 @@ class Capabilities(Data, kw_only=True):
         return cls(**{name: tuple(names) for name, names in value.items()})
 
 
+class IdMapping(Data):
+    """A range of user or group ids: `count` of them, from `inside` the container and `outside` it."""
+
+    inside: int
+    outside: int
+    count: int
+
+    @classmethod
+    def decode(cls, value: dict[str, int]) -> IdMapping:
+        return cls(**value)
+
+
 def _each(decode: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda values: tuple(decode(value) for value in values)
 
@@ -106,8 +118,13 @@ class LaunchInfo(Data, kw_only=True):
     user: str | None = _owned()
     stop_signal: str | None = _owned()  # what asks the task to end, e.g. "SIGTERM"
 
-    # Namespaces: kind as under /proc/self/ns → "new", or the path of the one to join.
+    # Namespaces: kind as under /proc/self/ns → "new", or the path of the one to join; the forms are in
+    # launcher/namespaces.py. A kind that is not named is the host's.
     namespaces: Mapping[str, str] = _disjoint()
+    uid_map: tuple[IdMapping, ...] | None = _owned(_each(IdMapping.decode))  # of "user"; 0 is inside
+    gid_map: tuple[IdMapping, ...] | None = _owned(_each(IdMapping.decode))
+    idmapped_paths: tuple[str, ...] = _appended()  # host directories whose owners "user" maps
+    time_offsets: Mapping[str, int] = _disjoint()  # of a new "time": clock → seconds; time_namespaces(7)
     hostname: str | None = _owned()  # needs a new "uts"
 
     interfaces_up: tuple[str, ...] = _appended()  # network devices to bring up in a new "net"

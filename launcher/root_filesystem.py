@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Mapping
 
 from launcher.copy_tree import copy_tree
 from launcher.kernel import mounts
@@ -19,6 +20,7 @@ from launcher.user import resolve_user as _resolve
 
 _MAX_PASSWD = 4 * 1024 * 1024  # bytes; an image's file is read no further
 _BINDS = ("bind", "rbind")
+_HOST_MOUNTS = {"sysfs": "/sys", "mqueue": "/dev/mqueue"}  # where the host has them
 
 # A new file, so that no link of the image is followed and no file of it is written to.
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,15 +33,37 @@ def mount_root(info: LaunchInfo) -> int:
     return os.open(info.rootfs or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
+def detach_root(info: LaunchInfo) -> int:
+    """Mount the root filesystem that is mounted already on itself; as `mount_root`.
+
+    In a user namespace the mounts that were there before are locked, and cannot become the root:
+    mount_namespaces(7).
+    """
+    root = os.open(info.rootfs or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if info.rootfs is None:
+        return root
+    _attach(mounts.clone_tree(root, recursive=True), root, info.rootfs)
+    return os.open(info.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def open_sources(info: LaunchInfo) -> dict[str, int]:
+    """Copies of the mounts that are bound below the root, detached, by their targets."""
+    binds = (mount for mount in info.mounts if mount.fstype in _BINDS)
+    return {mount.target: _new_mount(mount) for mount in binds}
+
+
 def resolve_user(root: int, info: LaunchInfo) -> User:
     """The task's user, from the passwd and group files below `root`. Raises OSError."""
     return _resolve(info.user or "", _read(root, "/etc/passwd"), _read(root, "/etc/group"))
 
 
-def fill(root: int, info: LaunchInfo) -> None:
-    """Make the mounts and files below `root`, then hide and protect what the task must not touch."""
+def fill(root: int, info: LaunchInfo, sources: Mapping[str, int]) -> None:
+    """Make the mounts and files below `root`, then hide and protect what the task must not touch.
+
+    `sources` are those of `open_sources`; they are closed.
+    """
     for mount in info.mounts:
-        _mount_beneath(root, mount)
+        _mount_beneath(root, mount, sources.get(mount.target))
     for operation in info.file_operations:
         _operate(root, operation)
     for path in info.readonly_paths:
@@ -62,8 +86,8 @@ def _mount_on_host_path(mount: Mount) -> None:
     _attach(tree, target, mount.target)
 
 
-def _mount_beneath(root: int, mount: Mount) -> None:
-    tree = _new_mount(mount)
+def _mount_beneath(root: int, mount: Mount, source: int | None) -> None:
+    tree = _new_mount(mount) if source is None else source
     try:
         directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         target = make_target(root, mount.target, directory=directory)
@@ -81,7 +105,20 @@ def _mount_beneath(root: int, mount: Mount) -> None:
 def _new_mount(mount: Mount) -> int:
     if mount.fstype in _BINDS:
         return mounts.clone_tree(mount.source, mount.flags, recursive=mount.fstype == "rbind")
-    return mounts.new_filesystem(mount.fstype, mount.source, mount.flags, mount.options)
+    try:
+        return mounts.new_filesystem(mount.fstype, mount.source, mount.flags, mount.options)
+    except OSError as error:
+        # To root in a user namespace, what shows somebody else's network or IPC namespace is denied.
+        if error.errno != errno.EPERM or mount.fstype not in _HOST_MOUNTS:
+            raise
+        return _show_the_hosts(mount)
+
+
+def _show_the_hosts(mount: Mount) -> int:
+    place = _HOST_MOUNTS[mount.fstype]
+    if not os.path.isdir(place):
+        return mounts.new_filesystem("tmpfs", "tmpfs", ("ro", *mount.flags), ())
+    return mounts.clone_tree(place, mount.flags, recursive=True)
 
 
 def _attach(tree: int, target: int, name: str) -> None:

@@ -18,11 +18,12 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from launcher import child, protocol
+from launcher import child, intermediate, namespaces, protocol
 from launcher.exit_status import ExitStatus
 from launcher.io.inherited import InheritedIO
 from launcher.io.loop import IN, Loop
-from launcher.kernel import cgroups, clone, namespaces, prctl, signals
+from launcher.kernel import cgroups, clone, prctl, signals
+from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import LaunchInfo
 from launcher.stdio import Inherit, Service, from_json
 
@@ -93,6 +94,14 @@ def _supervise(launcher: socket.socket) -> None:
         raise
 
 
+class NotCloned(Exception):
+    """The intermediate could not clone the child, for the reason in `failed`."""
+
+    def __init__(self, failed: protocol.Failed) -> None:
+        super().__init__(failed.stage)
+        self.failed = failed
+
+
 class Supervisor:
     """The life of one container, seen from its parent."""
 
@@ -111,6 +120,9 @@ class Supervisor:
         """Clone, wait for the release, start the task, and see it to its end."""
         try:
             child_channel = self._clone()
+        except NotCloned as error:
+            self._tell(error.failed)
+            return
         except OSError as error:
             self._tell(protocol.Failed.from_error("clone the child", error))
             return
@@ -159,17 +171,37 @@ class Supervisor:
 
     def _clone(self) -> socket.socket:
         own_end, child_end = protocol.channel()
-        kinds = [kind for kind, path in self._info.namespaces.items() if path == "new" and kind != "cgroup"]
-        pid_namespace = self._info.namespaces.get("pid", "")
-        if pid_namespace not in ("", "new"):
-            namespaces.join({"pid": pid_namespace})
-        flags = sum(namespaces.CLONE_FLAGS[kind] for kind in kinds)
-        self._pid, self._pidfd = self._clone_into_cgroup(flags)
+        between = intermediate.is_needed(self._info)
+        kinds = () if between else [kind for kind in namespaces.made(self._info) if kind != "cgroup"]
+        self._pid, self._pidfd = self._clone_into_cgroup(sum(CLONE_FLAGS[kind] for kind in kinds))
         if self._pid == 0:
             own_end.close()  # or the child would never see the channel end
-            child.run(self._info, child_end, self._stdio, self._io.descriptors)
+            be = intermediate if between else child
+            be.run(self._info, child_end, self._stdio, self._io.descriptors)
         child_end.close()
+        if between:
+            self._replace_intermediate(own_end)
         return own_end
+
+    def _replace_intermediate(self, channel: socket.socket) -> None:
+        """Wait for the child, our own, that the intermediate clones before it ends."""
+        poll = select.poll()
+        poll.register(channel, select.POLLIN)
+        poll.register(_CHANNEL, select.POLLIN)  # the launcher gives up, or is gone: it may hang in a mount
+        if channel.fileno() not in {fd for fd, _ in poll.poll()}:
+            self._signal(signal.SIGKILL)
+        try:
+            message, descriptors = protocol.receive(channel, protocol.Cloned, protocol.Failed)
+        except protocol.PeerGone:
+            message, descriptors = _CHILD_KILLED, []
+        finally:
+            os.waitpid(self._pid, 0)
+            os.close(self._pidfd)
+        if isinstance(message, protocol.Failed):
+            raise NotCloned(message)
+        assert isinstance(message, protocol.Cloned)
+        (self._pidfd,) = descriptors
+        self._pid = clone.pid_of(self._pidfd)  # which is another one where the intermediate is
 
     def _clone_into_cgroup(self, flags: int) -> tuple[int, int]:
         if self._info.cgroup_v2 is None:

@@ -9,6 +9,7 @@ from launcher.kernel.libc import syscall
 
 _NR_CLONE3 = 435
 _CLONE_PIDFD = 0x00001000
+_CLONE_PARENT = 0x00008000
 _CLONE_INTO_CGROUP = 0x200000000
 
 
@@ -32,13 +33,29 @@ def clone(flags: int, cgroup: int | None = None) -> tuple[int, int]:
     Like os.fork, without Python's after-fork handlers: only for a single-threaded process whose
     child ends in exec or os._exit. The pidfd is close-on-exec. Raises SyscallError.
     """
-    pidfd = ctypes.c_int(-1)
     args = _CloneArgs(
-        flags=flags | _CLONE_PIDFD | (0 if cgroup is None else _CLONE_INTO_CGROUP),
-        pidfd=ctypes.addressof(pidfd),
+        flags=flags | (0 if cgroup is None else _CLONE_INTO_CGROUP),
         exit_signal=signal.SIGCHLD,
         cgroup=cgroup or 0,
     )
+    return _clone(args)
+
+
+def clone_sibling(flags: int) -> tuple[int, int]:
+    """As `clone`, but the new process' parent is the caller's, which is told of its end."""
+    return _clone(_CloneArgs(flags=flags | _CLONE_PARENT))  # the signal is the caller's own
+
+
+def pid_of(pidfd: int) -> int:
+    """The pid, here, of a process that was cloned in whatever PID namespace; -1 once it was collected."""
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+
+
+def _clone(args: _CloneArgs) -> tuple[int, int]:
+    pidfd = ctypes.c_int(-1)
+    args.flags |= _CLONE_PIDFD
+    args.pidfd = ctypes.addressof(pidfd)
     size = ctypes.c_size_t(ctypes.sizeof(args))
-    pid = syscall("clone3", _NR_CLONE3, f"flags {flags:#x}", ctypes.byref(args), size)
+    pid = syscall("clone3", _NR_CLONE3, f"flags {args.flags:#x}", ctypes.byref(args), size)
     return (pid, pidfd.value) if pid else (0, -1)

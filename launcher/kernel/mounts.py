@@ -8,6 +8,7 @@ See mount_setattr(2), and Documentation/filesystems/mount_api.rst for the rest.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterable
 
@@ -56,6 +57,7 @@ ATTRIBUTES = {
 }
 
 _ATIME = 0x70  # MOUNT_ATTR__ATIME
+_IDMAP = 0x00100000  # MOUNT_ATTR_IDMAP
 
 _umount2 = function("umount2", ctypes.c_char_p, ctypes.c_int)
 _mount = function("mount", *[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
@@ -125,6 +127,32 @@ def clone_tree(source: int | str, flags: Iterable[str] = (), *, recursive: bool 
             os.close(tree)
             raise
     return tree
+
+
+def cover_idmapped(directory: str, user_namespace: int) -> None:
+    """Cover the directory with a mount of itself whose owners are those that the namespace maps.
+
+    What belongs to id 0 on disk then belongs to the namespace's root. Raises OSError; EINVAL where
+    the filesystem has no idmapped mounts: see mount_setattr(2).
+    """
+    tree = clone_tree(directory)
+    try:
+        attr = _MountAttr(attr_set=_IDMAP, userns_fd=user_namespace)
+        _mount_setattr(tree, "", 0, attr)
+        target = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            attach(tree, target, directory)
+        finally:
+            os.close(target)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        lacks = (
+            "idmapped mounts need Linux 5.19, and a filesystem that has them (ext4, xfs, btrfs; tmpfs: 6.3)"
+        )
+        raise OSError(error.errno, lacks, directory) from None
+    finally:
+        os.close(tree)
 
 
 def attach(mount: int, target: int, name: str) -> None:

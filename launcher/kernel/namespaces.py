@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import os
-from collections.abc import Mapping
 
 from launcher.kernel.libc import function
 
@@ -31,19 +28,12 @@ def unshare(kind: str) -> None:
     _unshare(kind, CLONE_FLAGS[kind])
 
 
-def join(paths: Mapping[str, str]) -> None:
-    """Move the caller (kind "pid": its future children) into the namespace at each kind's path.
+def enter(namespace: int, kind: str, name: str) -> None:
+    """Move the caller (kind "pid": its future children) into the namespace of this descriptor.
 
-    All are opened before the first is joined: seen from another mount namespace, the paths lead to
-    what somebody put there. Raises OSError.
+    `name` is for the error. Raises SyscallError.
     """
-    with contextlib.ExitStack() as opened:
-        descriptors = {}
-        for kind, path in paths.items():
-            descriptors[kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            opened.callback(os.close, descriptors[kind])
-        for kind, descriptor in descriptors.items():
-            _setns(paths[kind], descriptor, CLONE_FLAGS[kind])
+    _setns(name, namespace, CLONE_FLAGS[kind])
 
 
 def set_hostname(hostname: str) -> None:

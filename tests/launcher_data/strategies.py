@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from launcher.launch_info import Capabilities, FileOperation, LaunchInfo, Mount
+from launcher.launch_info import Capabilities, FileOperation, IdMapping, LaunchInfo, Mount
 from launcher.process_attributes import (
     CpuAffinity,
     IoPriority,
@@ -49,6 +49,7 @@ unlimited = st.builds(Rlimit, soft=st.none(), hard=st.none(), policy=policies)
 schedulers = st.builds(Scheduler, name=st.just("fifo"), priority=st.integers(1, 99), policy=policies)
 io_priorities = st.builds(IoPriority, name=st.just("realtime"), level=st.integers(0, 7), policy=policies)
 affinities = st.builds(CpuAffinity, cpus=st.just((0, 3)), policy=policies)
+id_maps = st.lists(st.builds(IdMapping, *[st.integers(0, 2**32)] * 3), max_size=2, unique=True).map(tuple)
 
 # One strategy a field; test_launch_info.py checks that none is missing.
 FIELDS: dict[str, st.SearchStrategy[object]] = {
@@ -58,6 +59,10 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "user": st.none() | words,
     "stop_signal": st.none() | words,
     "namespaces": mappings,
+    "uid_map": st.none() | id_maps,
+    "gid_map": st.none() | id_maps,
+    "idmapped_paths": tuples,
+    "time_offsets": st.dictionaries(words, st.integers(), max_size=2),
     "hostname": st.none() | words,
     "interfaces_up": tuples,
     "cgroups_v1": tuples,
