@@ -194,12 +194,16 @@ class Containerizer:
             created_at=time.time(),
         )
         records.reserve(self.paths, record)
+        try:
+            sandbox.create(self.paths.sandbox(request.container_id))
+        except BaseException:  # not ours, so not ours to delete with the rest
+            sandbox.delete(self.paths.container_state(request.container_id))
+            raise
         config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
         return Container(self, record, config)
 
     def _provision(self, container: Container, request: ContainerRequest, progress: Progress | None) -> None:
         container.enter(State.PROVISIONING)
-        sandbox.create(container.config.sandbox)
         if request.image == HOST:
             return
         image = self._pull(request, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from containerizer.termination import Termination
 from launcher.container_id import ContainerId
 from launcher.data import Data, asdict, fields
 from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.remove_tree import remove_tree
 
 _VERSION = 1
 
@@ -47,18 +49,28 @@ class ContainerRecord(Data, kw_only=True):
         return Termination.from_json(self.termination) if self.termination else None
 
     def save(self, paths: Paths) -> None:
-        checkpoint.write(paths.record(self.id), {"version": _VERSION, **asdict(self)})
+        checkpoint.write(paths.record(self.id), self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": _VERSION, **asdict(self)}
 
 
 def reserve(paths: Paths, record: ContainerRecord) -> None:
     """Take the container's name and store its first record. Raises InvalidRequest if it is taken."""
-    os.makedirs(paths.containers(), mode=0o700, exist_ok=True)
+    directory = paths.container_state(record.id)
+    # Made under another name, one that no container can have, and moved: a name is never taken by
+    # a directory without a record, whenever we are killed. rename(2) replaces an empty directory.
+    making = f"{directory}.{os.getpid()}.new"
+    os.makedirs(making, mode=0o700)
     try:
-        os.mkdir(paths.container_state(record.id), mode=0o700)
-    except FileExistsError:
+        checkpoint.write(os.path.join(making, os.path.basename(paths.record(record.id))), record.to_json())
+        os.rename(making, directory)
+    except OSError as error:
+        remove_tree(making)
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
         hint = "choose another --name, or remove the old container with `containerizer rm`"
         raise InvalidRequest(f"the container name {record.container_id!r} is taken", hint=hint) from None
-    record.save(paths)
 
 
 def load(paths: Paths, container_id: ContainerId) -> ContainerRecord:

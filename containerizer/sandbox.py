@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 
+from launcher.errors import InvalidRequest
 from launcher.remove_tree import remove_tree
 
 
 def create(directory: str) -> None:
-    """Make the sandbox. Others may pass through to what they are given, but not look around."""
-    os.makedirs(os.path.dirname(directory), mode=0o711, exist_ok=True)
-    os.mkdir(directory, 0o711)
+    """Make the sandbox. Raises InvalidRequest if it is there already.
+
+    Nobody else may pass: a task's setuid program would be one for every user of the host, as it
+    was with CVE-2021-41091.
+    """
+    os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        hint = "a container from before a reboot or under another --state has it; remove it if none does"
+        raise InvalidRequest(f"the sandbox {directory} exists", hint=hint) from None
 
 
 def delete(*directories: str) -> None:

@@ -8,6 +8,7 @@ Rules, for this file and what it calls after `clone`:
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -29,6 +30,8 @@ from launcher.user import User
 _STDIO = 3  # descriptors 0, 1 and 2; the channel to the supervisor becomes this one
 
 _IFREQ = "16sH22x"  # struct ifreq up to its flags, netdevice(7)
+_NULL = os.makedev(1, 3)  # Documentation/admin-guide/devices.txt
+
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
@@ -126,6 +129,17 @@ def change_root(child: Child) -> None:
         mounts.pivot_root(child.root)
 
 
+def reopen_null(child: Child) -> None:
+    """What the launcher gave as /dev/null is the host's, whose mode root in the container could change."""
+    if child.info.rootfs is None:
+        return
+    for descriptor in range(_STDIO):
+        if os.fstat(descriptor).st_rdev == _NULL:
+            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(null, descriptor)
+            os.close(null)
+
+
 def take_stdio(child: Child) -> None:
     if isinstance(child.stdio, Terminal):
         task_stdio.open_terminal(child.stdio, child.channel, contained=child.info.rootfs is not None)
@@ -139,8 +153,14 @@ def close_descriptors(child: Child) -> None:
 
 def enter_working_directory(child: Child) -> None:
     directory = child.info.working_directory or "/"
-    os.makedirs(directory, exist_ok=True)
-    os.chdir(directory)
+    try:
+        os.chdir("/")
+        for name in filter(None, directory.split("/")):  # one by one: os.makedirs recurses
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o755)
+            os.chdir(name)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, directory) from None
     # The kernel names a directory outside the root "(unreachable)/…": CVE-2024-21626.
     if not os.getcwd().startswith("/"):
         raise PermissionError(1, "the working directory is outside the container", directory)
@@ -187,6 +207,8 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("change the root", change_root),
     # The container's own /dev is there now, and no descriptor of the terminal's is left over.
     ("open the terminal", take_stdio),
+    # From the container's own /dev, which is there by now.
+    ("reopen /dev/null", reopen_null),
     # Before the working directory: a path through /proc/self/fd would lead out (CVE-2024-21626).
     ("close the descriptors", close_descriptors),
     ("enter the working directory", enter_working_directory),

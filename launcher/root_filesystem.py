@@ -42,7 +42,7 @@ def detach_root(info: LaunchInfo) -> int:
     root = os.open(info.rootfs or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if info.rootfs is None:
         return root
-    _attach(mounts.clone_tree(root, recursive=True), root, info.rootfs)
+    _attach(mounts.clone_tree(root, recursive=True, name=info.rootfs), root, info.rootfs)
     return os.open(info.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
@@ -95,6 +95,9 @@ def _mount_beneath(root: int, mount: Mount, source: int | None) -> None:
             # A link here would put /proc elsewhere, and what is masked in it not: CVE-2019-19921.
             os.close(open_beneath(root, mount.target, os.O_PATH, follow_symlinks=False))
         if mount.populate:
+            # An image may lead its volume into what is mounted by now, /proc for one, by a link.
+            if os.fstat(target).st_dev != os.fstat(root).st_dev:
+                raise OSError(errno.EXDEV, "the volume would lie in another mount", mount.target)
             copy_tree(target, tree)
     except BaseException:
         os.close(tree)
@@ -193,7 +196,7 @@ def _protect(root: int, path: str) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        tree = mounts.clone_tree(target, ("ro",), recursive=True)
+        tree = mounts.clone_tree(target, ("ro",), recursive=True, name=path)
     except BaseException:
         os.close(target)
         raise

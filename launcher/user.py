@@ -34,10 +34,11 @@ def resolve_user(user: str, passwd: str, group: str) -> User:
     if group_name:
         found = _find(group_name, groups, id_field=2)
         gid = int(found[2]) if found else _number(group_name, "group", "/etc/group")
-        return User(uid, gid, (), home)
+        return User(uid, gid, (gid,), home)
     gid = int(entry[3]) if entry else 0
     members = {int(fields[2]) for fields in groups if entry and entry[0] in fields[3].split(",")}
-    return User(uid, gid, tuple(sorted(members)), home)
+    # The gid among them, or dropping it by setgid would lose what it was denied: CVE-2022-36109.
+    return User(uid, gid, tuple(sorted(members | {gid})), home)
 
 
 def _records(text: str, fields: int) -> list[list[str]]:

@@ -54,6 +54,7 @@ def pull(
         resolved.manifest.config.digest: resolved.config_content,
     }
     try:
+        store.sweep()  # first: what a killed pull left may take the space that this one needs
         with Ingest(store.paths) as ingest:
             ingest.claim(keys, blobs.items())
             _Layers(store, source, resolved, ingest, Budget(limits), progress).run()

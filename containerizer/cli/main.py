@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from containerizer.cli.signals import Interrupted
+from containerizer.cli.table import printable
 from containerizer.paths import DEFAULT_ROOT, DEFAULT_STATE
 from launcher.data import Data
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
@@ -59,6 +60,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. Every error becomes one line on stderr."""
     arguments = argparse.Namespace(debug=False)
+    _open_standard_descriptors()
     try:
         _parse_globals(sys.argv[1:] if argv is None else argv, arguments)
         return _run_command(arguments)
@@ -145,6 +147,22 @@ def _fail(error: Exception, code: int, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
-    text = "; ".join([str(error), *getattr(error, "__notes__", [])]).replace("\n", " ")
-    print(f"containerizer: {text}", file=sys.stderr)
+    text = _sentence(error) if isinstance(error, OSError) else str(error)
+    notes = getattr(error, "__notes__", [])
+    print(f"containerizer: {printable('; '.join([text, *notes]))}", file=sys.stderr)
     return code
+
+
+def _sentence(error: OSError) -> str:
+    """A system call's failure that no one had more to say of."""
+    reason = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _open_standard_descriptors() -> None:
+    """Put /dev/null where the caller has closed one: a file that we open must not be taken for it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - Python has none if it was closed
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115

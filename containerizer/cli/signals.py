@@ -21,7 +21,7 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name}, nothing was left behind")
+        super().__init__(f"interrupted by {signal.Signals(number).name} before the task ran")
         self.exit_code = 128 + number
 
 

@@ -5,7 +5,7 @@ Without one (image `host`) the task sees the host's files, from a mount namespac
 
 Device nodes are bind mounts of the host's on a tmpfs that is `nodev`: a node that the task makes
 for itself, there or in any writable place that we mount, opens nothing, with or without a devices
-cgroup.
+cgroup. They are read-only, which a device does not heed, but its node's mode and owner do.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MOUNTS = (
         options=(("mode", "755"), ("size", "65536k")),
     ),
     *(
-        Mount(target=f"/dev/{name}", fstype="bind", source=f"/dev/{name}", flags=("nosuid", "noexec"))
+        Mount(target=f"/dev/{name}", fstype="bind", source=f"/dev/{name}", flags=("ro", "nosuid", "noexec"))
         for name in DEVICES
     ),
     Mount(

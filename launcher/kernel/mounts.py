@@ -104,17 +104,19 @@ def mount_overlay_by_string(target: str, flags: Iterable[str], options: Iterable
         os.close(mounted)
 
 
-def clone_tree(source: int | str, flags: Iterable[str] = (), *, recursive: bool = False) -> int:
+def clone_tree(
+    source: int | str, flags: Iterable[str] = (), *, recursive: bool = False, name: str = ""
+) -> int:
     """Copy the mount at `source` (a path of the host, or a descriptor). Returns its descriptor.
 
-    The flags are added to those that the source has.
+    The flags are added to those that the source has. `name` is what a descriptor is, for the error.
     """
     recurse = AT_RECURSIVE if recursive else 0
     directory, path = (source, "") if isinstance(source, int) else (AT_FDCWD, source)
     tree = syscall(
         "open_tree",
         _NR_OPEN_TREE,
-        str(source),
+        name or str(source),
         ctypes.c_int(directory),
         os.fsencode(path),
         ctypes.c_uint(_OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recurse),

@@ -101,3 +101,17 @@ def test_the_messages_of_a_termination() -> None:
     assert Termination(exit_status=ExitStatus(code=3)).message == "exited with 3"
     assert Termination(exit_status=ExitStatus(signal=9)).message == "killed by SIGKILL"
     assert Termination(exit_status=ExitStatus(signal=40)).message == "killed by signal 40"
+
+
+def test_a_directory_without_a_record_takes_no_name(paths: Paths) -> None:
+    """What a launcher killed at the wrong moment might have left."""
+    Path(paths.container_state(_WEB)).mkdir(parents=True)
+    record.reserve(paths, _record())
+    assert record.load(paths, _WEB) == _record()
+
+
+def test_a_name_that_is_taken_leaves_nothing_behind(paths: Paths) -> None:
+    record.reserve(paths, _record())
+    with pytest.raises(InvalidRequest):
+        record.reserve(paths, _record())
+    assert [entry.name for entry in Path(paths.containers()).iterdir()] == ["web"]

@@ -32,7 +32,9 @@ def _identity(path: Path) -> str:
     return oct(path.lstat().st_mode)
 
 
-def test_two_hundred_runs_leave_the_host_and_the_store_as_they_were(cli: Cli, busybox: str) -> None:
+def test_two_hundred_runs_leave_the_host_and_the_store_as_they_were(
+    cli: Cli, busybox: str, alone: leaks.Alone
+) -> None:
     assert cli("run", "--rm", busybox, "true").returncode == 0
     before, store = leaks.take(), _tree(cli.root)
 
@@ -45,7 +47,8 @@ def test_two_hundred_runs_leave_the_host_and_the_store_as_they_were(cli: Cli, bu
         results = list(pool.map(run, range(RUNS)))
     assert results == [(number % 7, f"{number}\n") for number in range(RUNS)]
     left = leaks.leaked(before)
-    assert [*left.own, *left.host] == []
+    assert left.own == []
+    assert left.host == () or not alone, "another session of these tests may have made it"
     assert _tree(cli.root) == store
 
 

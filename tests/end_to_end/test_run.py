@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import shlex
+import stat
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.end_to_end.conftest import Cli
+from tests.support import images
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
@@ -142,16 +151,85 @@ def test_without_rm_it_is_kept_until_it_is_removed(cli: Cli, busybox: str) -> No
     assert cli("rm", "kept").stdout == "kept\n"
 
 
-def test_a_volume_of_the_image_is_filled_and_writable(cli: Cli, registry: object) -> None:
+def test_a_volume_of_the_image_is_filled_and_writable(cli: Cli, registry: Registry) -> None:
     """Writable even when the root is not, and with what the image has at its place."""
-    from tests.support import images
-
     parts = images.busybox({"Volumes": {"/root": {}}, "Cmd": ["sh"]})
-    images.push(parts, registry.host, "volumes", "latest")  # type: ignore[attr-defined]
+    images.push(parts, registry.host, "volumes", "latest")
     script = "touch /root/new && stat -c %a /root && mount | grep -c ' /root '"
-    done = cli("run", "--rm", "--read-only", f"{registry.host}/volumes", "sh", "-c", script)  # type: ignore[attr-defined]
+    done = cli("run", "--rm", "--read-only", f"{registry.host}/volumes", "sh", "-c", script)
     assert done.stderr == ""
     mode, mounts = done.stdout.split()
     assert mounts == "1"
-    in_image = cli("run", "--rm", f"{registry.host}/busybox", "stat", "-c", "%a", "/root")  # type: ignore[attr-defined]
+    in_image = cli("run", "--rm", f"{registry.host}/busybox", "stat", "-c", "%a", "/root")
     assert mode == in_image.stdout.strip()
+
+
+def test_the_hosts_device_nodes_cannot_be_changed(cli: Cli, busybox: str) -> None:
+    """Neither those in /dev, nor the /dev/null that stands for the missing input."""
+    before = os.stat("/dev/null")
+    for change in ("chmod 640 /dev/full", "chown 1 /dev/zero", "chmod 640 /proc/self/fd/0"):
+        done = cli("run", "--rm", busybox, "sh", "-c", change)
+        assert done.returncode != 0
+        assert "Read-only" in done.stderr
+    after = os.stat("/dev/null")
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+
+
+def test_the_supplementary_groups_include_the_users_own(cli: Cli, busybox: str) -> None:
+    done = cli("run", "--rm", "-u", "1234:777", busybox, "id", "-G")
+    assert done.stdout.split() == ["777"]
+
+
+def test_nobody_else_on_the_host_passes_into_a_sandbox(cli: Cli, busybox: str) -> None:
+    """A setuid program in it would be one for every user of the host: CVE-2021-41091."""
+    cli("run", "--name", "setuid", busybox, "sh", "-c", "cp /bin/busybox /suid; chmod 4755 /suid")
+    program = str(cli.root / "containers/setuid/upper/suid")
+    assert os.stat(program).st_mode & stat.S_ISUID
+    nobody = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "env",
+    ]  # setpriv executes as root
+    done = subprocess.run([*nobody, program, "id"], capture_output=True)
+    cli("rm", "setuid")
+    assert done.returncode != 0
+    assert b"ermission denied" in done.stderr
+
+
+def test_with_standard_descriptors_closed(cli: Cli, busybox: str) -> None:
+    command = shlex.join([*cli.argv, "run", "--rm", busybox, "sh", "-c", "exit 5"])
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        assert subprocess.run(["sh", "-c", f"{command} {closed}"], timeout=60).returncode == 5
+
+
+def test_a_sandbox_of_another_is_left_alone(cli: Cli, busybox: str, tmp_path: Path) -> None:
+    """The same root under another state directory, as after a reboot: the name is taken, and stays so."""
+    assert cli("run", "--name", "twin", busybox, "sh", "-c", "echo kept > /file").returncode == 0
+    other = dataclasses.replace(cli, state=tmp_path / "other")
+    done = other("run", "--rm", "--name", "twin", busybox, "true")
+    assert done.returncode == 125
+    assert "containers/twin exists" in done.stderr
+    assert (cli.root / "containers/twin/upper/file").read_text() == "kept\n"
+    assert other.containers() == []
+    assert cli("rm", "twin").returncode == 0
+
+
+def test_an_image_cannot_write_to_the_callers_terminal(cli: Cli, registry: Registry) -> None:
+    parts = images.busybox({"User": "\x1b[31mred\x1b[0m", "Cmd": ["true"]})
+    images.push(parts, registry.host, "escapes", "latest")
+    done = cli("run", "--rm", f"{registry.host}/escapes")
+    assert done.returncode == 125
+    assert "\x1b" not in done.stderr
+    assert "red" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["/proc/acpi", "/sys/firmware", "/dev"])
+def test_a_volume_is_not_led_into_another_mount(cli: Cli, registry: Registry, place: str) -> None:
+    link = images.layer([images.symlink("v", place)])
+    parts = images.image(images.busybox().layers[0], link, config={"Volumes": {"/v": {}}, "Cmd": ["true"]})
+    images.push(parts, registry.host, "led", "latest")
+    done = cli("run", "--rm", "--pull", "always", f"{registry.host}/led")
+    assert done.returncode == 125
+    assert "the volume would lie in another mount" in done.stderr

@@ -197,7 +197,7 @@ def test_an_image_without_a_readable_passwd(sh: Run, image: Path, kind: str) -> 
     elif kind == "directory":
         passwd.mkdir()
     status = status_of(sh("cat /proc/self/status", user="1000").stdout)  # id(1) would read the file
-    assert (status["Uid"].split()[0], status["Groups"]) == ("1000", "")
+    assert (status["Uid"].split()[0], status["Groups"]) == ("1000", "0")
 
 
 def test_a_huge_passwd_is_read_no_further(

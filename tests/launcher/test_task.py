@@ -104,7 +104,7 @@ def test_what_cannot_be_executed(
         ({"user": "nobody-at-all"}, "cannot resolve the user: nobody-at-all: no such user in"),
         (
             {"working_directory": "/etc/passwd"},
-            "cannot enter the working directory: /etc/passwd: file exists",
+            "cannot enter the working directory: /etc/passwd: not a directory",
         ),
         ({"interfaces_up": ("no-such0",)}, "cannot bring up the network interfaces: no such device"),
         ({"hostname": "x" * 65}, "cannot set the hostname: sethostname xxxx"),

@@ -44,23 +44,26 @@ no-gid:x:1:::/:
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
-        ("", User(0, 0, (), "/root")),
-        ("root", User(0, 0, (), "/root")),
-        ("0", User(0, 0, (), "/root")),
-        ("alice", User(1000, 1001, (4, 50), "/home/alice")),
-        ("1000", User(1000, 1001, (4, 50), "/home/alice")),  # not the user that is named so: CVE-2016-3697
-        ("01000", User(1000, 1001, (4, 50), "/home/alice")),
-        ("alice:staff", User(1000, 50, (), "/home/alice")),
-        ("alice:1001", User(1000, 1001, (), "/home/alice")),  # not the group that is named so
-        ("alice:77", User(1000, 77, (), "/home/alice")),
-        ("alice:", User(1000, 1001, (4, 50), "/home/alice")),
-        (":staff", User(0, 50, (), "/root")),
-        ("nohome", User(1002, 1002, (), "/")),
-        ("twice", User(1003, 1003, (), "/first")),
-        ("sur\udcffrogate", User(1004, 1004, (), "/home/\udcff")),
-        ("4242", User(4242, 0, (), "/")),
-        ("4242:4243", User(4242, 4243, (), "/")),
-        ("4294967294", User(4294967294, 0, (), "/")),
+        ("", User(0, 0, (0,), "/root")),
+        ("root", User(0, 0, (0,), "/root")),
+        ("0", User(0, 0, (0,), "/root")),
+        ("alice", User(1000, 1001, (4, 50, 1001), "/home/alice")),
+        (
+            "1000",
+            User(1000, 1001, (4, 50, 1001), "/home/alice"),
+        ),  # not the user that is named so: CVE-2016-3697
+        ("01000", User(1000, 1001, (4, 50, 1001), "/home/alice")),
+        ("alice:staff", User(1000, 50, (50,), "/home/alice")),
+        ("alice:1001", User(1000, 1001, (1001,), "/home/alice")),  # not the group that is named so
+        ("alice:77", User(1000, 77, (77,), "/home/alice")),
+        ("alice:", User(1000, 1001, (4, 50, 1001), "/home/alice")),
+        (":staff", User(0, 50, (50,), "/root")),
+        ("nohome", User(1002, 1002, (1002,), "/")),
+        ("twice", User(1003, 1003, (1003,), "/first")),
+        ("sur\udcffrogate", User(1004, 1004, (1004,), "/home/\udcff")),
+        ("4242", User(4242, 0, (0,), "/")),
+        ("4242:4243", User(4242, 4243, (4243,), "/")),
+        ("4294967294", User(4294967294, 0, (0,), "/")),
     ],
 )
 def test_the_table(user: str, expected: User) -> None:
@@ -70,7 +73,8 @@ def test_the_table(user: str, expected: User) -> None:
 @pytest.mark.parametrize("user", ["", "0", "12", "12:34"])
 def test_an_image_without_users(user: str) -> None:
     resolved = resolve_user(user, "", "")
-    assert (resolved.uid, resolved.groups, resolved.home) == (int(user.partition(":")[0] or 0), (), "/")
+    uid, _, gid = user.partition(":")
+    assert (resolved.uid, resolved.groups, resolved.home) == (int(uid or 0), (int(gid or 0),), "/")
 
 
 @pytest.mark.parametrize(
