@@ -353,6 +353,7 @@ def _of_request(config: ContainerConfig) -> LaunchInfo:
         working_directory=config.working_directory,
         user=config.user,
         stop_signal=config.stop_signal,
+        init=config.init or None,
         umask=config.umask,
         personality=config.personality,
     )

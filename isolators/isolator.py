@@ -81,6 +81,7 @@ class ContainerConfig(Data, kw_only=True):
     working_directory: str | None = None  # wins over the image's
     hostname: str | None = None  # None: the container's id
     stop_signal: str | None = None  # wins over the image's
+    init: bool = False  # PID 1 is ours: it collects orphans and hands signals on to the task
     readonly_rootfs: bool = False
     resources: Resources = Resources()
     capabilities_add: tuple[str, ...] = ()  # names with or without "CAP_", or "ALL"

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable
 from typing import NoReturn
 
-from launcher import attributes, protocol, root_filesystem, task_stdio, trampoline
+from launcher import attributes, init, protocol, root_filesystem, task_stdio, trampoline
 from launcher.credentials import apply_credentials
 from launcher.data import asdict
 from launcher.execute import execute, find
@@ -49,6 +49,7 @@ class Child:
         self.root = -1  # descriptor of the root filesystem, until it is /
         self.user = User(0, 0, (), "/")
         self.trampoline: int | None = None
+        self.command_line = (0, 0)  # where ours lies in memory
         self.clamped: list[Clamped] = []  # what the host did not grant, and nobody required
 
 
@@ -91,6 +92,11 @@ def set_sysctls(child: Child) -> None:
 
 def set_oom_score_adj(child: Child) -> None:
     child.clamped += attributes.set_oom_score_adj(child.info.oom_score_adj)
+
+
+def find_command_line(child: Child) -> None:
+    if child.info.init:
+        child.command_line = init.command_line()
 
 
 def isolate_mounts(child: Child) -> None:
@@ -194,6 +200,7 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     # In the container's namespaces, by the host's /proc, which the change of root takes away.
     ("set the sysctls", set_sysctls),
     ("set the OOM score adjustment", set_oom_score_adj),
+    ("find the command line", find_command_line),
     # Before the first mount, or it would show on the host.
     ("make the mounts private", isolate_mounts),
     ("mount the root filesystem", mount_root),
@@ -242,6 +249,8 @@ def run(
         stage = protocol.EXECUTE
         argv = info.argv or ("",)
         path = find(argv[0], child.environment)
+        if info.init:
+            init.split(child.command_line)
         protocol.send(channel, protocol.Executing(path, tuple(map(asdict, child.clamped))))
         execute(path, argv, child.environment, child.trampoline, channel.fileno())
     except BaseException as error:

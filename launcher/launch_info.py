@@ -118,6 +118,8 @@ class LaunchInfo(Data, kw_only=True):
     user: str | None = _owned()
     stop_signal: str | None = _owned()  # what asks the task to end, e.g. "SIGTERM"
 
+    init: bool | None = _owned()  # PID 1 is launcher.init, and the task its child
+
     # Namespaces: kind as under /proc/self/ns → "new", or the path of the one to join; the forms are in
     # launcher/namespaces.py. A kind that is not named is the host's.
     namespaces: Mapping[str, str] = _disjoint()

@@ -45,6 +45,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         working_directory=_absolute(arguments.workdir),
         hostname=arguments.hostname,
         stop_signal=arguments.stop_signal,
+        init=arguments.init,
         readonly_rootfs=arguments.read_only,
         capabilities_add=tuple(arguments.cap_add),
         capabilities_drop=tuple(arguments.cap_drop),
@@ -73,6 +74,9 @@ def _add_task(group: argparse._ArgumentGroup) -> None:
         "--entrypoint", metavar="PROGRAM", help="replace the image's entrypoint; '' removes it"
     )
     group.add_argument("--hostname", metavar="NAME", help="(the container's id)")
+    group.add_argument(
+        "--init", action="store_true", help="a PID 1 that collects orphans and hands on signals"
+    )
     group.add_argument("--stop-signal", metavar="SIGNAL", help="what asks the task to end")
 
 

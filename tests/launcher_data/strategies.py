@@ -58,6 +58,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "working_directory": st.none() | paths,
     "user": st.none() | words,
     "stop_signal": st.none() | words,
+    "init": st.none() | st.booleans(),
     "namespaces": mappings,
     "uid_map": st.none() | id_maps,
     "gid_map": st.none() | id_maps,
