@@ -174,7 +174,7 @@ class Containerizer:
     def _check_enforced(self, config: ContainerConfig) -> None:
         """A limit that nobody enforces is an error, not a wish."""
         enforced = frozenset[str]().union(*(isolator.enforces for isolator in self.isolators))
-        for resource in sorted((config.resources.asked() | config.attributes.asked()) - enforced):
+        for resource in sorted(config.asked() - enforced):
             able = [d.name for d in catalog.describe() if resource in d.enforces]
             hint = f"add {' or '.join(able)} to --isolation" if able else None
             raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=hint)

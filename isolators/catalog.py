@@ -25,6 +25,8 @@ TABLE: Mapping[str, str] = {
     "namespaces/ipc": "isolators.namespaces.ipc:IpcNamespace",
     "namespaces/uts": "isolators.namespaces.uts:UtsNamespace",
     "namespaces/cgroup": "isolators.namespaces.cgroup:CgroupNamespace",
+    "namespaces/user": "isolators.namespaces.user:UserNamespace",
+    "namespaces/time": "isolators.namespaces.time:TimeNamespace",
     "cgroups/cpu": "isolators.cgroups.cpu:CgroupsCpu",
     "cgroups/mem": "isolators.cgroups.mem:CgroupsMem",
     "cgroups/pids": "isolators.cgroups.pids:CgroupsPids",

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from launcher.container_id import ContainerId
 from launcher.data import Data, asdict, field, fields
 from launcher.errors import ContainerizerError, InvalidRequest
-from launcher.launch_info import LaunchInfo, Mount
+from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
 
 # A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
@@ -68,6 +68,15 @@ class ProcessAttributes(Data, kw_only=True):
         return {f.name for f in fields(self) if getattr(self, f.name)}
 
 
+class Parent(Data, kw_only=True):
+    """The container around a nested one: what is the nested one's too, where no isolator says otherwise."""
+
+    namespaces: Mapping[str, str] = field(default_factory=dict)  # kind → path; those of the host are left out
+    uid_map: tuple[IdMapping, ...] | None = None
+    gid_map: tuple[IdMapping, ...] | None = None
+    hostname: str | None = None
+
+
 class ContainerConfig(Data, kw_only=True):
     """One container as requested, in the words of this project: the input to `prepare`.
 
@@ -81,6 +90,8 @@ class ContainerConfig(Data, kw_only=True):
     working_directory: str | None = None  # wins over the image's
     hostname: str | None = None  # None: the container's id
     stop_signal: str | None = None  # wins over the image's
+    userns: str | None = None  # "auto", or "START[:COUNT]" of the host; None: no user namespace
+    time_offsets: Mapping[str, int] = field(default_factory=dict)  # "monotonic", "boottime" → seconds
     init: bool = False  # PID 1 is ours: it collects orphans and hands signals on to the task
     readonly_rootfs: bool = False
     resources: Resources = Resources()
@@ -92,10 +103,22 @@ class ContainerConfig(Data, kw_only=True):
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
 
     # Added by the containerizer.
+    parent: Parent | None = None  # of a nested container
     sandbox: str = ""  # the container's own directory on the host, removed with it
     rootfs: str | None = None  # where the root filesystem will be mounted; None: the host's own
     rootfs_mounts: tuple[Mount, ...] = ()  # what makes it, from the provisioner
     image_config: Mapping[str, Any] | None = None  # "config" of the OCI image configuration
+
+    def asked(self) -> set[str]:
+        """What of this some isolator has to enforce."""
+        own = {name for name in ("userns", "time_offsets") if getattr(self, name)}
+        return self.resources.asked() | self.attributes.asked() | own
+
+
+def idmapped_paths(config: ContainerConfig) -> tuple[str, ...]:
+    """The host's directories whose owners a user namespace maps: the container's own, and the image's."""
+    options = (option for mount in config.rootfs_mounts for option in mount.options)
+    return (config.sandbox, *(value for key, value in options if key == "lowerdir+"))
 
 
 def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str:

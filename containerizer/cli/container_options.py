@@ -7,6 +7,7 @@ import os
 
 from containerizer.cli import attribute_options
 from containerizer.request import PULL_POLICIES, ContainerRequest
+from isolators.catalog import DEFAULT
 from launcher.errors import InvalidRequest
 
 USAGE = "%(prog)s [OPTION ...] IMAGE [COMMAND ...]"
@@ -46,6 +47,8 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         hostname=arguments.hostname,
         stop_signal=arguments.stop_signal,
         init=arguments.init,
+        userns=None if arguments.userns == "host" else arguments.userns,
+        time_offsets=dict(map(_time_offset, arguments.time_offset)),
         readonly_rootfs=arguments.read_only,
         capabilities_add=tuple(arguments.cap_add),
         capabilities_drop=tuple(arguments.cap_drop),
@@ -54,6 +57,16 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
     )
+
+
+def isolation(arguments: argparse.Namespace) -> tuple[str, ...] | str | None:
+    """The isolators asked for, or else the default ones and those that other options need."""
+    needed = (("namespaces/user", arguments.userns != "host"), ("namespaces/time", arguments.time_offset))
+    extra = [name for name, asked in needed if asked]
+    if arguments.isolation is not None or not extra:
+        named: str | None = arguments.isolation
+        return named
+    return (*DEFAULT, *extra)
 
 
 def _add_task(group: argparse._ArgumentGroup) -> None:
@@ -77,6 +90,9 @@ def _add_task(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--init", action="store_true", help="a PID 1 that collects orphans and hands on signals"
     )
+    group.add_argument(
+        "--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="of monotonic or boottime"
+    )
     group.add_argument("--stop-signal", metavar="SIGNAL", help="what asks the task to end")
 
 
@@ -98,6 +114,12 @@ def _add_shields(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--security-opt", action="append", default=[], metavar="OPT", help="no-new-privileges[=true|false]"
+    )
+    group.add_argument(
+        "--userns",
+        default="host",
+        metavar="auto|START[:COUNT]|host",
+        help="who root is outside (%(default)s)",
     )
     group.add_argument("--read-only", action="store_true", help="make the root filesystem read-only")
     group.add_argument(
@@ -158,6 +180,15 @@ def _absolute(directory: str | None) -> str | None:
     if directory is not None and not directory.startswith("/"):
         raise InvalidRequest(f"the working directory {directory!r} is not absolute", hint="begin it with /")
     return directory
+
+
+def _time_offset(text: str) -> tuple[str, int]:
+    clock, _, seconds = text.partition("=")
+    try:
+        return clock, int(seconds)
+    except ValueError:
+        hint = "write monotonic=SECONDS or boottime=SECONDS"
+        raise InvalidRequest(f"invalid time offset {text!r}", hint=hint) from None
 
 
 def _no_new_privileges(options: list[str]) -> bool:

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(
         root=arguments.root,
         state=arguments.state,
-        isolation=arguments.isolation,
+        isolation=container_options.isolation(arguments),
         insecure_registries=arguments.insecure_registry,
     )
     with layer_bars() as progress:
