@@ -5,6 +5,8 @@ from __future__ import annotations
 import select
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from containerizer.lifecycle import State, transition
@@ -18,6 +20,7 @@ from launcher.process_attributes import Clamped
 
 if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
+    from launcher.attach import Attachment
     from launcher.linux import Task
 
 _KILLED = ExitStatus(signal=signal.SIGKILL)
@@ -62,7 +65,27 @@ class Container:
         with self._owner.abandoning(self):
             self.task.release()
             self.clamped = self.task.clamped
-            self.enter(State.RUNNING)
+            self.enter(State.RUNNING, started_at=time.time())
+
+    def attach(self) -> Attachment:
+        """Connect to the task's pipes or terminal, before it runs or while it does. Raises NotServed."""
+        return self._owner.attach(self.id)
+
+    def detach(self) -> None:
+        """Leave the container to its supervisor, and to whoever comes for it: this handle is done.
+
+        Limits that only a handle can see reached, as that of memory, are no longer told apart.
+        """
+        self.close_watches()
+        if self.task is not None:
+            self.task.abandon()
+        self._owner.release(self)
+
+    def watched(self) -> dict[int, Callable[[], None]]:
+        """For whoever waits for something else than `wait`: what to poll, and what to call then."""
+        return {
+            fd: partial(self._check, watch) for watch in self._watches if (fd := watch.fileno()) is not None
+        }
 
     def wait(self, timeout: float | None = None) -> Termination | None:
         """Wait for the end, at most `timeout` seconds; None if it has not come by then.

@@ -32,10 +32,11 @@ from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
 from launcher.linux import LaunchRequest, LinuxLauncher
 from launcher.merge import Merged, merge
-from launcher.stdio import Inherit, Service, Stdio
+from launcher.stdio import Inherit, Service, Stdio, mode_of
 from provisioner.provisioner import Provisioner
 
 if TYPE_CHECKING:
+    from launcher.attach import Attachment
     from provisioner.image import Image
     from provisioner.progress import Progress
 
@@ -95,17 +96,19 @@ class Containerizer:
                 stack.callback(container.destroy if container.record.keep else container.remove)
             self._containers = []
 
-    def launch(self, image: str, command: Sequence[str] = (), **options: Any) -> Container:
+    def launch(
+        self, image: str, command: Sequence[str] = (), *, stdio: Stdio | None = None, **options: Any
+    ) -> Container:
         """Run a task in a new container; returns when it runs. For the options see ContainerRequest.of.
 
-        The task has no input, and this process' output. Raises ContainerizerError; then nothing is
-        left.
+        Without `stdio` the task has no input, and this process' output. Raises ContainerizerError;
+        then nothing is left.
         """
-        stdio = Inherit.without_input()
+        own = Inherit.without_input()
         try:
-            container = self.create(ContainerRequest.of(image, command, **options), stdio)
+            container = self.create(ContainerRequest.of(image, command, **options), stdio or own)
         finally:
-            os.close(stdio.stdin)
+            os.close(own.stdin)
         container.start()
         return container
 
@@ -115,7 +118,7 @@ class Containerizer:
         Raises ContainerizerError; then nothing is left.
         """
         self._check_enforced(request.config)
-        container = self._admit(request)
+        container = self._admit(request, stdio)
         with self.abandoning(container):
             self._provision(container, request, progress)
             info = self._prepare(container)
@@ -159,7 +162,23 @@ class Containerizer:
         exit_status = ExitStatus(status.get("code"), status.get("signal"))
         termination = Termination(exit_status=exit_status).to_json()
         self._take_back(container_id, catalog.load(record.isolation, self._flags))
-        replace(record, state=State.TERMINATED.value, termination=termination).save(self.paths)
+        ended = {"termination": termination, "finished_at": status.get("finished_at", time.time())}
+        replace(record, state=State.TERMINATED.value, **ended).save(self.paths)
+
+    def attach(self, container_id: ContainerId) -> Attachment:
+        """Connect to a container's pipes or terminal, whoever launched it.
+
+        Raises NoSuchContainer, and NotServed if it has ended or has neither.
+        """
+        from launcher.attach import Attachment, NotServed
+
+        record = records.load(self.paths, container_id)
+        if record.stdio == "inherit":
+            hint = "run it with -d or -t to attach to it and to have its log"
+            raise NotServed(f"the output of {container_id} goes to the command that runs it", hint=hint)
+        if record.termination is not None or not is_running(record):
+            raise NotServed(f"container {container_id} has ended", hint="`containerizer logs` has its output")
+        return Attachment.connect(self.paths.attach_socket(container_id))
 
     def usage(self, container: Container) -> Usage:
         """What the container consumes, from every isolator that measures something."""
@@ -179,7 +198,7 @@ class Containerizer:
             hint = f"add {' or '.join(able)} to --isolation" if able else None
             raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=hint)
 
-    def _admit(self, request: ContainerRequest) -> Container:
+    def _admit(self, request: ContainerRequest, stdio: Stdio) -> Container:
         if request.container_id.parent is not None:
             hint = "use a name without dots"
             raise InvalidRequest(f"container {request.container_id} would be nested", hint=hint)
@@ -191,6 +210,7 @@ class Containerizer:
             keep=request.keep,
             owner=owner,
             owner_started=started_at(owner),
+            stdio=mode_of(stdio),
             created_at=time.time(),
         )
         records.reserve(self.paths, record)
@@ -281,7 +301,9 @@ class Containerizer:
     def terminated(self, container: Container) -> None:
         """The task has ended: take everything back but the sandbox and the termination."""
         assert container.termination is not None
-        container.enter(State.DESTROYING, termination=container.termination.to_json())
+        container.enter(
+            State.DESTROYING, termination=container.termination.to_json(), finished_at=time.time()
+        )
         self._end_task(container)
         self._take_back(container.id, self.isolators)
         container.enter(State.TERMINATED)
@@ -289,6 +311,10 @@ class Containerizer:
     def forget(self, container: Container) -> None:
         """Delete what is left of a terminated container."""
         self._delete(container.id)
+        self.release(container)
+
+    def release(self, container: Container) -> None:
+        """Leave the container alone when this containerizer closes."""
         if container in self._containers:
             self._containers.remove(container)
 

@@ -36,7 +36,10 @@ class ContainerRecord(Data, kw_only=True):
     owner_started: int | None = None  # see containerizer.liveness
     pid: int | None = None  # of the task's first process, on the host
     pid_started: int | None = None
-    created_at: float = 0.0  # seconds since the epoch
+    stdio: str = "inherit"  # the mode: launcher.stdio
+    created_at: float = 0.0  # seconds since the epoch, as the next two
+    started_at: float | None = None
+    finished_at: float | None = None
     termination: Mapping[str, Any] | None = None
 
     @property

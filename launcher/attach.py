@@ -5,8 +5,8 @@
         for event in attachment.events():
             …
 
-Every method but `receive` and `events` returns at once; where the task does not read, BlockingIOError
-says that nothing was sent, and polling for POLLOUT when to try again.
+What sends returns at once: where the task does not read, BlockingIOError says that nothing was sent,
+and polling for POLLOUT when to try again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ class NotServed(ContainerizerError):
     """Nobody listens at the attach socket: the task has ended, or has its stdio of its launcher."""
 
 
+class Hello(Data):
+    """The supervisor serves us. Once, and before all else."""
+
+    has_terminal: bool
+    has_stdin: bool  # that can still be written to
+
+
 class Output(Data):
     """What the task wrote. A terminal has one stream only, STDOUT."""
 
@@ -38,31 +45,25 @@ class Skipped(Data):
     count: int
 
 
-Event = Output | Skipped | ExitStatus
+Event = Hello | Output | Skipped | ExitStatus
 
 
 class Attachment:
     """A connection to a supervisor. To close it is to detach."""
 
-    def __init__(self, connection: socket.socket, flags: int) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self.has_terminal = bool(flags & wire.HAS_TERMINAL)
-        self.has_stdin = bool(flags & wire.HAS_STDIN)  # open at the time of the connection
 
     @classmethod
     def connect(cls, path: str) -> Attachment:
-        """Raises NotServed."""
+        """May come before the task runs; then nothing is received until it does. Raises NotServed."""
         connection = wire.new_socket()
         try:
             wire.at_path(path, connection.connect)
-            hello = connection.recv(wire.CHUNK)
-            if hello[:1] != bytes((wire.HELLO,)):
-                raise ConnectionResetError(f"unexpected greeting {hello[:8]!r}")
-            return cls(connection, *wire.FLAGS.unpack(hello[1:]))
         except OSError as error:
             connection.close()
-            hint = "it has ended, or runs in the foreground of another command"
-            raise NotServed(f"nobody serves the task at {path}", hint=hint) from error
+            raise NotServed(f"nobody serves the task at {path}", hint="it has ended") from error
+        return cls(connection)
 
     def __enter__(self) -> Attachment:
         return self
@@ -102,20 +103,12 @@ class Attachment:
         self._send(wire.SIGNAL, wire.NUMBER.pack(number))
 
     def receive(self) -> Event | None:
-        """Wait for what comes next. None: it ends without an exit status, the supervisor was killed."""
+        """Wait for what comes next. None: the end, after an exit status or because the supervisor died."""
         try:
             frame = self._connection.recv(wire.CHUNK + 1)
         except ConnectionResetError:  # it did not read all that we sent
             return None
-        if not frame:
-            return None
-        kind, body = frame[0], frame[1:]
-        if kind == wire.EXITED:
-            code, signal = (value if value >= 0 else None for value in wire.STATUS.unpack(body))
-            return ExitStatus(code, signal)
-        if kind == wire.SKIPPED:
-            return Skipped(*wire.COUNT.unpack(body))
-        return Output(kind, body)
+        return _event(frame[0], frame[1:]) if frame else None
 
     def events(self) -> Iterator[Event]:
         """All that comes; the last is the exit status, if it is known."""
@@ -123,6 +116,17 @@ class Attachment:
             yield event
 
     def _send(self, kind: int, body: bytes = b"") -> None:
-        """One that has ended is fine: `receive` tells."""
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError):  # it has ended: `receive` tells
             wire.send(self._connection, kind, body)
+
+
+def _event(kind: int, body: bytes) -> Event:
+    if kind == wire.EXITED:
+        code, signal = (value if value >= 0 else None for value in wire.STATUS.unpack(body))
+        return ExitStatus(code, signal)
+    if kind == wire.SKIPPED:
+        return Skipped(*wire.COUNT.unpack(body))
+    if kind == wire.HELLO:
+        (flags,) = wire.FLAGS.unpack(body)
+        return Hello(bool(flags & wire.HAS_TERMINAL), bool(flags & wire.HAS_STDIN))
+    return Output(kind, body)

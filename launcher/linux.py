@@ -174,6 +174,12 @@ class Task:
         self._status = ExitStatus(message.code, message.signal)
         return self._status
 
+    def abandon(self) -> None:
+        """Let the supervisor see to the end by itself: to it, its launcher is gone from now on."""
+        self._channel.close()
+        os.close(self._pidfd)
+        self._pidfd = -1
+
     def destroy(self) -> None:
         """End everything in the container and wait until it is gone. Idempotent."""
         if self._pidfd < 0:

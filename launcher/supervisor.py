@@ -270,10 +270,11 @@ class Supervisor:
         self._io.serve(self._signal)
         while not self._ended:
             self._loop.turn()
+        for descriptor in (self._pidfd, child_ended):  # others are served a little longer
+            self._loop.forget(descriptor)
 
     def _task_ended(self) -> None:
         self._ended = True
-        self._loop.forget(self._pidfd)
 
     def _collect_ended(self, child_ended: int) -> None:
         os.read(child_ended, _PIPE_BUFFER)

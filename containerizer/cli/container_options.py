@@ -142,6 +142,13 @@ def add_registry_options(group: argparse._ArgumentGroup | argparse.ArgumentParse
     )
 
 
+def add_detach_keys(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """What every command takes that one can detach from."""
+    group.add_argument(
+        "--detach-keys", default="ctrl-p,ctrl-q", metavar="KEYS", help="leave it running (%(default)s)"
+    )
+
+
 def _environment(files: list[str], pairs: list[str]) -> dict[str, str]:
     environment: dict[str, str] = {}
     for path in files:

@@ -27,6 +27,8 @@ class Command(Data):
 COMMANDS = {
     "run": Command("run a command in a new container"),
     "ps": Command("list containers"),
+    "attach": Command("see what a container's task writes, and type for it"),
+    "logs": Command("show what a container's task has written"),
     "rm": Command("remove containers that have ended"),
     "pull": Command("pull images from their registries"),
     "images": Command("list the images in the store"),

@@ -40,7 +40,10 @@ def _as_json(record: ContainerRecord) -> dict[str, object]:
         "state": record.state,
         "running": is_running(record),
         "pid": record.pid,
+        "stdio": record.stdio,
         "created_at": record.created_at,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
         "termination": record.termination,
     }
 

@@ -2,6 +2,9 @@
 
 The exit code is the task's own; 128+N when signal N killed it; 125 when the containerizer failed;
 126 when the command cannot be executed; 127 when there is no such command.
+
+Without -d and -t the task has this command's own input and output, and neither `logs` nor `attach`
+has them.
 """
 
 from __future__ import annotations
@@ -11,25 +14,39 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from containerizer.cli import container_options
 from containerizer.cli.attribute_options import warn_of_clamped
+from containerizer.cli.detach_keys import DetachKeys
 from containerizer.cli.progress import layer_bars
 from containerizer.cli.signals import ForwardedSignals
 from containerizer.containerizer import Containerizer
-from launcher.stdio import Inherit
+from launcher.stdio import Inherit, LogLimits, Pipes, Stdio, Terminal
+
+if TYPE_CHECKING:
+    from containerizer.container import Container
 
 USAGE = container_options.USAGE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--interactive", action="store_true", help="pass stdin on to the task")
+    parser.add_argument("-t", "--tty", action="store_true", help="give the task a terminal")
+    parser.add_argument("-d", "--detach", action="store_true", help="leave it running, and print its id")
     parser.add_argument("--rm", action="store_true", help="remove the container when it has ended")
     container_options.add(parser)
+    logs = parser.add_argument_group("with -d or -t")
+    container_options.add_detach_keys(logs)
+    logs.add_argument("--log-max-size", default="10m", metavar="SIZE", help="of a log file (%(default)s)")
+    logs.add_argument(
+        "--log-max-files", type=int, default=3, metavar="N", help="log files at most (%(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     request = container_options.request(arguments, keep=not arguments.rm)
+    keys = DetachKeys.parse(arguments.detach_keys)
     containerizer = Containerizer(
         root=arguments.root,
         state=arguments.state,
@@ -37,14 +54,55 @@ def run(arguments: argparse.Namespace) -> int:
         insecure_registries=arguments.insecure_registry,
         in_process=True,
     )
-    with ForwardedSignals() as signals, containerizer, _stdio(arguments.interactive) as stdio:
+    with ForwardedSignals() as signals, containerizer, _stdio(arguments) as stdio:
         with layer_bars() as progress:
             container = containerizer.create(request, stdio, progress)
-        signals.hold()
-        container.start()
-        warn_of_clamped(container)
-        signals.forward_to(container)
-        termination = container.wait()
+        if arguments.detach:
+            return _detach(container)
+        if arguments.tty:
+            return _in_terminal(container, signals, keys, stdin=arguments.interactive)
+        _start(container, signals)
+        return _exit_code(container)
+
+
+def _start(container: Container, signals: ForwardedSignals) -> None:
+    signals.hold()
+    container.start()
+    warn_of_clamped(container)
+    signals.forward_to(container.kill)
+
+
+def _detach(container: Container) -> int:
+    container.start()
+    warn_of_clamped(container)
+    container.detach()
+    print(container.id, flush=True)
+    return 0
+
+
+def _in_terminal(container: Container, signals: ForwardedSignals, keys: DetachKeys, *, stdin: bool) -> int:
+    from containerizer.cli.session import Detached, Session
+
+    with container.attach() as attachment:
+        attachment.attach(paced=True)
+        _start(container, signals)
+        session = Session(
+            attachment,
+            stdin=stdin,
+            has_terminal=True,
+            detach_keys=keys,
+            watches=container.watched(),
+        )
+        try:
+            session.run()
+        except Detached as detached:
+            container.detach()
+            return detached.tell(str(container.id))
+    return _exit_code(container)
+
+
+def _exit_code(container: Container) -> int:
+    termination = container.wait()
     assert termination is not None
     if termination.limitation:
         print(f"containerizer: container {container.id}: {termination.message}", file=sys.stderr)
@@ -52,12 +110,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _stdio(interactive: bool) -> Iterator[Inherit]:
-    if interactive:
+def _stdio(arguments: argparse.Namespace) -> Iterator[Stdio]:
+    if arguments.tty or arguments.detach:
+        yield _served(arguments)
+    elif arguments.interactive:
         yield Inherit(0)
-        return
-    stdio = Inherit.without_input()
-    try:
-        yield stdio
-    finally:
-        os.close(stdio.stdin)
+    else:
+        stdio = Inherit.without_input()
+        try:
+            yield stdio
+        finally:
+            os.close(stdio.stdin)
+
+
+def _served(arguments: argparse.Namespace) -> Stdio:
+    from containerizer.cli.session import own_size
+    from containerizer.units import parse_size
+
+    log = LogLimits(size=parse_size(arguments.log_max_size), files=arguments.log_max_files)
+    if not arguments.tty:
+        return Pipes(stdin=arguments.interactive, log=log)
+    rows, columns = own_size()
+    return Terminal(rows=rows, columns=columns, log=log)

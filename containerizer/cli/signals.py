@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from containerizer.container import Container
+from typing import Any
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _FORWARDED = (*_ENDING, signal.SIGUSR1, signal.SIGUSR2)
@@ -29,7 +27,7 @@ class ForwardedSignals:
     """A context in which signals raise Interrupted; after `hold` they are kept for `forward_to`."""
 
     def __init__(self) -> None:
-        self._container: Container | None = None
+        self._kill: Callable[[int], None] | None = None
         self._held: list[int] | None = None
         self._previous: dict[int, Any] = {}
         self._asked = 0
@@ -48,23 +46,23 @@ class ForwardedSignals:
         """From here on signals are meant for the task, which is about to run."""
         self._held = []
 
-    def forward_to(self, container: Container) -> None:
-        """The task runs: it gets the signals, and those that were held."""
-        self._container = container
+    def forward_to(self, kill: Callable[[int], None]) -> None:
+        """The task runs: `kill` sends it the signals that come, and those that were held."""
+        self._kill = kill
         for number in self._held or ():
-            self._forward(container, number)
+            self._forward(kill, number)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._container is not None:
-            self._forward(self._container, number)
+        if self._kill is not None:
+            self._forward(self._kill, number)
         elif self._held is not None:
             self._held.append(number)
         elif number in _ENDING:
             raise Interrupted(number)
 
-    def _forward(self, container: Container, number: int) -> None:
+    def _forward(self, kill: Callable[[int], None], number: int) -> None:
         self._asked += number in (signal.SIGINT, signal.SIGTERM)
         if self._asked == _PATIENCE:
             print(f"containerizer: asked {_PATIENCE} times to end: killing the container", file=sys.stderr)
             number = signal.SIGKILL
-        container.kill(number)
+        kill(number)

@@ -38,7 +38,7 @@ class LogFile:
 
     def write(self, stream: str, data: bytes) -> None:
         """Log what the task wrote to "stdout" or "stderr"."""
-        now = _timestamp()
+        now = timestamp(time.time_ns())
         try:
             if self._lost:
                 self._append(self._note(now))
@@ -52,7 +52,7 @@ class LogFile:
         """Nothing more comes. A loss is noted now, if that is possible."""
         if self._lost:
             with contextlib.suppress(OSError):
-                self._append(self._note(_timestamp()))
+                self._append(self._note(timestamp(time.time_ns())))
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -98,8 +98,9 @@ def _open(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
 
 
-def _timestamp() -> str:
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+def timestamp(nanoseconds: int) -> str:
+    """RFC 3339 in UTC, of nanoseconds since the epoch."""
+    seconds, nanoseconds = divmod(nanoseconds, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09}Z"
 
 

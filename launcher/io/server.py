@@ -70,17 +70,23 @@ class Server:
 
     def end(self, status: ExitStatus | None) -> None:
         """Let the clients read to the end, tell them of it, and close. None: there was no task."""
-        deadline = time.monotonic() + _PATIENCE
-        while any(client.lag for client in self._clients) and time.monotonic() < deadline:
-            self._loop.turn(deadline - time.monotonic())
         if status:
             self._accept()  # who came while the task ended
+            self._let_read()
         for client in self._clients:
             client.end(status)
         self._loop.forget(self._listener.fileno())
         self._listener.close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
+
+    def _let_read(self) -> None:
+        """Handle what clients have sent, and wait until they have read everything, or for long enough."""
+        deadline = time.monotonic() + _PATIENCE
+        while (left := deadline - time.monotonic()) > 0:
+            lagging = any(client.lag for client in self._clients)
+            if not self._loop.turn(left if lagging else 0) and not lagging:
+                return
 
     def _accept(self) -> None:
         self._forget_gone()

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +56,9 @@ class Cli:
             finally:
                 if process.poll() is None:
                     process.kill()
-                self._kill_containers()
+                self.kill_containers()
 
-    def _kill_containers(self) -> None:
+    def kill_containers(self) -> None:
         """End what runs, and wait until its supervisor, which ends as the reaper, has cleaned up."""
         for container in self.containers():
             if container["running"]:
@@ -66,6 +67,25 @@ class Cli:
                 os.kill(pid, signal.SIGKILL)
                 select.select([supervisor], [], [], _TIMEOUT)
                 os.close(supervisor)
+
+    def wait_for_reapers(self) -> None:
+        """Wait until what has ended without its launcher is cleaned up."""
+        deadline = time.monotonic() + _TIMEOUT
+        while supervisors := [pid for pid in self._supervisors() if time.monotonic() < deadline]:
+            for pid in supervisors:
+                with contextlib.suppress(ProcessLookupError):
+                    ended = os.pidfd_open(pid)
+                    select.select([ended], [], [], _TIMEOUT)
+                    os.close(ended)
+
+    def _supervisors(self) -> Iterator[int]:
+        """Supervisors, and the reapers that they become, are this process' children: it is a subreaper."""
+        children = Path("/proc/thread-self/children").read_text().split()
+        for pid in map(int, children):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if str(self.state).encode() in command:
+                    yield pid
 
     def left(self) -> list[str]:
         """What containers have left in both directories."""

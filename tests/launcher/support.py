@@ -11,14 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from launcher.attach import Attachment, Output, Skipped
+from launcher.attach_protocol import STDERR, STDOUT
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo, Mount
 from launcher.linux import LaunchRequest, LinuxLauncher, Task
-from launcher.stdio import Inherit
+from launcher.stdio import Inherit, Pipes, Service, Terminal
 
 ALL_NEW: Mapping[str, str] = dict.fromkeys(("mnt", "pid", "net", "ipc", "uts", "cgroup"), "new")
 NO_PID_NAMESPACE: Mapping[str, str] = {"mnt": "new"}
 PROC = Mount(target="/proc", fstype="proc", source="proc")
+
+TIMEOUT = 30  # seconds until a task counts as hung
 
 # Writes a line, and lives until its stdin ends: to see that a task runs, and to let it end.
 WAITS = ("sh", "-c", "echo runs; read line")
@@ -65,6 +69,65 @@ class Launched:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Served:
+    """A task whose stdio its supervisor serves."""
+
+    task: Task
+    service: Service
+
+    def connect(self) -> Attachment:
+        return Attachment.connect(self.service.socket)
+
+    @property
+    def log(self) -> list[tuple[str, str, str]]:
+        """(stream, tag, content) of each record."""
+        records = (line.split(" ", 3) for line in Path(self.service.log).read_text().splitlines())
+        return [(stream, tag, content) for _, stream, tag, content in records]
+
+
+class Reader:
+    """Reads all of an attachment, and fails rather than to wait for ever."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self.attachment = attachment
+        self.output = {STDOUT: b"", STDERR: b""}
+        self.skipped = 0
+        self.status: ExitStatus | None = None
+
+    def until(self, text: str) -> str:
+        """Read until stdout has `text`; all of stdout so far."""
+        while text.encode() not in self.output[STDOUT]:
+            assert self._next(), f"the output ended with {self.output}"
+        return self.stdout
+
+    def to_the_end(self) -> Reader:
+        while self._next():
+            pass
+        return self
+
+    @property
+    def stdout(self) -> str:
+        return self.output[STDOUT].decode().replace("\r\n", "\n")
+
+    @property
+    def stderr(self) -> str:
+        return self.output[STDERR].decode()
+
+    def _next(self) -> bool:
+        poll = select.poll()
+        poll.register(self.attachment, select.POLLIN)
+        assert poll.poll(TIMEOUT * 1000), f"nothing comes after {self.output}"
+        event = self.attachment.receive()
+        if isinstance(event, Output):
+            self.output[event.stream] += event.data
+        elif isinstance(event, Skipped):
+            self.skipped += event.count
+        elif isinstance(event, ExitStatus):
+            self.status = event
+        return event is not None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Done:
     """A task that has ended."""
 
@@ -84,6 +147,7 @@ class Launches:
         self.launcher = launcher
         self.directory = directory
         self._launched: list[Launched] = []
+        self._served: list[Served] = []
 
     def clone(self, *argv: str, reaper: Sequence[str] = (), **info: Any) -> Launched:
         """A task that is not released yet. Keywords are fields of LaunchInfo."""
@@ -108,6 +172,28 @@ class Launches:
         self._launched.append(Launched(task, *ours, path))
         return self._launched[-1]
 
+    def serve(self, *argv: str, stdio: Pipes | Terminal, **info: Any) -> Served:
+        """A task that runs with pipes or a terminal, which its supervisor serves."""
+        served = self.served(*argv, stdio=stdio, **info)
+        served.task.release()
+        return served
+
+    def served(self, *argv: str, stdio: Pipes | Terminal, **info: Any) -> Served:
+        """One that is not released yet."""
+        name = f"served-{len(self._served)}"
+        service = Service(
+            socket=str(self.directory / f"{name}.sock"), log=str(self.directory / f"{name}.log")
+        )
+        request = LaunchRequest(
+            container_id="test",
+            info=info_of(*argv, **info),
+            stdio=stdio,
+            service=service,
+            exit_status_path=str(self.directory / name),
+        )
+        self._served.append(Served(self.launcher.launch(request), service))
+        return self._served[-1]
+
     def start(self, *argv: str, reaper: Sequence[str] = (), **info: Any) -> Launched:
         launched = self.clone(*argv, reaper=reaper, **info)
         launched.task.release()
@@ -126,6 +212,8 @@ class Launches:
     def close(self) -> None:
         for launched in self._launched:
             launched.close()
+        for served in self._served:
+            served.task.destroy()
         self.launcher.close()
 
 

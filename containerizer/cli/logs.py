@@ -1,0 +1,106 @@
+"""Show what a container's task has written: of those that run with -d or -t."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from containerizer import logs
+from containerizer import record as records
+from containerizer.cli.session import write_all
+from containerizer.containerizer import Containerizer
+from containerizer.logs import Entry, LogReader
+from launcher.attach import NotServed
+from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
+from launcher.io.log_file import timestamp
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[dhms])+")
+_ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?")
+_OUTPUTS = {"stdout": 1, "stderr": 2}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the task ends")
+    parser.add_argument("-n", "--tail", type=int, metavar="N", help="the last N lines only")
+    parser.add_argument("--since", metavar="TIME", help="a UTC time (2026-01-31T12:00:00Z), or 10m for ago")
+    parser.add_argument("-t", "--timestamps", action="store_true", help="put the time before each line")
+    parser.add_argument("container", metavar="CONTAINER")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    paths = Containerizer(root=arguments.root, state=arguments.state, isolation=()).paths
+    container_id = ContainerId.parse(arguments.container)
+    record = records.load(paths, container_id)
+    if record.stdio == "inherit":
+        hint = "run it with -d or -t to have a log"
+        raise NotServed(f"the output of {container_id} went to the command that ran it", hint=hint)
+    since = _since(arguments.since) if arguments.since else ""
+    reader = LogReader(paths.log(container_id))
+    printer = Printer(timestamps=arguments.timestamps)
+    batches: Iterable[Iterable[Entry]] = [reader.entries()]
+    if arguments.follow:
+        batches = logs.follow(reader, paths.sandbox(container_id), paths.attach_socket(container_id))
+    for number, batch in enumerate(batches):
+        wanted = (entry for entry in batch if entry.timestamp >= since)
+        printer.show(_last(wanted, arguments.tail) if number == 0 and arguments.tail is not None else wanted)
+    reader.close()
+    return 0
+
+
+class Printer:
+    """Prints entries, each to our own stream of that name; parts of a line join again."""
+
+    def __init__(self, *, timestamps: bool) -> None:
+        self._timestamps = timestamps
+        self._in_line = dict.fromkeys(_OUTPUTS, False)
+
+    def show(self, entries: Iterable[Entry]) -> None:
+        text, stream = b"", "stdout"
+        for entry in entries:
+            if entry.stream != stream or len(text) > 1 << 16:
+                write_all(_OUTPUTS[stream], text)
+                text, stream = b"", entry.stream
+            text += self._line(entry)
+        write_all(_OUTPUTS[stream], text)
+
+    def _line(self, entry: Entry) -> bytes:
+        begins = not self._in_line[entry.stream]
+        self._in_line[entry.stream] = not entry.content.endswith(b"\n")
+        return (
+            f"{entry.timestamp} ".encode() + entry.content if self._timestamps and begins else entry.content
+        )
+
+
+def _last(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
+    """The entries of the last lines; one that has not ended yet is a line too."""
+    if count <= 0:
+        return
+    lines: deque[list[Entry]] = deque(maxlen=count)
+    unfinished: dict[str, list[Entry]] = {}
+    for entry in entries:
+        line = unfinished.get(entry.stream)
+        if line is None:
+            line = unfinished[entry.stream] = []
+            lines.append(line)
+        line.append(entry)
+        if entry.content.endswith(b"\n"):
+            del unfinished[entry.stream]
+    for line in lines:
+        yield from line
+
+
+def _since(text: str) -> str:
+    """As the log writes times, or the beginning of that: their order is that of the text."""
+    if _DURATION.fullmatch(text):
+        parts = re.findall(r"([\d.]+)([dhms])", text)
+        ago = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        return timestamp(time.time_ns() - int(ago * 1_000_000_000))
+    if _ABSOLUTE.fullmatch(text):
+        return text.rstrip("Z")
+    hint = "write a time in UTC as 2026-01-31T12:00:00Z, or how long ago as 10m or 1h30m"
+    raise InvalidRequest(f"invalid time {text!r}", hint=hint)

@@ -1,0 +1,36 @@
+"""inotify(7): be told of what changes in a directory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from launcher.kernel.libc import function
+
+MODIFY = 0x2
+MOVED_TO = 0x80
+CREATE = 0x100
+
+_EVENTS = 64 * 1024  # bytes, more than the queue's worth that anyone waits for
+
+_init = function("inotify_init1", ctypes.c_int)
+_add_watch = function("inotify_add_watch", ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
+
+
+def watch(directory: str, events: int) -> int:
+    """A descriptor that polls readable after any of the events. Raises SyscallError."""
+    descriptor = _init("inotify", os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _add_watch(directory, descriptor, os.fsencode(directory), events)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def drain(descriptor: int) -> None:
+    """Forget the events that have come, so that the descriptor polls readable after the next one."""
+    try:
+        os.read(descriptor, _EVENTS)
+    except BlockingIOError:
+        return
