@@ -62,7 +62,7 @@ class CgroupIsolator(Isolator):
             raise IsolatorUnavailable(f"isolator {self.name} lacks {need.what}", hint=need.mend)
         self.hierarchy = hierarchy
         self.others = {name: h for name in self.companions if (h := cgroups.find(name, mountinfo))}
-        self.root = _checked_root(flags.cgroups_root)
+        self.root = checked_root(flags.cgroups_root)
         self._mounts = _mounts([hierarchy, *self.others.values()], cgroups.hierarchies(mountinfo))
 
     # What an isolator of this family adds.
@@ -83,7 +83,7 @@ class CgroupIsolator(Isolator):
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         self.check(config.resources)
-        path = self._path(container_id)
+        path = path_of(self.root, container_id)
         directories = {os.path.join(h.mount_point, path): h.version for _, h in self._hierarchies()}
         return LaunchInfo(
             mounts=() if config.rootfs is None else self._mounts,
@@ -96,7 +96,7 @@ class CgroupIsolator(Isolator):
         for controller, hierarchy in self._hierarchies():
             if hierarchy.version == 2 and container_id.parent:
                 cgroups.vacate(self.cgroup(container_id.parent))
-            cgroups.create(hierarchy, self._path(container_id), controller)
+            cgroups.create(hierarchy, path_of(self.root, container_id), controller)
         self.limit(self.cgroup(container_id), config.resources)
         return info
 
@@ -109,21 +109,18 @@ class CgroupIsolator(Isolator):
 
     def kill(self, container_id: ContainerId) -> None:
         for _, hierarchy in self._hierarchies():
-            freezer.kill(os.path.join(hierarchy.mount_point, self._path(container_id)))
+            freezer.kill(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
 
     def cleanup(self, container_id: ContainerId) -> None:
         for _, hierarchy in self._hierarchies():
-            cgroups.remove(os.path.join(hierarchy.mount_point, self._path(container_id)))
+            cgroups.remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
             if container_id.parent is None:
                 cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))
 
     def cgroup(self, container_id: ContainerId, companion: str | None = None) -> str:
         """The directory of the container's cgroup, in the own hierarchy or in a companion's."""
         hierarchy = self.others[companion] if companion else self.hierarchy
-        return os.path.join(hierarchy.mount_point, self._path(container_id))
-
-    def _path(self, container_id: ContainerId) -> str:
-        return "/".join([self.root, *(f"ct-{name}" for name in container_id.lineage)])
+        return os.path.join(hierarchy.mount_point, path_of(self.root, container_id))
 
     def _hierarchies(self) -> list[tuple[str, Hierarchy]]:
         return [(self.controller, self.hierarchy), *self.others.items()]
@@ -183,7 +180,13 @@ def _mount_v2(hybrid: bool) -> Mount:
     return Mount(target=target, fstype="cgroup2", source="cgroup", flags=_READ_ONLY)
 
 
-def _checked_root(root: str) -> str:
+def path_of(root: str, container_id: ContainerId) -> str:
+    """Where a container's cgroup is in each hierarchy, below its mount point."""
+    return "/".join([root, *(f"ct-{name}" for name in container_id.lineage)])
+
+
+def checked_root(root: str) -> str:
+    """The operator's cgroups root, without slashes around it. Raises InvalidRequest."""
     names = root.strip("/").split("/")
     if not all(names) or {".", ".."} & set(names):
         raise InvalidRequest(

@@ -1,15 +1,19 @@
 """namespaces/cgroup: the task sees its own cgroup as the root of every hierarchy.
 
-The child unshares this namespace after the cgroup isolators have moved it: the root is where it
-is at that moment. See cgroup_namespaces(7).
+The child unshares this namespace after it has joined its cgroups: the root of a hierarchy is where
+the child is at that moment. So it joins one in every hierarchy of the host, limited there or not.
+In a hierarchy that it had not joined, a task that makes itself root of a user namespace could mount
+the host's whole tree, and freeze or move what is in it. See cgroup_namespaces(7).
 """
 
 from __future__ import annotations
 
 import os
 
-from isolators.isolator import ContainerConfig, Isolator, Need
+from isolators.cgroups.subsystem import checked_root, path_of
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need
 from launcher.container_id import ContainerId
+from launcher.kernel import cgroups
 from launcher.launch_info import LaunchInfo
 
 
@@ -23,5 +27,31 @@ class CgroupNamespace(Isolator):
         ),
     )
 
+    def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
+        super().__init__(flags)
+        self.root = checked_root(flags.cgroups_root)
+        # A hierarchy may be mounted in several places: the first will do.
+        self._hierarchies = {h.identity: h for h in reversed(cgroups.hierarchies(mountinfo))}.values()
+
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        return LaunchInfo(namespaces={"cgroup": "new"})
+        path = path_of(self.root, container_id)
+        directories = [(h.version, os.path.join(h.mount_point, path)) for h in self._hierarchies]
+        return LaunchInfo(
+            namespaces={"cgroup": "new"},
+            cgroups_v1=tuple(directory for version, directory in directories if version == 1),
+            cgroup_v2=next((directory for version, directory in directories if version == 2), None),
+        )
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        path = path_of(self.root, container_id)
+        for hierarchy in self._hierarchies:
+            cgroups.create(hierarchy, path, controller="")
+            if "cpuset" in hierarchy.controllers and hierarchy.version == 1:
+                cgroups.inherit_cpuset(hierarchy, path)
+        return self.contribute(container_id, config)
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        for hierarchy in self._hierarchies:
+            cgroups.remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
+            if container_id.parent is None:
+                cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))

@@ -44,6 +44,11 @@ class Hierarchy(Data, kw_only=True):
     mount_point: str
     controllers: tuple[str, ...]  # v1 also lists a named hierarchy, "name=systemd"
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The same for two mounts of one hierarchy: there is one v2, and a controller is in one v1."""
+        return ("v2",) if self.version == 2 else self.controllers
+
 
 def hierarchies(mountinfo: str = MOUNTINFO) -> tuple[Hierarchy, ...]:
     """Every mounted hierarchy, whole ones before mounts of a part (a container's own view)."""
@@ -73,6 +78,19 @@ def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
                 _enable(ancestor, controller)
             ancestor = os.path.join(ancestor, name)
     return cgroup
+
+
+def inherit_cpuset(hierarchy: Hierarchy, path: str) -> None:
+    """Give a v1 cpuset and its ancestors what their parents have: in an empty one nobody may run.
+
+    See cpusets(7). Raises CgroupError.
+    """
+    directory = hierarchy.mount_point
+    for name in path.split("/"):
+        parent, directory = directory, os.path.join(directory, name)
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if not read(directory, file).strip():
+                write(directory, file, read(parent, file).strip())
 
 
 def attach(cgroup: str, pid: int) -> None:

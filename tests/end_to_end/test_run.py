@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.kernel import cgroups
 from tests.end_to_end.conftest import Cli
 from tests.support import images
 from tests.support.registry import Registry
@@ -53,10 +54,20 @@ def test_only_its_own_processes_and_devices(cli: Cli, busybox: str) -> None:
 
 
 def test_its_cgroup_is_its_root(cli: Cli, busybox: str) -> None:
-    done = cli("run", "--rm", busybox, "cat", "/proc/self/cgroup")
-    own = [line for line in done.stdout.splitlines() if line.split(":")[1] in ("cpu", "memory", "pids")]
-    assert own, done.stdout
-    assert all(line.endswith(":/") for line in own)
+    """In every hierarchy: one that it had not joined, it could mount as the host sees it."""
+    with cli.start(
+        "run", "--rm", "--name", "rooted", busybox, "sh", "-c", "cat /proc/self/cgroup; sleep 60"
+    ) as run:
+        assert run.stdout is not None
+        with open("/proc/self/cgroup") as file:
+            hierarchies = [line.split(":")[1] for line in file]
+        inside = [run.stdout.readline().strip() for _ in hierarchies]
+        (listed,) = cli.containers()
+        outside = Path(f"/proc/{listed['pid']}/cgroup").read_text().splitlines()
+    assert [line.split(":", 1)[1] for line in inside] == [f"{names}:/" for names in hierarchies]
+    mounted = {name for hierarchy in cgroups.hierarchies() for name in hierarchy.identity} | {""}
+    elsewhere = [line for line in outside if not line.endswith("/ct-rooted")]
+    assert [line for line in elsewhere if line.split(":")[1] in mounted] == []
 
 
 @pytest.mark.requires("cgroup1")
