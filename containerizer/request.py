@@ -61,10 +61,13 @@ class ContainerRequest(Data, kw_only=True):
             raise InvalidRequest(f"the command {command!r} is a string", hint=hint)
         resources = Resources(
             cpus=None if cpus is None else parse_cpus(cpus),
-            cpu_shares=cpu_shares,
+            cpu_shares=_whole("cpu_shares", cpu_shares),
             memory=None if mem is None else parse_size(mem),
-            pids=pids,
+            pids=_whole("pids", pids),
         )
+        for key, value in (env or {}).items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise InvalidRequest(f"the environment variable {key!r}: {value!r} is no text")
         return cls(
             image=image,
             config=ContainerConfig(
@@ -75,3 +78,9 @@ class ContainerRequest(Data, kw_only=True):
             platform=platform,
             keep=keep,
         )
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise InvalidRequest(f"{name}={value!r} is no whole number")

@@ -13,9 +13,7 @@ _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 def parse_size(text: str | int) -> int:
     """Bytes from "64m", "1.5g", "512k", "1GiB" or a plain number; powers of 1024, as Docker does."""
-    if isinstance(text, int):
-        text = str(text)
-    match = _SIZE.fullmatch(text.strip())
+    match = _SIZE.fullmatch(str(text).strip())
     if not match:
         raise InvalidRequest(f"invalid size {text!r}", hint="write bytes, or a number with k, m, g or t")
     return int(float(match[1]) * _FACTORS[match[2].lower()])
