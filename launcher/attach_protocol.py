@@ -47,7 +47,7 @@ CHUNK = 16 * 1024  # bytes of STDIN, STDOUT or STDERR in a frame, at most
 FLAGS = struct.Struct("!B")
 COUNT = struct.Struct("!Q")
 SIZE = struct.Struct("!HH")
-NUMBER = struct.Struct("!I")
+NUMBER = struct.Struct("!B")  # of a signal
 STATUS = struct.Struct("!ii")  # -1 for the one that does not apply
 
 _LONGEST_PATH = 107  # bytes in sockaddr_un, unix(7)

@@ -8,6 +8,7 @@ output, as a terminal would. If it does not read for a second, it is skipped lik
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -113,7 +114,8 @@ class ServedIO(InheritedIO):
 
     def resize(self, rows: int, columns: int) -> None:
         if self._master in self._sources:
-            terminal.set_size(self._master, rows, columns)
+            with contextlib.suppress(OSError):  # the task has hung it up
+                terminal.set_size(self._master, rows, columns)
 
     def signal(self, number: int) -> None:
         self._signal(number)

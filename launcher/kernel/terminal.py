@@ -56,8 +56,13 @@ def make_controlling(slave: int) -> None:
 
 
 def end_of_file(descriptor: int) -> bytes:
-    """What to type for the end of the input; b"" where the task reads raw, and there is no such key."""
-    attributes = termios.tcgetattr(descriptor)
+    """What to type for the end of the input; b"" where the task reads raw, and there is no such key,
+    or where the terminal was hung up.
+    """
+    try:
+        attributes = termios.tcgetattr(descriptor)
+    except termios.error:  # no OSError
+        return b""
     if not attributes[_LOCAL_MODES] & termios.ICANON:
         return b""
     character: bytes = attributes[_CONTROL_CHARACTERS][termios.VEOF]

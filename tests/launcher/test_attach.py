@@ -172,13 +172,25 @@ def _fifo(launches: Launches) -> dict[str, str]:
     return {"working_directory": str(launches.directory)}
 
 
-@pytest.mark.parametrize("frame", [b"\xff", b"\x04", b"\x07\x00", b"\x08junk!", bytes(wire.CHUNK + 2)])
+@pytest.mark.parametrize(
+    "frame", [b"\xff", b"\x04", b"\x07\x00", b"\x08junk!", b"\x08\xff\xff\xff\xff", bytes(wire.CHUNK + 2)]
+)
 def test_who_sends_nonsense_is_disconnected_alone(in_process: Launches, frame: bytes) -> None:
     served = in_process.serve(*ECHO, stdio=Pipes(stdin=True))
     with attached(served) as reader, served.connect() as hostile:
         hostile._connection.send(frame)
         assert isinstance(hostile.receive(), Hello)
         assert hostile.receive() is None
+        reader.attachment.write(b"on\n")
+        reader.until("got on")
+
+
+def test_a_signal_that_there_is_not_harms_nobody(in_process: Launches) -> None:
+    served = in_process.serve(*ECHO, stdio=Pipes(stdin=True))
+    with attached(served) as reader:
+        for number in (0, 65, 255):
+            reader.attachment.signal(number)
+        reader.attachment.resize(65535, 65535)
         reader.attachment.write(b"on\n")
         reader.until("got on")
 
