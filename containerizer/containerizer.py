@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import checkpoint, sandbox
+from containerizer import checkpoint, launchers, sandbox
 from containerizer import record as records
 from containerizer.container import Container
 from containerizer.lifecycle import State
@@ -30,7 +30,7 @@ from launcher.data import asdict, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
-from launcher.linux import LaunchRequest, LinuxLauncher
+from launcher.linux import LaunchRequest
 from launcher.merge import Merged, merge
 from launcher.stdio import Inherit, Service, Stdio, mode_of
 from provisioner.provisioner import Provisioner
@@ -67,19 +67,22 @@ class Containerizer:
         isolation: str | Sequence[str] | None = None,
         insecure_registries: Sequence[str] = (),
         flags: IsolatorFlags | None = None,
+        launcher: str = "linux",
         in_process: bool = False,
     ) -> None:
         """`root` and `state` are the two directories of `containerizer.paths`.
 
         `isolation` names the isolators, as a list or separated by commas; None: the default ones.
+        `launcher`: "linux", or "posix" for processes without namespaces, which needs no root.
         `in_process`: this process has one thread, and forks the supervisors itself.
         Raises UnknownIsolator, IsolatorUnavailable.
         """
         self.paths = Paths.of(root, state)
         self._flags = flags or IsolatorFlags()
-        self.isolators = catalog.load(_names(isolation), self._flags)
+        self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
         self.provisioner = Provisioner(self.paths.root, insecure_registries=insecure_registries)
-        self._launcher = LinuxLauncher(in_process=in_process)
+        self._launcher_name = launcher
+        self._launcher = launchers.make(launcher, in_process=in_process)
         self._containers: list[Container] = []
 
     def __enter__(self) -> Containerizer:
@@ -118,6 +121,7 @@ class Containerizer:
         Raises ContainerizerError; then nothing is left.
         """
         self._check_enforced(request.config)
+        launchers.check_image(self._launcher_name, request)
         container = self._admit(request, stdio)
         with self.abandoning(container):
             self._provision(container, request, progress)
@@ -131,6 +135,7 @@ class Containerizer:
     def plan(self, request: ContainerRequest, progress: Progress | None = None) -> Merged:
         """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
         self._check_enforced(request.config)
+        launchers.check_image(self._launcher_name, request)
         config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
         if request.image != HOST:
             image = self._pull(request, progress)
@@ -362,12 +367,6 @@ class Containerizer:
         """The command in which a supervisor ends that outlived us: it cleans up in our place."""
         directories = ("--root", self.paths.root, "--state", self.paths.state)
         return (sys.executable, "-I", "-c", _COMMAND, _IMPORT_ROOT, *directories, "reap", str(container.id))
-
-
-def _names(isolation: str | Sequence[str] | None) -> Sequence[str]:
-    if isolation is None:
-        return catalog.DEFAULT
-    return [name for name in isolation.split(",") if name] if isinstance(isolation, str) else isolation
 
 
 def _of_request(config: ContainerConfig) -> LaunchInfo:

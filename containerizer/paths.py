@@ -1,6 +1,7 @@
 """Where everything is on disk. No other module makes up a path.
 
-<root>                              survives a reboot; default /var/lib/containerizer
+<root>                              survives a reboot; default /var/lib/containerizer, for
+|                                   others than root $XDG_DATA_HOME/containerizer
 |-- store/                          the provisioner's: see provisioner.store
 `-- containers/
     `-- <name>/                     a container's sandbox
@@ -9,7 +10,8 @@
         |-- log log.1 log.2         the task's output, the newest first: launcher.io.log_file
         `-- containers/<name>/ …    nested containers
 
-<state>                             forgotten at reboot; default /run/containerizer
+<state>                             forgotten at reboot; default /run/containerizer, for
+|                                   others than root $XDG_RUNTIME_DIR/containerizer
 `-- containers/
     `-- <name>/
         |-- container.json          the checkpoint: containerizer.record
@@ -31,6 +33,28 @@ DEFAULT_STATE = "/run/containerizer"
 _CONTAINERS = "containers"
 
 
+def default_root() -> str:
+    """For an ordinary user by the XDG Base Directory Specification, below its home."""
+    if os.geteuid() == 0:
+        return DEFAULT_ROOT
+    data = _xdg("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return os.path.join(data, "containerizer")
+
+
+def default_state() -> str:
+    """As `default_root`. Where a login has made no $XDG_RUNTIME_DIR, below the root directory."""
+    if os.geteuid() == 0:
+        return DEFAULT_STATE
+    runtime = _xdg("XDG_RUNTIME_DIR")
+    return os.path.join(runtime, "containerizer") if runtime else os.path.join(default_root(), "run")
+
+
+def _xdg(variable: str) -> str | None:
+    """A relative path there is invalid, and ignored: so says the specification."""
+    directory = os.environ.get(variable, "")
+    return directory if os.path.isabs(directory) else None
+
+
 class Paths(Data):
     """The two directories, and what lies in them. Both are made absolute."""
 
@@ -39,7 +63,7 @@ class Paths(Data):
 
     @classmethod
     def of(cls, root: str | None, state: str | None) -> Paths:
-        return cls(os.path.abspath(root or DEFAULT_ROOT), os.path.abspath(state or DEFAULT_STATE))
+        return cls(os.path.abspath(root or default_root()), os.path.abspath(state or default_state()))
 
     def sandbox(self, container_id: ContainerId) -> str:
         return _nested(self.root, container_id)

@@ -41,6 +41,10 @@ TABLE: Mapping[str, str] = {
     "network/loopback": "isolators.network.loopback:NetworkLoopback",
 }
 
+LAUNCHERS = ("linux", "posix")
+
+DEFAULT_POSIX = ("posix/rlimits",)  # what the posix launcher can do
+
 DEFAULT = (
     "filesystem/linux",
     "docker/runtime",
@@ -88,15 +92,16 @@ class Description(Data, kw_only=True):
         return all(need.present for need in self.needs)
 
 
-def load(names: Sequence[str], flags: IsolatorFlags) -> list[Isolator]:
+def load(names: Sequence[str], flags: IsolatorFlags, launcher: str = "linux") -> list[Isolator]:
     """The isolators of these names, in the table's order; those of others last, in the order given.
 
     Raises UnknownIsolator, IsolatorUnavailable, and InvalidRequest for a name that comes twice or
-    without one that it requires.
+    without one that it requires, or that the launcher cannot serve.
     """
     _reject_repeated(names)
     classes = _classes(names)
     for isolator_class in classes:
+        _check_launcher(isolator_class, launcher)
         _check_required(isolator_class, names)
         _check_needs(isolator_class)
     return [isolator_class(flags) for isolator_class in classes]
@@ -138,6 +143,14 @@ def _third_party(name: str) -> type[Isolator]:
     raise UnknownIsolator(
         f"unknown isolator {name!r}", hint=f"{guess}`containerizer isolators` lists them all"
     )
+
+
+def _check_launcher(isolator_class: type[Isolator], launcher: str) -> None:
+    if launcher not in isolator_class.launchers:
+        raise InvalidRequest(
+            f"isolator {isolator_class.name} does not work with the {launcher} launcher",
+            hint=f"leave it out, or use --launcher {' or '.join(isolator_class.launchers)}",
+        )
 
 
 def _check_required(isolator_class: type[Isolator], names: Sequence[str]) -> None:

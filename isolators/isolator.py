@@ -194,6 +194,7 @@ class Isolator:
     name: ClassVar[str]  # the flag, and the path of its file
     needs: ClassVar[Sequence[Need]] = ()
     requires: ClassVar[tuple[str, ...]] = ()  # other isolators without which it makes no sense
+    launchers: ClassVar[tuple[str, ...]] = ("linux",)  # those that can do what it asks
     enforces: ClassVar[frozenset[str]] = frozenset()  # fields of Resources and ProcessAttributes
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
 

@@ -13,14 +13,19 @@ from launcher.errors import LaunchFailed
 
 # Isolated (-I) and without site (-S): no path of the environment or the working directory is
 # searched for modules, and nothing is imported that a supervisor does not use.
-_BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[2]); from launcher.forkserver import main; main()"
+_BOOTSTRAP = (
+    "import sys; sys.path.insert(0, sys.argv[2]);"
+    " from launcher import forkserver, {0}; forkserver.main({0}.main)"
+)
 _IMPORT_ROOT = str(Path(__file__).resolve().parent.parent)
 
 
 class ForkServer:
     """A fork server that belongs to this process. Safe to use from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, supervisor: str = "supervisor") -> None:
+        """`supervisor`: the module of this package that forked supervisors run."""
+        self._bootstrap = _BOOTSTRAP.format(supervisor)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
@@ -47,7 +52,7 @@ class ForkServer:
         requests, server_end = protocol.channel()
         with server_end:
             number = server_end.fileno()
-            argv = [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, str(number), _IMPORT_ROOT]
+            argv = [sys.executable, "-I", "-S", "-c", self._bootstrap, str(number), _IMPORT_ROOT]
             self._process = subprocess.Popen(
                 argv, pass_fds=(number,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd="/"
             )

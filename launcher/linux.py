@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import importlib
 import os
 import select
 import signal
@@ -43,6 +44,8 @@ class LaunchRequest(Data, kw_only=True):
 class LinuxLauncher:
     """Launches tasks. With `in_process` the calling process forks the supervisors; see above."""
 
+    supervisor = "supervisor"  # the module of this package that forked supervisors run
+
     def __init__(self, *, in_process: bool = False) -> None:
         self._in_process = in_process
         self._server: ForkServer | None = None
@@ -53,7 +56,7 @@ class LinuxLauncher:
 
         Raises LaunchFailed, or InvalidRequest for what would touch the host; then nothing is left.
         """
-        validate(request.info)
+        self._validate(request)
         try:
             return self._launch(request)
         except protocol.PeerGone:
@@ -77,27 +80,37 @@ class LinuxLauncher:
             )
             with contextlib.suppress(protocol.PeerGone):  # then it has said why
                 protocol.send(channel, message, _descriptors(request.stdio))
-            return Task.from_channel(channel, supervisor)
+            return self._task(channel, supervisor)
         except BaseException:
             channel.close()
-            _collect(supervisor)
+            collect(supervisor)
             raise
 
     def _fork_supervisor(self, channel: socket.socket) -> int | None:
         """Its pid if it is our child, to be collected."""
-        if self._in_process and len(os.listdir("/proc/self/task")) == 1:
+        if self._in_process and self._has_one_thread():
             # Here, since a supervisor that is forked from this process needs it in memory already.
-            from launcher import supervisor
+            from launcher import fork
 
-            return supervisor.fork(channel)
+            main = importlib.import_module(f"launcher.{self.supervisor}").main
+            return fork.fork_supervisor(main, channel)
         with self._lock:
             if self._server is None:
                 from launcher.forkserver_client import ForkServer  # subprocess: 7 ms that `run` spares
 
-                self._server = ForkServer()
+                self._server = ForkServer(self.supervisor)
             server = self._server
         server.fork(channel)
         return None
+
+    def _validate(self, request: LaunchRequest) -> None:
+        validate(request.info)
+
+    def _has_one_thread(self) -> bool:
+        return len(os.listdir("/proc/self/task")) == 1
+
+    def _task(self, channel: socket.socket, supervisor: int | None) -> Task:
+        return Task.from_channel(channel, supervisor)
 
     def close(self) -> None:
         """Stop the fork server; the containers run on."""
@@ -123,7 +136,7 @@ class Task:
         try:
             message, descriptors = protocol.receive(channel, protocol.Cloned, protocol.Failed)
         except BaseException:
-            _end_container(channel)  # we were interrupted
+            end_container(channel)  # we were interrupted
             raise
         if isinstance(message, protocol.Failed):
             raise explain(message)
@@ -187,12 +200,12 @@ class Task:
         # From here too: the supervisor may be gone, or hear us late, while the child hangs in a mount.
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        _end_container(self._channel)
+        end_container(self._channel)
         self._channel.close()
         _wait_for_end(self._pidfd)
         os.close(self._pidfd)
         self._pidfd = -1
-        _collect(self._supervisor)
+        collect(self._supervisor)
         self._supervisor = None
 
 
@@ -200,7 +213,7 @@ def _descriptors(stdio: Stdio) -> tuple[int, ...]:
     return (stdio.stdin, stdio.stdout, stdio.stderr) if isinstance(stdio, Inherit) else ()
 
 
-def _end_container(channel: socket.socket) -> None:
+def end_container(channel: socket.socket) -> None:
     """Have the supervisor end everything, and wait until it ends itself."""
     with contextlib.suppress(protocol.PeerGone):
         protocol.send(channel, protocol.Signal(signal.SIGKILL))
@@ -213,7 +226,7 @@ def _end_container(channel: socket.socket) -> None:
                 os.close(descriptor)
 
 
-def _collect(supervisor: int | None) -> None:
+def collect(supervisor: int | None) -> None:
     if supervisor is not None:
         with contextlib.suppress(ChildProcessError):  # by whoever collects every child of this process
             os.waitpid(supervisor, 0)

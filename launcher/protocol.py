@@ -40,7 +40,7 @@ from launcher import data, trampoline
 from launcher.data import Data, field
 
 EXECUTE = "execute the command"  # the child's last stage
-_NO_INTERPRETER = "its interpreter or dynamic linker is missing in the image"  # the file itself is there
+NO_INTERPRETER = "its interpreter or dynamic linker is missing in the image"  # the file itself is there
 
 _INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
 _ANCILLARY = socket.CMSG_SPACE(8 * 4)  # 8 descriptors, each an int; twice what any message has
@@ -213,7 +213,7 @@ def receive_end(peer: socket.socket, path: str) -> Failed | None:
     if number is None:
         failed: Failed = _decode(packet)
         return failed
-    reason = _NO_INTERPRETER if number == errno.ENOENT else os.strerror(number)
+    reason = NO_INTERPRETER if number == errno.ENOENT else os.strerror(number)
     return Failed(EXECUTE, "execve", path, number, reason)
 
 

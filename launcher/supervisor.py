@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import select
 import signal
 import socket
-import time
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from launcher import child, intermediate, namespaces, protocol
+from launcher import child, exit_record, intermediate, namespaces, protocol
 from launcher.exit_status import ExitStatus
 from launcher.io.inherited import InheritedIO
 from launcher.io.loop import IN, Loop
@@ -149,7 +147,7 @@ class Supervisor:
         """Tell of the end of a task that ran: the disk, the launcher, and if that is gone the reaper."""
         try:
             if status:
-                self._record(status)
+                exit_record.write(self._request.exit_status_path, status)
         finally:
             if status:
                 self._tell(protocol.Exited(status.code, status.signal))
@@ -241,6 +239,8 @@ class Supervisor:
         if running:
             _close_stdio((2,))  # the launcher's so far: the only way to tell of a defect
         self._tell(outcome)
+        if running:
+            exit_record.reserve(self._request.exit_status_path)
         return running
 
     def _outcome(self, channel: socket.socket) -> protocol.Running | protocol.Failed:
@@ -312,16 +312,6 @@ class Supervisor:
             os.waitpid(-1, 0)
         return ExitStatus.from_wait(status)
 
-    def _record(self, status: ExitStatus) -> None:
-        """Write the exit status so that it is there whole or not at all, power cut included."""
-        path = self._request.exit_status_path
-        record = {"version": 1, "code": status.code, "signal": status.signal, "finished_at": time.time()}
-        with open(f"{path}.new", "w") as file:
-            json.dump(record, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(f"{path}.new", path)
-
     def _tell(self, message: _ToLauncher, descriptors: Sequence[int] = ()) -> None:
         try:
             protocol.send(self._launcher, message, descriptors)
@@ -341,16 +331,3 @@ def _child_end_notifier() -> int:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     return reader
-
-
-def fork(channel: socket.socket) -> int:
-    """Fork a supervisor onto `channel`. Returns its pid. For a single-threaded process only."""
-    # A Python signal handler that raises must not do so in a copy of the launcher.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        pid = os.fork()
-        if pid == 0:
-            main(channel)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return pid

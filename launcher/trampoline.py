@@ -77,7 +77,6 @@ _PT_LOAD = 1
 _PT_GNU_STACK = 0x6474E551
 
 _MFD_EXEC = 0x10  # Linux 6.3; before, every memfd can be executed
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 def _assemble(listing: str) -> bytes:
@@ -114,7 +113,8 @@ def make() -> int | None:
     except OSError:
         descriptor = os.memfd_create("task", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.write(descriptor, _EXECUTABLE)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
     return descriptor
 
 

@@ -123,6 +123,12 @@ def _add_shields(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--read-only", action="store_true", help="make the root filesystem read-only")
     group.add_argument(
+        "--launcher",
+        choices=("linux", "posix"),
+        default="linux",
+        help="posix: a process without namespaces, for any user",
+    )
+    group.add_argument(
         "--isolation", metavar="LIST", help="load exactly these isolators, separated by commas"
     )
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from containerizer.cli.signals import Interrupted
 from containerizer.cli.table import printable
-from containerizer.paths import DEFAULT_ROOT, DEFAULT_STATE
+from containerizer.paths import default_root, default_state
 from launcher.data import Data
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
 
@@ -26,10 +26,10 @@ class Command(Data):
 
 COMMANDS = {
     "run": Command("run a command in a new container"),
-    "ps": Command("list containers"),
-    "attach": Command("see what a container's task writes, and type for it"),
-    "logs": Command("show what a container's task has written"),
-    "rm": Command("remove containers that have ended"),
+    "ps": Command("list containers", needs_root=False),
+    "attach": Command("see what a container's task writes, and type for it", needs_root=False),
+    "logs": Command("show what a container's task has written", needs_root=False),
+    "rm": Command("remove containers that have ended", needs_root=False),
     "pull": Command("pull images from their registries"),
     "images": Command("list the images in the store"),
     "rmi": Command("remove images from the store"),
@@ -38,7 +38,7 @@ COMMANDS = {
         "list the isolators, what each needs, and whether this host has it", needs_root=False
     ),
     "doctor": Command("say what this host lacks, and the command that mends it", needs_root=False),
-    "reap": Command("clean up after a container whose launcher is gone", hidden=True),
+    "reap": Command("clean up after a container whose launcher is gone", needs_root=False, hidden=True),
 }
 
 
@@ -89,9 +89,9 @@ def _parse_globals(argv: Sequence[str], arguments: argparse.Namespace) -> None:
         epilog=f"commands:\n{commands}\n\n`containerizer COMMAND --help` tells more.",
     )
     parser.add_argument(
-        "--root", default=DEFAULT_ROOT, metavar="DIR", help="images and sandboxes (%(default)s)"
+        "--root", default=default_root(), metavar="DIR", help="images and sandboxes (%(default)s)"
     )
-    parser.add_argument("--state", default=DEFAULT_STATE, metavar="DIR", help="state (%(default)s)")
+    parser.add_argument("--state", default=default_state(), metavar="DIR", help="state (%(default)s)")
     parser.add_argument("--debug", action="store_true", help="show where an error came from")
     parser.add_argument("--version", action="store_true", help="print the version")
     parser.add_argument("command", nargs="?", metavar="COMMAND", help="see below")
@@ -115,7 +115,8 @@ def _run_command(arguments: argparse.Namespace) -> int:
     parser = Parser(prog=prog, description=module.__doc__, usage=getattr(module, "USAGE", None))
     module.configure(parser)
     parser.parse_args(arguments.rest, arguments)
-    if command.needs_root and os.geteuid() != 0:
+    needs_root = command.needs_root and getattr(arguments, "launcher", None) != "posix"
+    if needs_root and os.geteuid() != 0:
         raise InvalidRequest(f"`containerizer {arguments.command}` needs root", hint="run it with sudo")
     code: int = module.run(arguments)
     return code

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         root=arguments.root,
         state=arguments.state,
         isolation=container_options.isolation(arguments),
+        launcher=arguments.launcher,
         insecure_registries=arguments.insecure_registry,
     )
     with layer_bars() as progress:

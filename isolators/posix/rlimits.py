@@ -14,6 +14,7 @@ from launcher.posix_attributes import rlimit_names
 
 class PosixRlimits(Isolator):
     name = "posix/rlimits"
+    launchers = ("linux", "posix")
     enforces = frozenset({"rlimits"})
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:

@@ -143,9 +143,18 @@ class Done:
 class Launches:
     """Launches tasks, by default on the host's filesystem in namespaces of their own."""
 
-    def __init__(self, launcher: LinuxLauncher, directory: Path) -> None:
+    def __init__(
+        self,
+        launcher: LinuxLauncher,
+        directory: Path,
+        *,
+        namespaces: Mapping[str, str] = ALL_NEW,
+        no_pid_namespace: Mapping[str, str] = NO_PID_NAMESPACE,
+    ) -> None:
         self.launcher = launcher
         self.directory = directory
+        self.namespaces = namespaces
+        self.no_pid_namespace = no_pid_namespace
         self._launched: list[Launched] = []
         self._served: list[Served] = []
 
@@ -157,7 +166,7 @@ class Launches:
         ours = (pipes[0][1], pipes[1][0], pipes[2][0])
         request = LaunchRequest(
             container_id="test",
-            info=info_of(*argv, **info),
+            info=info_of(*argv, **{"namespaces": self.namespaces, **info}),
             stdio=Inherit(*theirs),
             exit_status_path=str(path),
             reaper=reaper,

@@ -1,0 +1,44 @@
+"""The launchers by their names, and what each can take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from containerizer.request import HOST, ContainerRequest
+from isolators import catalog
+from launcher.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from launcher.linux import LinuxLauncher
+
+
+def make(name: str, *, in_process: bool) -> LinuxLauncher:
+    """The launcher of a name that `isolation` knows."""
+    if name == "posix":
+        from launcher.posix import PosixLauncher  # which most never ask for
+
+        return PosixLauncher(in_process=in_process)
+    from launcher.linux import LinuxLauncher
+
+    return LinuxLauncher(in_process=in_process)
+
+
+def isolation(name: str, asked: str | Sequence[str] | None) -> Sequence[str]:
+    """The isolators to load: those asked for, a list or one with commas, or else the launcher's default.
+
+    Raises InvalidRequest for an unknown launcher.
+    """
+    if name not in catalog.LAUNCHERS:
+        hint = f"use {' or '.join(catalog.LAUNCHERS)}"
+        raise InvalidRequest(f"unknown launcher {name!r}", hint=hint)
+    if asked is None:
+        return catalog.DEFAULT_POSIX if name == "posix" else catalog.DEFAULT
+    return [word for word in asked.split(",") if word] if isinstance(asked, str) else asked
+
+
+def check_image(name: str, request: ContainerRequest) -> None:
+    """Raises InvalidRequest for an image that the launcher cannot make the root filesystem."""
+    if name == "posix" and request.image != HOST:
+        hint = f"run on the image {HOST!r}, or use --launcher linux"
+        raise InvalidRequest("the posix launcher cannot change the root filesystem", hint=hint)

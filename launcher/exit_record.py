@@ -1,0 +1,39 @@
+"""The record of an exit status: what is left of a task when launcher and supervisor are gone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+
+from launcher.exit_status import ExitStatus
+
+_ROOM = 4096  # bytes: a block; the record is much shorter
+
+
+def reserve(path: str) -> None:
+    """Take the disk space for the record while there is some: the task may fill the disk.
+
+    Not where that fails: then `write` still may succeed. Raises nothing.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _ROOM)
+        finally:
+            os.close(descriptor)
+
+
+def write(path: str, status: ExitStatus) -> None:
+    """Write it so that it is there whole or not at all, power cut included. Raises OSError."""
+    record = {"version": 1, "code": status.code, "signal": status.signal, "finished_at": time.time()}
+    body = json.dumps(record).encode()
+    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, body)  # into the blocks that were reserved, so before they are cut off
+        os.ftruncate(descriptor, len(body))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(f"{path}.new", path)

@@ -1,0 +1,223 @@
+"""The supervisor of the posix launcher: the life of one task by what every Unix has.
+
+As `supervisor`, without what only Linux has: no namespace, no pidfd, no subreaper, no signal at the
+parent's death. The task is kept together by its session. It is not collected before its session is
+killed, so that the session's number, which is the task's pid, is nobody else's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import traceback
+from typing import NoReturn
+
+from launcher import exit_record, posix_child, protocol, session
+from launcher.exit_status import ExitStatus
+from launcher.launch_info import LaunchInfo
+
+_CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_CHILD_KILLED = protocol.Failed("prepare the task", "", "", 0, "the child was killed")
+_ENDED = os.WEXITED | os.WNOWAIT
+
+_ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Exited
+
+
+def main(channel: socket.socket) -> NoReturn:
+    """Be a supervisor, just forked, talking on `channel`. Never returns."""
+    code = 1
+    try:
+        _supervise(_settle(channel))
+        code = 0
+    except protocol.PeerGone:
+        pass  # nobody to tell, and no child yet
+    except BaseException:
+        traceback.print_exc()  # stderr is the launcher's: a defect of ours must not be silent
+    finally:
+        os._exit(code)
+
+
+def _settle(channel: socket.socket) -> socket.socket:
+    """Leave the launcher's session, directory, signal handlers and descriptors."""
+    os.setsid()
+    os.chdir("/")
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the fork has blocked them
+    descriptor = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, _CHANNEL + 1)
+    channel.close()
+    _silence(0, 1)
+    os.dup2(descriptor, _CHANNEL, inheritable=False)
+    posix_child.close_above(_CHANNEL)
+    return socket.socket(fileno=_CHANNEL)
+
+
+def _silence(*descriptors: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor in descriptors:
+        os.dup2(null, descriptor)
+    if null not in descriptors:
+        os.close(null)
+
+
+def _supervise(launcher: socket.socket) -> None:
+    try:
+        Supervisor(launcher).run()
+    except protocol.PeerGone:
+        raise
+    except BaseException as error:
+        protocol.send(launcher, protocol.Failed.from_error("supervise the task", error))
+        raise
+
+
+class Supervisor:
+    """The life of one task, seen from its parent."""
+
+    def __init__(self, launcher: socket.socket) -> None:
+        self._launcher = launcher
+        self._launcher_gone = False
+        self._request, stdio = protocol.receive(launcher, protocol.Launch)
+        self._stdio = (stdio[0], stdio[1], stdio[2])
+        self._info = LaunchInfo.from_json(self._request.launch_info)
+
+    def run(self) -> None:
+        """Fork, wait for the release, start the task, and see it to its end."""
+        try:
+            child_channel = self._fork()
+        except OSError as error:
+            self._tell(protocol.Failed.from_error("fork the child", error))
+            return
+        running = False
+        try:
+            self._child_ended = _child_end_notifier()
+            for descriptor in self._stdio:
+                os.close(descriptor)  # or a reader of the task's output would wait for us
+            self._tell(protocol.Cloned(self._pid))
+            if self._wait_for_release():
+                running = self._start_task(child_channel)
+            if running:
+                self._watch()
+        finally:
+            status = self._end_everything()
+            self._report(status if running else None)
+
+    def _fork(self) -> socket.socket:
+        own_end, child_end = protocol.channel()
+        self._pid = os.fork()
+        if self._pid == 0:
+            own_end.close()  # or the child would never see the channel end
+            posix_child.run(self._info, child_end, self._stdio)
+        child_end.close()
+        return own_end
+
+    def _wait_for_release(self) -> bool:
+        """Whether it came. SIGKILL, or the end of the launcher or the child, may come instead of it."""
+        while not self._launcher_gone:
+            if self._has_ended(self._wait_for_event()):
+                self._tell(_CHILD_KILLED)
+                break
+            message = self._receive(protocol.Release, protocol.Signal)
+            if isinstance(message, protocol.Release):
+                return True
+            if isinstance(message, protocol.Signal) and message.number == signal.SIGKILL:
+                break  # any other signal has no task to go to
+        return False
+
+    def _start_task(self, channel: socket.socket) -> bool:
+        """Release the child, and tell the launcher whether it became the task."""
+        with channel:
+            outcome = self._outcome(channel)
+        running = isinstance(outcome, protocol.Running)
+        if running:
+            _silence(2)  # the launcher's so far: the only way to tell of a defect
+        self._tell(outcome)
+        if running:
+            exit_record.reserve(self._request.exit_status_path)
+        return running
+
+    def _outcome(self, channel: socket.socket) -> protocol.Running | protocol.Failed:
+        try:
+            protocol.send(channel, protocol.Release())
+            message, _ = protocol.receive(channel, protocol.Executing, protocol.Failed)
+        except protocol.PeerGone:
+            return _CHILD_KILLED
+        if isinstance(message, protocol.Executing):
+            return protocol.receive_end(channel, message.path) or protocol.Running(message.clamped)
+        assert isinstance(message, protocol.Failed)
+        return message
+
+    def _watch(self) -> None:
+        """Serve the launcher until the task has ended."""
+        while not self._has_ended(ready := self._wait_for_event()):
+            if _CHANNEL in ready:
+                message = self._receive(protocol.Signal)
+                if isinstance(message, protocol.Signal):
+                    with contextlib.suppress(OSError):  # there is no such signal
+                        os.kill(self._pid, message.number)
+
+    def _wait_for_event(self) -> set[int]:
+        """The descriptors of what has happened: the end of a child, a message."""
+        poll = select.poll()
+        poll.register(self._child_ended, select.POLLIN)
+        if not self._launcher_gone:
+            poll.register(_CHANNEL, select.POLLIN)
+        return {descriptor for descriptor, _ in poll.poll()}
+
+    def _has_ended(self, ready: set[int]) -> bool:
+        """Whether the task has; it stays to be collected."""
+        if self._child_ended in ready:
+            os.read(self._child_ended, 4096)
+        return os.waitid(os.P_PID, self._pid, _ENDED | os.WNOHANG) is not None
+
+    def _receive(self, *expected: type[protocol.Release | protocol.Signal]) -> object:
+        """The launcher's next message; None if it is gone."""
+        try:
+            message, _ = protocol.receive(self._launcher, *expected)
+        except protocol.PeerGone:
+            self._launcher_gone = True
+            return None
+        return message
+
+    def _end_everything(self) -> ExitStatus:
+        session.kill(self._pid)
+        os.waitid(os.P_PID, self._pid, _ENDED)
+        session.kill(self._pid)  # what it forked before it died
+        _, status = os.waitpid(self._pid, 0)
+        return ExitStatus.from_wait(status)
+
+    def _report(self, status: ExitStatus | None) -> None:
+        """Tell of the end of a task that ran: the disk, the launcher, and if that is gone the reaper."""
+        try:
+            if status:
+                exit_record.write(self._request.exit_status_path, status)
+        finally:
+            if status:
+                self._tell(protocol.Exited(status.code, status.signal))
+            if self._launcher_gone and self._request.reaper:
+                for number in _IGNORED:
+                    signal.signal(number, signal.SIG_DFL)
+                os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell
+
+    def _tell(self, message: _ToLauncher) -> None:
+        try:
+            protocol.send(self._launcher, message)
+        except protocol.PeerGone:
+            self._launcher_gone = True
+
+
+def _child_end_notifier() -> int:
+    """A descriptor that polls readable when a child has ended, perhaps before this was called."""
+    reader, writer = os.pipe()
+    for descriptor in (reader, writer):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    os.write(writer, b"\0")
+    return reader
