@@ -11,17 +11,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import checkpoint, launchers, sandbox
+from containerizer import checkpoint, launchers, nested, sandbox
 from containerizer import record as records
 from containerizer.container import Container
 from containerizer.lifecycle import State
 from containerizer.liveness import is_running, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
-from containerizer.request import HOST, ContainerRequest
+from containerizer.request import HOST, ContainerRequest, of_request
 from containerizer.termination import Termination
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
@@ -122,13 +122,25 @@ class Containerizer:
         """
         self._check_enforced(request.config)
         launchers.check_image(self._launcher_name, request)
-        container = self._admit(request, stdio)
-        with self.abandoning(container):
-            self._provision(container, request, progress)
-            info = self._prepare(container)
+        with nested.with_parent(self.paths, request) as request:
+            container = self._admit(request, stdio)
+            with self.abandoning(container):
+                self._provision(container, request, progress)
+                info = self._prepare(container)
+                self._clone(container, info, stdio)
+                self._isolate(container)
+                self._fetch(container)
+        self._containers.append(container)
+        return container
+
+    def execute(self, container_id: ContainerId, request: nested.ExecRequest, stdio: Stdio) -> Container:
+        """A further command in a running container; it blocks until `Container.start`, as with `create`."""
+        further = nested.command_in(self, container_id, request)
+        with further as (container, info), self.abandoning(container):
+            container.enter(State.PROVISIONING)
+            container.enter(State.PREPARING)
             self._clone(container, info, stdio)
-            self._isolate(container)
-            self._fetch(container)
+            container.enter(State.FETCHING)
         self._containers.append(container)
         return container
 
@@ -204,9 +216,6 @@ class Containerizer:
             raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=hint)
 
     def _admit(self, request: ContainerRequest, stdio: Stdio) -> Container:
-        if request.container_id.parent is not None:
-            hint = "use a name without dots"
-            raise InvalidRequest(f"container {request.container_id} would be nested", hint=hint)
         owner = os.getpid()
         record = ContainerRecord(
             container_id=str(request.container_id),
@@ -259,7 +268,9 @@ class Containerizer:
                 yield isolator.name, part
 
         merged = merge(contributions())
-        merged.fill("request", _of_request(config))
+        merged.fill("request", of_request(config))
+        if config.parent is not None:
+            merged.fill("parent", nested.shared(config))
         if config.rootfs is not None and "rootfs" not in merged.values:
             hint = f"add filesystem/linux to --isolation, or run on the image {HOST!r}"
             raise InvalidRequest("no loaded isolator mounts the image", hint=hint)
@@ -278,6 +289,7 @@ class Containerizer:
                 reaper=self._reaper(container),
             )
         )
+        nested.save(self.paths, container.id, info)
         pid = container.task.pid
         container.enter(State.ISOLATING, pid=pid, pid_started=started_at(pid), command=tuple(info.argv or ()))
 
@@ -367,21 +379,6 @@ class Containerizer:
         """The command in which a supervisor ends that outlived us: it cleans up in our place."""
         directories = ("--root", self.paths.root, "--state", self.paths.state)
         return (sys.executable, "-I", "-c", _COMMAND, _IMPORT_ROOT, *directories, "reap", str(container.id))
-
-
-def _of_request(config: ContainerConfig) -> LaunchInfo:
-    """What the request asks itself, for the fields that no isolator takes care of."""
-    environment: Mapping[str, str] = config.environment
-    return LaunchInfo(
-        argv=(*(config.entrypoint or ()), *config.command) or None,
-        environment=environment,
-        working_directory=config.working_directory,
-        user=config.user,
-        stop_signal=config.stop_signal,
-        init=config.init or None,
-        umask=config.umask,
-        personality=config.personality,
-    )
 
 
 @contextlib.contextmanager

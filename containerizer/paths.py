@@ -15,6 +15,7 @@
 `-- containers/
     `-- <name>/
         |-- container.json          the checkpoint: containerizer.record
+        |-- launch_info.json        what later commands in it need: containerizer.nested
         |-- exit_status.json        written by the supervisor when the task has ended
         |-- attach.sock             where the supervisor serves: launcher.attach_protocol
         `-- containers/<name>/ …
@@ -77,6 +78,9 @@ class Paths(Data):
 
     def record(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "container.json")
+
+    def launch_info(self, container_id: ContainerId) -> str:
+        return os.path.join(self.container_state(container_id), "launch_info.json")
 
     def exit_status(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "exit_status.json")

@@ -10,6 +10,7 @@ from isolators.isolator import ContainerConfig, Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data, field
 from launcher.errors import InvalidRequest
+from launcher.launch_info import LaunchInfo
 
 if TYPE_CHECKING:
     from provisioner.provisioner import Policy
@@ -84,3 +85,18 @@ def _whole(name: str, value: int | None) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise InvalidRequest(f"{name}={value!r} is no whole number")
+
+
+def of_request(config: ContainerConfig) -> LaunchInfo:
+    """What the request asks itself, for the fields that no isolator takes care of."""
+    environment: Mapping[str, str] = config.environment
+    return LaunchInfo(
+        argv=(*(config.entrypoint or ()), *config.command) or None,
+        environment=environment,
+        working_directory=config.working_directory,
+        user=config.user,
+        stop_signal=config.stop_signal,
+        init=config.init or None,
+        umask=config.umask,
+        personality=config.personality,
+    )

@@ -123,6 +123,11 @@ def idmapped_paths(config: ContainerConfig) -> tuple[str, ...]:
 
 def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str:
     """The container's host name: as requested, or else its own name. Raises InvalidRequest."""
+    if config.parent is not None:
+        if config.hostname is not None:
+            hint = "leave out --hostname: it has its parent's"
+            raise InvalidRequest("a nested container cannot have a host name of its own", hint=hint)
+        return config.parent.hostname or container_id.lineage[0]
     hostname = container_id.name if config.hostname is None else config.hostname
     if config.hostname is not None and (not _HOSTNAME.fullmatch(hostname) or len(hostname) > MAX_HOSTNAME):
         raise InvalidRequest(

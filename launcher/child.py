@@ -9,6 +9,7 @@ Rules, for this file and what it calls after `clone`:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from launcher import attributes, init, protocol, root_filesystem, task_stdio, trampoline
+from launcher import namespaces as namespace_plan
 from launcher.credentials import apply_credentials
 from launcher.data import asdict
 from launcher.execute import execute, find
@@ -137,11 +139,13 @@ def change_root(child: Child) -> None:
 
 def reopen_null(child: Child) -> None:
     """What the launcher gave as /dev/null is the host's, whose mode root in the container could change."""
-    if child.info.rootfs is None:
+    if child.info.rootfs is None and "mnt" not in namespace_plan.joined(child.info):
         return
     for descriptor in range(_STDIO):
         if os.fstat(descriptor).st_rdev == _NULL:
-            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+            null = os.open("/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            if os.fstat(null).st_rdev != _NULL:  # a task has put something else there
+                raise OSError(errno.ENODEV, "it is not the null device any more", "/dev/null")
             os.dup2(null, descriptor)
             os.close(null)
 

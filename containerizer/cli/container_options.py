@@ -37,13 +37,13 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         cpu_shares=arguments.cpu_shares,
         mem=arguments.memory,
         pids=arguments.pids_limit,
-        env=_environment(arguments.env_file, arguments.env),
+        env=environment(arguments),
         pull=arguments.pull,
         platform=arguments.platform,
         keep=keep,
         entrypoint=None if arguments.entrypoint is None else tuple(filter(None, [arguments.entrypoint])),
         user=arguments.user,
-        working_directory=_absolute(arguments.workdir),
+        working_directory=absolute(arguments.workdir),
         hostname=arguments.hostname,
         stop_signal=arguments.stop_signal,
         init=arguments.init,
@@ -69,7 +69,8 @@ def isolation(arguments: argparse.Namespace) -> tuple[str, ...] | str | None:
     return (*DEFAULT, *extra)
 
 
-def _add_task(group: argparse._ArgumentGroup) -> None:
+def add_process(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """What `run` and `exec` say of a command alike."""
     group.add_argument(
         "-e",
         "--env",
@@ -83,6 +84,10 @@ def _add_task(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("-w", "--workdir", metavar="DIR", help="working directory")
     group.add_argument("-u", "--user", metavar="USER[:GROUP]", help="names of the image, or numbers")
+
+
+def _add_task(group: argparse._ArgumentGroup) -> None:
+    add_process(group)
     group.add_argument(
         "--entrypoint", metavar="PROGRAM", help="replace the image's entrypoint; '' removes it"
     )
@@ -155,13 +160,14 @@ def add_detach_keys(group: argparse._ArgumentGroup | argparse.ArgumentParser) ->
     )
 
 
-def _environment(files: list[str], pairs: list[str]) -> dict[str, str]:
-    environment: dict[str, str] = {}
-    for path in files:
-        environment |= _read_env_file(path)
-    for pair in pairs:
-        environment |= _variable(pair)
-    return environment
+def environment(arguments: argparse.Namespace) -> dict[str, str]:
+    """The variables of -e and --env-file."""
+    variables: dict[str, str] = {}
+    for path in arguments.env_file:
+        variables |= _read_env_file(path)
+    for pair in arguments.env:
+        variables |= _variable(pair)
+    return variables
 
 
 def _read_env_file(path: str) -> dict[str, str]:
@@ -189,7 +195,8 @@ def _variable(text: str) -> dict[str, str]:
     return {key: os.environ[key]} if key in os.environ else {}
 
 
-def _absolute(directory: str | None) -> str | None:
+def absolute(directory: str | None) -> str | None:
+    """The working directory asked for. Raises InvalidRequest."""
     if directory is not None and not directory.startswith("/"):
         raise InvalidRequest(f"the working directory {directory!r} is not absolute", hint="begin it with /")
     return directory

@@ -26,6 +26,7 @@ class Command(Data):
 
 COMMANDS = {
     "run": Command("run a command in a new container"),
+    "exec": Command("run a further command in a running container"),
     "ps": Command("list containers", needs_root=False),
     "attach": Command("see what a container's task writes, and type for it", needs_root=False),
     "logs": Command("show what a container's task has written", needs_root=False),

@@ -18,4 +18,6 @@ class IpcNamespace(Isolator):
     )
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        if config.parent is not None:
+            return LaunchInfo()  # its parent's
         return LaunchInfo(namespaces={"ipc": "new"})

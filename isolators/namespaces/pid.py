@@ -7,6 +7,7 @@ import os
 from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, Need
 from launcher.container_id import ContainerId
 from launcher.launch_info import LaunchInfo
+from launcher.namespaces import NEW, below
 
 
 class PidNamespace(Isolator):
@@ -19,4 +20,5 @@ class PidNamespace(Isolator):
     )
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        return LaunchInfo(namespaces={"pid": "new"}, mounts=(PROC_MOUNT,))
+        parents = config.parent.namespaces.get("pid") if config.parent else None
+        return LaunchInfo(namespaces={"pid": below(parents) if parents else NEW}, mounts=(PROC_MOUNT,))

@@ -22,8 +22,8 @@ class UtsNamespace(Isolator):
         # Without a root file system of its own, /etc/hostname is the host's.
         file = FileOperation(kind="write", path="/etc/hostname", content=f"{hostname}\n")
         return LaunchInfo(
-            namespaces={"uts": "new"},
-            hostname=hostname,
+            namespaces={} if config.parent else {"uts": "new"},
+            hostname=None if config.parent else hostname,
             environment={} if "HOSTNAME" in config.environment else {"HOSTNAME": hostname},
             file_operations=() if config.rootfs is None else (file,),
         )

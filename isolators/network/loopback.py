@@ -34,7 +34,7 @@ class NetworkLoopback(Isolator):
         # Without a root file system of its own, /etc/hosts is the host's.
         file = FileOperation(kind="write", path="/etc/hosts", content=content)
         return LaunchInfo(
-            namespaces={"net": "new"},
-            interfaces_up=("lo",),
+            namespaces={} if config.parent else {"net": "new"},
+            interfaces_up=() if config.parent else ("lo",),
             file_operations=() if config.rootfs is None else (file,),
         )

@@ -1,0 +1,166 @@
+"""Containers in containers: what a nested one shares with its parent, and commands in a running one.
+
+A nested container has its parent's namespaces wherever no isolator gives it its own; its PID
+namespace is a child of its parent's, so it ends with its parent at the latest. A further command in
+a container (`exec`) is a nested container that has all of its parent's, its cgroups included.
+
+The parent's namespaces are held by descriptors from a verified process on: its pid may be another
+process' by the time that the child joins them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from containerizer import checkpoint
+from containerizer import record as records
+from containerizer.lifecycle import State
+from containerizer.liveness import started_at
+from containerizer.paths import Paths
+from containerizer.record import ContainerRecord
+from containerizer.request import ContainerRequest
+from isolators.isolator import ContainerConfig, Parent, idmapped_paths
+from launcher.container_id import ContainerId
+from launcher.data import Data, field, replace
+from launcher.errors import InvalidRequest
+from launcher.launch_info import LaunchInfo
+from launcher.namespaces import KINDS
+
+if TYPE_CHECKING:
+    from containerizer.container import Container
+    from containerizer.containerizer import Containerizer
+
+# The fields that make a place for processes; a command that comes later finds it made. The others
+# are a process' own, and a further command gets them too.
+PLACE = (
+    *("init", "namespaces", "uid_map", "gid_map", "idmapped_paths", "time_offsets"),
+    *("hostname", "interfaces_up", "sysctls", "rootfs", "rootfs_mounts", "mounts", "file_operations"),
+    *("masked_paths", "readonly_paths", "readonly_rootfs"),
+)
+
+
+class ExecRequest(Data, kw_only=True):
+    """A further command in a running container; what is None is as in the container."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)  # added to the container's
+    working_directory: str | None = None
+    user: str | None = None
+
+
+def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
+    """Checkpoint what later commands and nested containers need to know."""
+    checkpoint.write(paths.launch_info(container_id), info.to_json())
+
+
+@contextlib.contextmanager
+def with_parent(paths: Paths, request: ContainerRequest) -> Iterator[ContainerRequest]:
+    """The request with what its parent shares, valid within this context; itself if it is not nested.
+
+    Raises NoSuchContainer, and InvalidRequest for a parent that does not run.
+    """
+    if request.container_id.parent is None:
+        yield request
+        return
+    with _opened(paths, request.container_id.parent) as (info, namespaces):
+        parent = Parent(
+            namespaces=namespaces, uid_map=info.uid_map, gid_map=info.gid_map, hostname=info.hostname
+        )
+        yield replace(request, config=replace(request.config, parent=parent))
+
+
+def shared(config: ContainerConfig) -> LaunchInfo:
+    """What a nested container has of its parent, for the fields that no isolator has set."""
+    assert config.parent is not None
+    if "user" not in config.parent.namespaces:
+        return LaunchInfo(namespaces=config.parent.namespaces)
+    return LaunchInfo(
+        namespaces=config.parent.namespaces,
+        uid_map=config.parent.uid_map,
+        gid_map=config.parent.gid_map,
+        idmapped_paths=idmapped_paths(config),
+    )
+
+
+@contextlib.contextmanager
+def command_in(
+    owner: Containerizer, container_id: ContainerId, request: ExecRequest
+) -> Iterator[tuple[Container, LaunchInfo]]:
+    """The container of a further command, and what the launcher has to do for it within this context."""
+    from containerizer.container import Container
+
+    with _opened(owner.paths, container_id) as (info, namespaces):
+        own = ContainerId(f"exec-{ContainerId.generate().name}", container_id)
+        record = ContainerRecord(
+            container_id=str(own),
+            image=records.load(owner.paths, container_id).image,
+            owner=os.getpid(),
+            owner_started=started_at(os.getpid()),
+            created_at=time.time(),
+        )
+        records.reserve(owner.paths, record)
+        yield Container(owner, record, ContainerConfig()), _further(info, namespaces, request)
+
+
+def _further(info: LaunchInfo, namespaces: Mapping[str, str], request: ExecRequest) -> LaunchInfo:
+    kept = {name: value for name, value in info.asked().items() if name not in PLACE}
+    changes = {"working_directory": request.working_directory, "user": request.user}
+    return LaunchInfo(
+        **{
+            **kept,
+            **{name: value for name, value in changes.items() if value is not None},
+            "argv": request.command,
+            "environment": {**info.environment, **request.environment},
+            "namespaces": namespaces,
+        }
+    )
+
+
+@contextlib.contextmanager
+def _opened(paths: Paths, container_id: ContainerId) -> Iterator[tuple[LaunchInfo, dict[str, str]]]:
+    """How a running container was launched, and paths to those of its namespaces that are not ours."""
+    record = records.load(paths, container_id)
+    with contextlib.ExitStack() as opened:
+        process = _open_task(record)
+        opened.callback(os.close, process)
+        namespaces = {}
+        for kind in KINDS:
+            path = f"/proc/{record.pid}/ns/{kind}"
+            with _ended(container_id):
+                if os.stat(path).st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino:
+                    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    opened.callback(os.close, descriptor)
+                    namespaces[kind] = f"/proc/{os.getpid()}/fd/{descriptor}"
+        if select.select([process], [], [], 0)[0]:  # then these may have been another process'
+            raise _not_running(container_id)
+        yield LaunchInfo.from_json(checkpoint.read(paths.launch_info(container_id)) or {}), namespaces
+
+
+def _open_task(record: ContainerRecord) -> int:
+    """A pidfd of the container's first process. Raises InvalidRequest."""
+    if record.pid is None or State(record.state) is not State.RUNNING:
+        raise _not_running(record.id)
+    with _ended(record.id):
+        process = os.pidfd_open(record.pid)
+    if started_at(record.pid) != record.pid_started:
+        os.close(process)
+        raise _not_running(record.id)
+    return process
+
+
+@contextlib.contextmanager
+def _ended(container_id: ContainerId) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, ProcessLookupError):
+        raise _not_running(container_id) from None
+
+
+def _not_running(container_id: ContainerId) -> InvalidRequest:
+    hint = "`containerizer ps --all` shows its state"
+    return InvalidRequest(f"container {container_id} is not running", hint=hint)
