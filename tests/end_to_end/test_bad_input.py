@@ -41,7 +41,7 @@ def _one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) ->
         (("--cap-add", "SYS_ADMINN"), ("true",), 125, ["'SYS_ADMINN'", "CAP_SYS_ADMIN"]),
         (("--hostname", "a b"), ("true",), 125, ["'a b'"]),
         (("--name", "a/b"), ("true",), 125, ["'a/b'"]),
-        (("--name", "a.b"), ("true",), 125, ["a.b", "nested"]),
+        (("--name", "a.b"), ("true",), 125, ["no container a"]),
         (("--security-opt", "seccomp=x"), ("true",), 125, ["seccomp=x"]),
         (("-e", "=x"), ("true",), 125, ["'=x'"]),
         (("--env-file", "/nonexistent"), ("true",), 125, ["/nonexistent"]),
