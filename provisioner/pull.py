@@ -54,9 +54,9 @@ def pull(
         resolved.manifest.config.digest: resolved.config_content,
     }
     try:
-        store.sweep()  # first: what a killed pull left may take the space that this one needs
         with Ingest(store.paths) as ingest:
             ingest.claim(keys, blobs.items())
+            store.sweep()  # of what this pull will not use: a killed one may have left the disk full
             _Layers(store, source, resolved, ingest, Budget(limits), progress).run()
             image = _image(store, reference, resolved)
             store.publish(image)
