@@ -13,7 +13,7 @@ from tests.support.registry import Registry
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
 
-def _one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
+def _check_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> None:
     assert done.returncode == code
     (line,) = done.stderr.splitlines()
     assert line.startswith("containerizer: ")
@@ -61,7 +61,7 @@ def _one_line(done: subprocess.CompletedProcess[str], code: int, *parts: str) ->
 def test_a_request_that_cannot_be_met(
     cli: Cli, busybox: str, options: tuple[str, ...], command: tuple[str, ...], code: int, parts: list[str]
 ) -> None:
-    _one_line(cli("run", "--rm", *options, busybox, *command), code, *parts)
+    _check_one_line(cli("run", "--rm", *options, busybox, *command), code, *parts)
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,16 @@ def test_a_request_that_cannot_be_met(
     ],
 )
 def test_an_image_that_cannot_be_had(cli: Cli, image: str, parts: list[str]) -> None:
-    _one_line(cli("run", "--rm", image, "true"), 125, *parts)
+    _check_one_line(cli("run", "--rm", image, "true"), 125, *parts)
 
 
 def test_an_image_or_tag_that_the_registry_does_not_have(cli: Cli, registry: Registry, busybox: str) -> None:
-    _one_line(cli("run", "--rm", f"{registry.host}/nobody/home", "true"), 125, "nobody/home")
-    _one_line(cli("run", "--rm", f"{busybox}:nope", "true"), 125, "nope")
+    _check_one_line(cli("run", "--rm", f"{registry.host}/nobody/home", "true"), 125, "nobody/home")
+    _check_one_line(cli("run", "--rm", f"{busybox}:nope", "true"), 125, "nope")
 
 
 def test_an_image_that_may_not_be_pulled(fresh: Cli, busybox: str) -> None:
-    _one_line(fresh("run", "--rm", "--pull", "never", busybox, "true"), 125, busybox, "pull it first")
+    _check_one_line(fresh("run", "--rm", "--pull", "never", busybox, "true"), 125, busybox, "pull it first")
     assert fresh.left() == []
 
 
@@ -93,7 +93,7 @@ def test_a_registry_that_wants_to_know_who(tmp_path: Path, fresh: Cli) -> None:
     htpasswd = tmp_path / "htpasswd"
     htpasswd.write_text("u:$2y$05$n3A3wJ5UDqFBSwNqrC0X8uVXUvEhFEBHkHRtnFHuIqcbJRcXzsSMC\n")
     with Registry.start(tmp_path / "private", htpasswd=htpasswd) as private:
-        _one_line(fresh("run", "--rm", f"{private.host}/secret", "true"), 125, private.host)
+        _check_one_line(fresh("run", "--rm", f"{private.host}/secret", "true"), 125, private.host)
     assert fresh.left() == []
 
 
@@ -132,7 +132,7 @@ def test_a_layer_that_is_not_what_the_manifest_says(tmp_path: Path, fresh: Cli) 
     ],
 )
 def test_a_command_line_that_makes_no_sense(cli: Cli, arguments: tuple[str, ...], parts: list[str]) -> None:
-    _one_line(cli(*arguments), 125, *parts)
+    _check_one_line(cli(*arguments), 125, *parts)
 
 
 def test_not_root(cli: Cli) -> None:
@@ -150,4 +150,4 @@ def test_not_root(cli: Cli) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd="/")
     if "No module named" in done.stderr or "Permission denied" in done.stderr:
         pytest.skip("the checkout lies where no other user can read it")
-    _one_line(done, 125, "needs root", "sudo")
+    _check_one_line(done, 125, "needs root", "sudo")
