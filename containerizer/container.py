@@ -9,12 +9,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from containerizer.lifecycle import State, transition
+from containerizer import ending
+from containerizer.lifecycle import LAUNCHING, State, transition
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
 from isolators.isolator import ContainerConfig, Limitation, Usage, Watch
 from launcher.container_id import ContainerId
 from launcher.data import replace
+from launcher.errors import ContainerizerError, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.process_attributes import Clamped
 
@@ -50,8 +52,14 @@ class Container:
         return self.record.pid
 
     def enter(self, state: State, **changes: object) -> None:
-        """Go to `state`, and checkpoint that with the changes to the record. Raises IllegalTransition."""
+        """Go to `state`, and checkpoint that with the changes to the record. Raises IllegalTransition.
+
+        Raises LaunchFailed when another process has asked for the end.
+        """
         transition(self.state, state)
+        goes_on = self.state in LAUNCHING and state is not State.DESTROYING
+        if goes_on and ending.requested(self._owner.paths, self.id):
+            raise LaunchFailed(f"container {self.id} was destroyed by somebody else while it was launched")
         self.record = replace(self.record, state=state.value, **changes)
         self.record.save(self._owner.paths)
 
@@ -102,11 +110,19 @@ class Container:
         """Send a signal to the task: SIGKILL ends the container. One that has ended is fine."""
         if self.termination is None and self.task is not None:
             self.task.signal(number)
+            if number == signal.SIGKILL:
+                self._owner.resume(self)  # on cgroup v1 what is frozen does not die
 
     def destroy(self) -> Termination | None:
         """Kill everything in the container, wait for the end, and give all back. Idempotent."""
-        self.kill()
+        if self.termination is None:
+            self._owner.end(self)
         return self.wait()
+
+    def conclude(self) -> None:
+        """Another process has taken everything back."""
+        ended = None if self.termination is None else self.termination.to_json()
+        self.record = replace(self.record, state=State.TERMINATED.value, termination=ended)
 
     def remove(self) -> None:
         """Forget the container and delete its sandbox; destroys it first if it runs."""
@@ -146,10 +162,18 @@ class Container:
             self._limitation = limitation
             self.kill()
 
+    def _check_again(self) -> None:
+        """The kernel may have killed before we were told of the limit."""
+        for watch in self._watches:
+            try:
+                self._limitation = self._limitation or watch.check()
+            except ContainerizerError:
+                if not ending.requested(self._owner.paths, self.id):
+                    raise  # or else another process has taken back what is watched
+
     def _end(self) -> None:
         assert self.task is not None
         status = self.task.exit_status()
-        for watch in self._watches:  # the kernel may have killed before we were told of the limit
-            self._limitation = self._limitation or watch.check()
+        self._check_again()
         self.termination = Termination(exit_status=status or _KILLED, limitation=self._limitation)
         self._owner.terminated(self)

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import checkpoint, launchers, nested, sandbox
+from containerizer import ending, launchers, nested, sandbox
 from containerizer import record as records
+from containerizer.cleanup import reaper, take_back
 from containerizer.container import Container
 from containerizer.lifecycle import State
-from containerizer.liveness import is_running, started_at
+from containerizer.liveness import is_running, parent_of, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
+from containerizer.remote import RemoteContainer
 from containerizer.request import HOST, ContainerRequest, of_request
-from containerizer.termination import Termination
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
-from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
 from launcher.linux import LaunchRequest
 from launcher.merge import Merged, merge
@@ -39,17 +37,6 @@ if TYPE_CHECKING:
     from launcher.attach import Attachment
     from provisioner.image import Image
     from provisioner.progress import Progress
-
-# Where the packages lie, which may be a checkout that is not installed.
-_IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_COMMAND = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1));"
-    " from containerizer.cli.main import main; sys.exit(main())"
-)
-
-
-class CleanupFailed(ContainerizerError):
-    """Something of a container could not be taken back; the message names each part and its cause."""
 
 
 class Containerizer:
@@ -84,6 +71,7 @@ class Containerizer:
         self._launcher_name = launcher
         self._launcher = launchers.make(launcher, in_process=in_process)
         self._containers: list[Container] = []
+        self._loaded: dict[tuple[str, ...], list[Isolator]] = {}
 
     def __enter__(self) -> Containerizer:
         return self
@@ -161,26 +149,18 @@ class Containerizer:
         """Every container on this state directory, whoever launched it."""
         return records.load_all(self.paths)
 
-    def remove(self, container_id: ContainerId) -> None:
-        """Remove a container that has ended, launched by whatever process. Raises NoSuchContainer."""
-        record = records.load(self.paths, container_id)
-        if is_running(record):
-            raise InvalidRequest(f"container {container_id} is running", hint="end its task first")
-        self._take_back(container_id, catalog.load(record.isolation, self._flags))
-        self._delete(container_id)
+    def get(self, name: str) -> RemoteContainer:
+        """A container by its name or a beginning of it that no other has, whoever launched it.
 
-    def reap(self, container_id: ContainerId) -> None:
-        """Clean up after a container whose task has ended and whose launcher is gone."""
-        record = records.load(self.paths, container_id)
-        if not record.keep:
-            self.remove(container_id)
-            return
-        status = checkpoint.read(self.paths.exit_status(container_id)) or {"signal": signal.SIGKILL}
-        exit_status = ExitStatus(status.get("code"), status.get("signal"))
-        termination = Termination(exit_status=exit_status).to_json()
-        self._take_back(container_id, catalog.load(record.isolation, self._flags))
-        ended = {"termination": termination, "finished_at": status.get("finished_at", time.time())}
-        replace(record, state=State.TERMINATED.value, **ended).save(self.paths)
+        Raises NoSuchContainer, and InvalidRequest for an ambiguous beginning.
+        """
+        return RemoteContainer(self, records.find(self.paths, name))
+
+    def isolators_of(self, record: ContainerRecord) -> list[Isolator]:
+        """Those that the container was launched with. Raises UnknownIsolator, IsolatorUnavailable."""
+        if record.isolation not in self._loaded:
+            self._loaded[record.isolation] = catalog.load(record.isolation, self._flags)
+        return self._loaded[record.isolation]
 
     def attach(self, container_id: ContainerId) -> Attachment:
         """Connect to a container's pipes or terminal, whoever launched it.
@@ -286,12 +266,21 @@ class Containerizer:
                 stdio=stdio,
                 service=self._service(container, stdio),
                 exit_status_path=self.paths.exit_status(container.id),
-                reaper=self._reaper(container),
+                reaper=reaper(self.paths, container.id),
             )
         )
         nested.save(self.paths, container.id, info)
         pid = container.task.pid
-        container.enter(State.ISOLATING, pid=pid, pid_started=started_at(pid), command=tuple(info.argv or ()))
+        supervisor = parent_of(pid)
+        container.enter(
+            State.ISOLATING,
+            pid=pid,
+            pid_started=started_at(pid),
+            supervisor=supervisor,
+            supervisor_started=None if supervisor is None else started_at(supervisor),
+            command=tuple(info.argv or ()),
+            stop_signal=info.stop_signal,
+        )
 
     def _service(self, container: Container, stdio: Stdio) -> Service | None:
         if isinstance(stdio, Inherit):
@@ -318,22 +307,43 @@ class Containerizer:
     def terminated(self, container: Container) -> None:
         """The task has ended: take everything back but the sandbox and the termination."""
         assert container.termination is not None
-        container.enter(
-            State.DESTROYING, termination=container.termination.to_json(), finished_at=time.time()
-        )
         self._end_task(container)
-        self._take_back(container.id, self.isolators)
-        container.enter(State.TERMINATED)
+        with ending.of_own(self.paths, container.record) as end:
+            if end is None or end.over:
+                container.conclude()
+                return
+            container.enter(
+                State.DESTROYING, termination=container.termination.to_json(), finished_at=time.time()
+            )
+            take_back(container.id, self.isolators)
+            container.enter(State.TERMINATED)
+            end.say(container.termination)
 
     def forget(self, container: Container) -> None:
         """Delete what is left of a terminated container."""
-        self._delete(container.id)
+        with ending.of_own(self.paths, container.record) as end:
+            if end is not None:
+                self.delete(container.id)
         self.release(container)
 
     def release(self, container: Container) -> None:
         """Leave the container alone when this containerizer closes."""
         if container in self._containers:
             self._containers.remove(container)
+
+    def end(self, container: Container) -> None:
+        """Kill everything in a container that was launched here, and wait until it has ended."""
+        with ending.of_own(self.paths, container.record) as end:
+            gone = end is None
+        if not gone:
+            RemoteContainer(self, container.id).end()
+
+    def resume(self, container: Container) -> None:
+        """Let a paused container go on, to its end if it was killed."""
+        for isolator in self.isolators:
+            if isolator.pauses:
+                with contextlib.suppress(ContainerizerError):  # it ends just now
+                    isolator.resume(container.id)
 
     @contextlib.contextmanager
     def abandoning(self, container: Container) -> Iterator[None]:
@@ -346,10 +356,12 @@ class Containerizer:
 
     def _abandon(self, container: Container, cause: BaseException) -> None:
         try:
-            if container.state is not State.DESTROYING:
-                container.enter(State.DESTROYING)
             self._end_task(container)
-            self._take_back(container.id, self.isolators)
+            with ending.of_own(self.paths, container.record) as end:
+                if end is not None and not end.over:
+                    if container.state is not State.DESTROYING:
+                        container.enter(State.DESTROYING)
+                    take_back(container.id, self.isolators)
             self.forget(container)
         except (ContainerizerError, OSError) as error:
             cause.add_note(f"and cleaning up failed: {error}")
@@ -359,26 +371,11 @@ class Containerizer:
         if container.task is not None:
             container.task.destroy()
 
-    def _take_back(self, container_id: ContainerId, isolators: Sequence[Isolator]) -> None:
-        """Every isolator's clean-up, the last first; a failure does not spare the others."""
-        failures = []
-        for isolator in reversed(isolators):
-            try:
-                isolator.cleanup(container_id)
-            except (ContainerizerError, OSError) as error:
-                failures.append(f"{isolator.name}: {error}")
-        if failures:
-            raise CleanupFailed(f"cannot clean up container {container_id}: {'; '.join(failures)}")
-
-    def _delete(self, container_id: ContainerId) -> None:
+    def delete(self, container_id: ContainerId) -> None:
+        """Delete all files of a container that nobody else is about to end."""
         directory = self.paths.sandbox(container_id)
         self.provisioner.destroy(str(container_id), directory)
         sandbox.delete(directory, self.paths.container_state(container_id))
-
-    def _reaper(self, container: Container) -> tuple[str, ...]:
-        """The command in which a supervisor ends that outlived us: it cleans up in our place."""
-        directories = ("--root", self.paths.root, "--state", self.paths.state)
-        return (sys.executable, "-I", "-c", _COMMAND, _IMPORT_ROOT, *directories, "reap", str(container.id))
 
 
 @contextlib.contextmanager

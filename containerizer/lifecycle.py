@@ -36,6 +36,10 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 }
 
 
+# In these the launcher is at work, and takes back what it did if a step fails; later it only waits.
+LAUNCHING = frozenset({State.STARTING, State.PROVISIONING, State.PREPARING, State.ISOLATING, State.FETCHING})
+
+
 class IllegalTransition(Exception):
     """A defect of ours: the message names both states."""
 

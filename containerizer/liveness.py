@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from containerizer.lifecycle import LAUNCHING, State
 from containerizer.record import ContainerRecord
 
 
@@ -10,12 +13,31 @@ def started_at(pid: int) -> int | None:
 
     A zombie has ended, whoever has yet to collect it.
     """
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()  # the name before it may hold anything
-    except (FileNotFoundError, ProcessLookupError):
+    fields = _stat(pid)
+    return None if fields is None else int(fields[19])
+
+
+def parent_of(pid: int) -> int | None:
+    """The parent of a process; of a container's first one, its supervisor. None when it is gone."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
+def open_process(pid: int | None, started: int | None) -> int | None:
+    """A pidfd of this very process; None when it has ended.
+
+    Its start is looked at after the pidfd was opened: then both are of the same process.
+    """
+    if pid is None or started is None:
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if started_at(pid) == started:
+        return pidfd
+    os.close(pidfd)
+    return None
 
 
 def is_running(record: ContainerRecord) -> bool:
@@ -24,4 +46,24 @@ def is_running(record: ContainerRecord) -> bool:
         return False
     if record.pid is not None:
         return started_at(record.pid) == record.pid_started
+    return is_owned(record)
+
+
+def is_owned(record: ContainerRecord) -> bool:
+    """Whether the process that launches, or has launched, the container is there."""
     return started_at(record.owner) == record.owner_started
+
+
+def is_launching(record: ContainerRecord) -> bool:
+    """Whether somebody is at work to launch the container, and will take it back if that fails."""
+    return State(record.state) in LAUNCHING and is_owned(record)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of proc_pid_stat(5) from the third on."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()  # the name before it may hold anything
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields

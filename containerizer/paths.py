@@ -16,6 +16,7 @@
     `-- <name>/
         |-- container.json          the checkpoint: containerizer.record
         |-- launch_info.json        what later commands in it need: containerizer.nested
+        |-- ending                  who ends the container, and that it has ended: containerizer.ending
         |-- exit_status.json        written by the supervisor when the task has ended
         |-- attach.sock             where the supervisor serves: launcher.attach_protocol
         `-- containers/<name>/ …
@@ -30,6 +31,9 @@ from launcher.data import Data
 
 DEFAULT_ROOT = "/var/lib/containerizer"
 DEFAULT_STATE = "/run/containerizer"
+
+RECORD = "container.json"
+ENDING = "ending"
 
 _CONTAINERS = "containers"
 
@@ -69,15 +73,18 @@ class Paths(Data):
     def sandbox(self, container_id: ContainerId) -> str:
         return _nested(self.root, container_id)
 
-    def containers(self) -> str:
-        """The directory of the state of all root containers."""
-        return os.path.join(self.state, _CONTAINERS)
+    def nested(self, parent: ContainerId | None) -> str:
+        """The directory of the state of all containers in this one, or of all that are in none."""
+        return os.path.join(self.container_state(parent) if parent else self.state, _CONTAINERS)
 
     def container_state(self, container_id: ContainerId) -> str:
         return _nested(self.state, container_id)
 
     def record(self, container_id: ContainerId) -> str:
-        return os.path.join(self.container_state(container_id), "container.json")
+        return os.path.join(self.container_state(container_id), RECORD)
+
+    def ending(self, container_id: ContainerId) -> str:
+        return os.path.join(self.container_state(container_id), ENDING)
 
     def launch_info(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "launch_info.json")

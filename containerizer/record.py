@@ -9,7 +9,7 @@ from typing import Any
 
 from containerizer import checkpoint
 from containerizer.lifecycle import State
-from containerizer.paths import Paths
+from containerizer.paths import ENDING, RECORD, Paths
 from containerizer.termination import Termination
 from launcher.container_id import ContainerId
 from launcher.data import Data, asdict, fields
@@ -17,6 +17,7 @@ from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.remove_tree import remove_tree
 
 _VERSION = 1
+_NAMED = 5  # containers that a message names
 
 
 class NoSuchContainer(ContainerizerError):
@@ -36,6 +37,9 @@ class ContainerRecord(Data, kw_only=True):
     owner_started: int | None = None  # see containerizer.liveness
     pid: int | None = None  # of the task's first process, on the host
     pid_started: int | None = None
+    supervisor: int | None = None  # pid of the task's parent
+    supervisor_started: int | None = None
+    stop_signal: str | None = None  # of the request or the image; None: SIGTERM
     stdio: str = "inherit"  # the mode: launcher.stdio
     created_at: float = 0.0  # seconds since the epoch, as the next two
     started_at: float | None = None
@@ -57,6 +61,11 @@ class ContainerRecord(Data, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         return {"version": _VERSION, **asdict(self)}
 
+    def is_of_same_container(self, other: ContainerRecord) -> bool:
+        """Or else of another one, launched later, that got the name of one that is gone."""
+        mine = (self.container_id, self.owner, self.owner_started, self.created_at)
+        return mine == (other.container_id, other.owner, other.owner_started, other.created_at)
+
 
 def reserve(paths: Paths, record: ContainerRecord) -> None:
     """Take the container's name and store its first record. Raises InvalidRequest if it is taken."""
@@ -66,7 +75,8 @@ def reserve(paths: Paths, record: ContainerRecord) -> None:
     making = f"{directory}.{os.getpid()}.new"
     os.makedirs(making, mode=0o700)
     try:
-        checkpoint.write(os.path.join(making, os.path.basename(paths.record(record.id))), record.to_json())
+        os.close(os.open(os.path.join(making, ENDING), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        checkpoint.write(os.path.join(making, RECORD), record.to_json())
         os.rename(making, directory)
     except OSError as error:
         remove_tree(making)
@@ -80,8 +90,7 @@ def load(paths: Paths, container_id: ContainerId) -> ContainerRecord:
     """Raises NoSuchContainer."""
     value = checkpoint.read(paths.record(container_id))
     if value is None:
-        hint = "`containerizer ps` lists them"
-        raise NoSuchContainer(f"no container {container_id}", hint=hint)
+        raise unknown(container_id)
     known = {field.name for field in fields(ContainerRecord)}
     arguments = {name: item for name, item in value.items() if name in known}
     for name in ("command", "isolation"):
@@ -89,16 +98,53 @@ def load(paths: Paths, container_id: ContainerId) -> ContainerRecord:
     return ContainerRecord(**arguments)
 
 
-def load_all(paths: Paths) -> list[ContainerRecord]:
-    """Every container, the oldest first. One that is being made or removed just now is left out."""
+def unknown(name: object) -> NoSuchContainer:
+    """The error that there is no container of this name."""
+    return NoSuchContainer(f"no container {name}", hint="`containerizer ps -a` lists them")
+
+
+def find(paths: Paths, text: str) -> ContainerId:
+    """The container of this name, or the only one whose name begins so; each level of a nested one.
+
+    Raises NoSuchContainer, and InvalidRequest for a beginning that several have.
+    """
+    found: ContainerId | None = None
+    for name in text.split("."):
+        found = _find(paths, name, found, text)
+    assert found is not None  # "".split(".") yields one, invalid, name
+    return found
+
+
+def nested(paths: Paths, parent: ContainerId | None) -> list[ContainerId]:
+    """The containers directly in this one; None: those that are in no other."""
+    directory = paths.nested(parent)
     try:
-        names = os.listdir(paths.containers())
+        names = sorted(os.listdir(directory))
     except FileNotFoundError:
         return []
+    return [ContainerId(name, parent) for name in names if "." not in name]
+
+
+def _find(paths: Paths, name: str, parent: ContainerId | None, text: str) -> ContainerId:
+    exact = ContainerId(name, parent)
+    if os.path.isdir(paths.container_state(exact)):
+        return exact
+    matching = [each for each in nested(paths, parent) if each.name.startswith(name)]
+    if len(matching) > 1:
+        names = ", ".join(map(str, matching[:_NAMED])) + (" …" if len(matching) > _NAMED else "")
+        hint = f"{len(matching)} begin so: {names}"
+        raise InvalidRequest(f"the container name {text!r} is ambiguous", hint=hint)
+    if not matching:
+        raise unknown(text)
+    return matching[0]
+
+
+def load_all(paths: Paths) -> list[ContainerRecord]:
+    """Every container, the oldest first. One that is being made or removed just now is left out."""
     records = []
-    for name in names:
+    for container_id in nested(paths, None):
         try:
-            records.append(load(paths, ContainerId(name)))
+            records.append(load(paths, container_id))
         except (NoSuchContainer, InvalidRequest):
             continue
     return sorted(records, key=lambda record: record.created_at)

@@ -11,7 +11,7 @@ functions, in the catalog's order (clean-up in reverse), never two at once for o
     status    facts about it that others ask for (its cgroups, its addresses)
     pause     stop every process, until `resume`; at most one loaded isolator can
     kill      end every process of the container that can be found
-    cleanup   after the last process is gone; idempotent, and unknown ids are fine
+    cleanup   after the task's end; idempotent, and unknown ids are fine
 """
 
 from __future__ import annotations
@@ -247,12 +247,15 @@ class Isolator:
         """Whether `pause` was the last of the two."""
         raise NotImplementedError
 
-    def kill(self, container_id: ContainerId) -> None:
+    def kill(self, container_id: ContainerId, timeout: float) -> None:
         """End every process of the container that this isolator can find, paused ones and such as fork too.
 
         Returns when they have ended; unknown ids are fine. Raises ContainerizerError naming those that
-        do not end.
+        have not after `timeout` seconds.
         """
 
     def cleanup(self, container_id: ContainerId) -> None:
-        """Remove everything that `prepare` and `isolate` made. Called after the last process ended."""
+        """Remove everything that `prepare` and `isolate` made.
+
+        Called after the task has ended; what it has left where nobody else could end it is killed.
+        """

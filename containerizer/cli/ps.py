@@ -6,10 +6,15 @@ import argparse
 import shlex
 import time
 
+from containerizer import ending
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
+from containerizer.lifecycle import State
 from containerizer.liveness import is_running
 from containerizer.record import ContainerRecord
+from containerizer.remote import RemoteContainer
+
+LOST = "lost"  # neither is there a task, nor anybody who would take back what it has left
 
 _COMMAND_WIDTH = 30  # characters of the command that the table shows
 
@@ -22,23 +27,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    records = [record for record in containerizer.containers() if arguments.all or is_running(record)]
+    found = [record for record in containerizer.containers() if arguments.all or _is_of_interest(record)]
+    records = [(record, _condition(containerizer, record)) for record in found]
     if arguments.json:
-        print_json([_as_json(record) for record in records])
+        print_json([_as_json(record, condition) for record, condition in records])
     elif arguments.quiet:
-        print("".join(f"{record.container_id}\n" for record in records), end="")
+        print("".join(f"{record.container_id}\n" for record, _ in records), end="")
     else:
-        print_table(("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS"), [_row(record) for record in records])
+        rows = [_row(record, condition) for record, condition in records]
+        print_table(("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS"), rows)
     return 0
 
 
-def _as_json(record: ContainerRecord) -> dict[str, object]:
+def _is_of_interest(record: ContainerRecord) -> bool:
+    """It runs, or there is something left to end."""
+    return is_running(record) or record.state != State.TERMINATED.value
+
+
+def _condition(containerizer: Containerizer, record: ContainerRecord) -> str:
+    """In one word: its state, or what else is true of it."""
+    if record.state == State.TERMINATED.value:
+        return record.state
+    if ending.requested(containerizer.paths, record.id):
+        return State.DESTROYING.value
+    if not is_running(record):
+        return LOST
+    return "paused" if RemoteContainer(containerizer, record.id).paused else record.state
+
+
+def _as_json(record: ContainerRecord, condition: str) -> dict[str, object]:
     return {
         "id": record.container_id,
         "image": record.image,
         "command": list(record.command),
-        "state": record.state,
+        "state": State.DESTROYING.value if condition == State.DESTROYING.value else record.state,
         "running": is_running(record),
+        "paused": condition == "paused",
+        "lost": condition == LOST,
         "pid": record.pid,
         "stdio": record.stdio,
         "created_at": record.created_at,
@@ -48,16 +73,17 @@ def _as_json(record: ContainerRecord) -> dict[str, object]:
     }
 
 
-def _row(record: ContainerRecord) -> tuple[str, ...]:
+def _row(record: ContainerRecord, condition: str) -> tuple[str, ...]:
     command = shlex.join(record.command)
     short = command if len(command) <= _COMMAND_WIDTH else command[: _COMMAND_WIDTH - 1] + "…"
-    return (record.container_id, record.image, short, _age(time.time() - record.created_at), _status(record))
+    age = _age(time.time() - record.created_at)
+    return (record.container_id, record.image, short, age, _status(record, condition))
 
 
-def _status(record: ContainerRecord) -> str:
+def _status(record: ContainerRecord, condition: str) -> str:
     if record.ended:
         return record.ended.message
-    return record.state if is_running(record) else "lost: its launcher was killed"
+    return "lost: its processes were killed; rm cleans up" if condition == LOST else condition
 
 
 def _age(seconds: float) -> str:

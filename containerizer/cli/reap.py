@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from containerizer.containerizer import Containerizer
+from containerizer.remote import RemoteContainer
 from launcher.container_id import ContainerId
 
 
@@ -14,5 +15,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    containerizer.reap(ContainerId.parse(arguments.container))
+    RemoteContainer(containerizer, ContainerId.parse(arguments.container)).reap()
     return 0

@@ -107,13 +107,13 @@ class CgroupIsolator(Isolator):
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         return {f"{self.controller}_cgroup": self.cgroup(container_id)}
 
-    def kill(self, container_id: ContainerId) -> None:
+    def kill(self, container_id: ContainerId, timeout: float) -> None:
         for _, hierarchy in self._hierarchies():
-            freezer.kill(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
+            freezer.kill(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)), timeout)
 
     def cleanup(self, container_id: ContainerId) -> None:
         for _, hierarchy in self._hierarchies():
-            cgroups.remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
+            _remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
             if container_id.parent is None:
                 cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))
 
@@ -156,6 +156,15 @@ class TypedFiles:
 
     def _file(self, name: str) -> str:
         return os.path.join(self._cgroup, os.fsdecode(self._files.get_interface(name).filename))
+
+
+def _remove(cgroup: str) -> None:
+    """Usually nobody is in it any more, or nearly so; else kill who is: its supervisor was killed."""
+    try:
+        cgroups.remove(cgroup, timeout=0)
+    except CgroupError:
+        freezer.kill(cgroup, cgroups.REMOVE_TIMEOUT)
+        cgroups.remove(cgroup)
 
 
 def _mounts(own: list[Hierarchy], all_of_host: tuple[Hierarchy, ...]) -> tuple[Mount, ...]:

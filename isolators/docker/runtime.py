@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from isolators.isolator import ContainerConfig, Isolator
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
+from launcher.signal_names import parse_signal, signal_name
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -38,7 +38,7 @@ class DockerRuntime(Isolator):
             environment=_environment(config, image),
             working_directory=_working_directory(config, image),
             user=config.user or _text(image, "User") or None,
-            stop_signal=stop_signal(config.stop_signal or _text(image, "StopSignal") or "SIGTERM"),
+            stop_signal=_stop_signal(config.stop_signal or _text(image, "StopSignal") or "SIGTERM"),
             mounts=_volumes(config, image),
         )
 
@@ -49,25 +49,8 @@ class DockerRuntime(Isolator):
         return info
 
 
-def stop_signal(text: str) -> str:
-    """The name of a signal given by name or number: TERM and 15 are SIGTERM, 37 is SIGRTMIN+3.
-
-    Raises InvalidRequest.
-    """
-    name = text.upper().removeprefix("SIG")
-    number = int(name) if name.isascii() and name.isdigit() and len(name) < 4 else _SIGNALS.get(f"SIG{name}")
-    if number not in _NAMES:
-        raise InvalidRequest(f"unknown signal {text!r}", hint="name one, such as SIGTERM; see signal(7)")
-    return _NAMES[number]
-
-
-def _realtime() -> dict[str, int]:
-    numbers = range(int(signal.SIGRTMIN), int(signal.SIGRTMAX) + 1)
-    return {f"SIGRTMIN+{number - signal.SIGRTMIN}": number for number in numbers}
-
-
-_SIGNALS = {**_realtime(), **{s.name: int(s) for s in signal.Signals}}
-_NAMES = {number: name for name, number in _SIGNALS.items()}
+def _stop_signal(text: str) -> str:
+    return signal_name(parse_signal(text))
 
 
 def _argv(config: ContainerConfig, image: Mapping[str, Any]) -> tuple[str, ...]:

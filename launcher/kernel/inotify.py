@@ -10,6 +10,7 @@ from launcher.kernel.libc import function
 MODIFY = 0x2
 MOVED_TO = 0x80
 CREATE = 0x100
+DELETE_SELF = 0x400
 
 _EVENTS = 64 * 1024  # bytes, more than the queue's worth that anyone waits for
 
@@ -34,3 +35,24 @@ def drain(descriptor: int) -> None:
         os.read(descriptor, _EVENTS)
     except BlockingIOError:
         return
+
+
+class Changes:
+    """Polls readable when one of the events has happened in the directory since the last `forget`."""
+
+    def __init__(self, directory: str, events: int) -> None:
+        """Raises SyscallError: FileNotFoundError where there is no such directory."""
+        self._descriptor = watch(directory, events)
+
+    def __enter__(self) -> Changes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def forget(self) -> None:
+        """Take what has been told so far as read."""
+        drain(self._descriptor)

@@ -114,4 +114,4 @@ def test_a_name_that_is_taken_leaves_nothing_behind(paths: Paths) -> None:
     record.reserve(paths, _record())
     with pytest.raises(InvalidRequest):
         record.reserve(paths, _record())
-    assert [entry.name for entry in Path(paths.containers()).iterdir()] == ["web"]
+    assert [entry.name for entry in Path(paths.nested(None)).iterdir()] == ["web"]

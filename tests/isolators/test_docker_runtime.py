@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from isolators.docker.runtime import DEFAULT_PATH, DockerRuntime, InvalidImageConfig, stop_signal
+from isolators.docker.runtime import DEFAULT_PATH, DockerRuntime, InvalidImageConfig
 from isolators.isolator import IsolatorFlags
 from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
+from launcher.signal_names import parse_signal, signal_name
 from tests.isolators.support import CONFIG, WEB
 
 
@@ -101,13 +102,13 @@ def test_user_and_stop_signal() -> None:
     ],
 )
 def test_signal_names(text: str, name: str) -> None:
-    assert stop_signal(text) == name
+    assert signal_name(parse_signal(text)) == name
 
 
 @pytest.mark.parametrize("text", ["", "0", "65", "99999999999", "SIGNOTHING", "²", "-1"])
 def test_unknown_signal(text: str) -> None:
     with pytest.raises(InvalidRequest, match="unknown signal"):
-        stop_signal(text)
+        parse_signal(text)
 
 
 def test_volumes_are_directories_of_the_sandbox(tmp_path: Path) -> None:
