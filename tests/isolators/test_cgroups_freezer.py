@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -68,9 +69,18 @@ def answers(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return bool(select.select([process.stdout], [], [], seconds)[0])
 
 
+@contextlib.contextmanager
+def thawed_at_the_end(cgroup: str) -> Iterator[None]:
+    """A test that fails must not leave what cannot even be killed."""
+    try:
+        yield
+    finally:
+        freezer.thaw(cgroup)
+
+
 @freezers
 def test_what_is_frozen_does_nothing_until_it_is_thawed(cgroup: str) -> None:
-    with task(ECHO) as process:
+    with task(ECHO) as process, thawed_at_the_end(cgroup):
         cgroups.attach(cgroup, process.pid)
         freezer.freeze(cgroup)
         freezer.freeze(cgroup)
@@ -92,7 +102,7 @@ def test_an_empty_cgroup_is_frozen_at_once(cgroup: str) -> None:
 
 @freezers
 def test_a_frozen_process_is_killed(cgroup: str) -> None:
-    with task(ECHO) as process:
+    with task(ECHO) as process, thawed_at_the_end(cgroup):
         cgroups.attach(cgroup, process.pid)
         freezer.freeze(cgroup)
         freezer.kill(cgroup)
@@ -153,7 +163,7 @@ def test_a_container_is_paused_with_what_is_nested_in_it(isolator: CgroupsFreeze
     isolator.prepare(WEB, CONFIG)
     try:
         isolator.prepare(nested, CONFIG)
-        with task(ECHO) as process:
+        with task(ECHO) as process, thawed_at_the_end(isolator.cgroup(WEB)):
             cgroups.attach(isolator.cgroup(nested), process.pid)
             isolator.pause(WEB)
             assert isolator.paused(WEB)
@@ -163,7 +173,7 @@ def test_a_container_is_paused_with_what_is_nested_in_it(isolator: CgroupsFreeze
             isolator.resume(WEB)
             assert answers(process, 10)
             isolator.pause(WEB)
-            isolator.kill(WEB)
+            isolator.kill(WEB, 10)
             assert process.wait(10) == -signal.SIGKILL
     finally:
         isolator.cleanup(nested)
