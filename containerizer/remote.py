@@ -9,6 +9,7 @@ containerizer.ending.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -296,7 +297,9 @@ class RemoteContainer:
         """Raises NoSuchContainer."""
         try:
             changes = Changes(self._paths.container_state(self.id), _STATE_CHANGES)
-        except FileNotFoundError:
+        except OSError as error:  # a SyscallError is no FileNotFoundError
+            if error.errno != errno.ENOENT:
+                raise
             raise records.unknown(self.id) from None
         with changes:
             yield changes

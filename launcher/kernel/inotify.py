@@ -41,7 +41,7 @@ class Changes:
     """Polls readable when one of the events has happened in the directory since the last `forget`."""
 
     def __init__(self, directory: str, events: int) -> None:
-        """Raises SyscallError: FileNotFoundError where there is no such directory."""
+        """Raises SyscallError, with ENOENT where there is no such directory."""
         self._descriptor = watch(directory, events)
 
     def __enter__(self) -> Changes:
