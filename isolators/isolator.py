@@ -30,6 +30,10 @@ from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreA
 # Shared, since both filesystem/linux and namespaces/pid need it: two equal mounts are no conflict.
 PROC_MOUNT = Mount(target="/proc", fstype="proc", source="proc", flags=("nosuid", "nodev", "noexec"))
 
+# Profiles of seccomp, in Docker's words.
+BUILTIN_SECCOMP = "builtin"
+UNCONFINED = "unconfined"
+
 MAX_HOSTNAME = 64  # bytes: HOST_NAME_MAX of sethostname(2)
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -98,6 +102,7 @@ class ContainerConfig(Data, kw_only=True):
     capabilities_add: tuple[str, ...] = ()  # names with or without "CAP_", or "ALL"
     capabilities_drop: tuple[str, ...] = ()
     no_new_privileges: bool = True
+    seccomp: str = BUILTIN_SECCOMP  # or UNCONFINED: every system call
     attributes: ProcessAttributes = ProcessAttributes()
     umask: int | None = None  # None: 0o022
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas

@@ -8,6 +8,7 @@ Rules, for this file and what it calls after `clone`:
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import errno
 import fcntl
@@ -23,7 +24,7 @@ from launcher import namespaces as namespace_plan
 from launcher.credentials import apply_credentials
 from launcher.data import asdict
 from launcher.execute import execute, find
-from launcher.kernel import cgroups, mounts, namespaces, prctl, signals
+from launcher.kernel import cgroups, mounts, namespaces, prctl, seccomp, signals
 from launcher.launch_info import LaunchInfo
 from launcher.process_attributes import Clamped
 from launcher.stdio import Inherit, Stdio, Terminal
@@ -184,10 +185,25 @@ def make_trampoline(child: Child) -> None:
     child.trampoline = trampoline.make()
 
 
+def load_filter_with_privileges(child: Child) -> None:
+    if not child.info.no_new_privileges:
+        _load_filter(child)
+
+
 def take_credentials(child: Child) -> None:
     apply_credentials(child.user, child.info.capabilities)
     if child.info.no_new_privileges:
         prctl.set_no_new_privileges()
+
+
+def load_filter(child: Child) -> None:
+    if child.info.no_new_privileges:
+        _load_filter(child)
+
+
+def _load_filter(child: Child) -> None:
+    if child.info.seccomp is not None:
+        seccomp.load(binascii.a2b_base64(child.info.seccomp))
 
 
 # The order is the design: each step stands where the reason puts it.
@@ -227,8 +243,12 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("make the trampoline", make_trampoline),
     # After what makes files and opens them, which a umask and the limits would disturb.
     ("set the process attributes", set_attributes),
-    # Last: every step above needs privileges that this one gives up.
+    # Without no-new-privileges only who has CAP_SYS_ADMIN may: seccomp(2). The next step gives it up.
+    ("load the seccomp filter", load_filter_with_privileges),
+    # Every step above needs privileges that this one gives up.
     ("take the task's credentials", take_credentials),
+    # Last: what the filter forbids the task, the steps above may need.
+    ("load the seccomp filter", load_filter),
 )
 
 

@@ -147,6 +147,7 @@ class LaunchInfo(Data, kw_only=True):
     # Shields.
     capabilities: Capabilities | None = _owned(Capabilities.decode)  # None: keep the launcher's
     no_new_privileges: bool | None = _owned()
+    seccomp: str | None = _owned()  # base64 of the program for launcher.kernel.seccomp; None: no filter
 
     # Process attributes: `launcher.process_attributes` has their units and ranges.
     rlimits: Mapping[str, Rlimit] = _disjoint(_each_value(Rlimit.decode))  # "nofile" …: setrlimit(2)

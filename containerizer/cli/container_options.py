@@ -52,7 +52,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         readonly_rootfs=arguments.read_only,
         capabilities_add=tuple(arguments.cap_add),
         capabilities_drop=tuple(arguments.cap_drop),
-        no_new_privileges=_no_new_privileges(arguments.security_opt),
+        **_security_options(arguments.security_opt),
         attributes=attribute_options.attributes(arguments),
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
@@ -118,7 +118,11 @@ def _add_shields(group: argparse._ArgumentGroup) -> None:
         "--cap-drop", action="append", default=[], metavar="CAP", help="drop a capability, or ALL"
     )
     group.add_argument(
-        "--security-opt", action="append", default=[], metavar="OPT", help="no-new-privileges[=true|false]"
+        "--security-opt",
+        action="append",
+        default=[],
+        metavar="OPT",
+        help="no-new-privileges[=true|false], seccomp=builtin|unconfined",
     )
     group.add_argument(
         "--userns",
@@ -211,12 +215,17 @@ def _time_offset(text: str) -> tuple[str, int]:
         raise InvalidRequest(f"invalid time offset {text!r}", hint=hint) from None
 
 
-def _no_new_privileges(options: list[str]) -> bool:
-    value = True
+def _security_options(options: list[str]) -> dict[str, bool | str]:
+    """The fields of ContainerConfig that --security-opt sets; the last one wins."""
+    fields: dict[str, bool | str] = {}
     for option in options:
         name, _, setting = option.replace(":", "=", 1).partition("=")
-        if name != "no-new-privileges" or setting not in ("", "true", "false"):
-            hint = "no-new-privileges[=true|false] is what there is"
-            raise InvalidRequest(f"unknown --security-opt {option!r}", hint=hint)
-        value = setting != "false"
-    return value
+        match name, setting:
+            case "no-new-privileges", ("" | "true" | "false"):
+                fields["no_new_privileges"] = setting != "false"
+            case "seccomp", ("builtin" | "unconfined"):
+                fields["seccomp"] = setting
+            case _:
+                hint = "use no-new-privileges[=true|false] or seccomp=builtin|unconfined"
+                raise InvalidRequest(f"unknown --security-opt {option!r}", hint=hint)
+    return fields

@@ -12,7 +12,8 @@ import pytest
 
 from isolators.filesystem.linux import CGROUP_BASE, FilesystemLinux
 from isolators.isolator import ContainerConfig, IsolatorFlags
-from isolators.linux.capabilities import DEFAULT, LinuxCapabilities
+from isolators.linux.capabilities import LinuxCapabilities
+from isolators.linux.granted import DEFAULT
 from isolators.linux.nnp import LinuxNnp
 from isolators.namespaces.uts import UtsNamespace
 from isolators.network.loopback import NetworkLoopback

@@ -77,6 +77,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "readonly_rootfs": st.none() | st.booleans(),
     "capabilities": st.none() | capabilities,
     "no_new_privileges": st.none() | st.booleans(),
+    "seccomp": st.none() | words,
     "rlimits": st.dictionaries(words, rlimits | unlimited, max_size=2),
     "oom_score_adj": st.none() | st.builds(OomScoreAdj, value=st.integers(-1000, 1000), policy=policies),
     "nice": st.none() | st.builds(Nice, value=st.integers(-20, 19), policy=policies),
