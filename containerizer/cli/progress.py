@@ -58,7 +58,7 @@ class LayerBars:
 
     def _draw(self) -> None:
         up = f"\x1b[{self._drawn_lines}F" if self._drawn_lines else ""
-        columns = os.get_terminal_size(self._stream.fileno()).columns
+        columns = os.get_terminal_size(self._stream.fileno()).columns or 80  # 0: it does not know
         lines = [_line(layer, *state)[: columns - 1] for layer, state in self._layers.items()]
         self._stream.write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
         self._stream.flush()
