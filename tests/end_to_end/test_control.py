@@ -59,7 +59,7 @@ def done(cli: Cli, *arguments: str) -> str:
 
 
 def test_kill_sends_any_signal_to_the_task(cli: Cli, busybox: str) -> None:
-    script = "trap 'echo usr1' USR1; trap 'exit 7' 37; echo ready; while :; do sleep 1000 & wait; done"
+    script = "trap 'echo usr1' USR1; trap 'exit 7' 37; echo ready; while :; do :; done"
     with started(cli, busybox, "sh", "-c", script) as process:
         assert process.stdout is not None
         assert done(cli, "kill", "-s", "USR1", NAME) == NAME
@@ -98,7 +98,7 @@ def test_an_unknown_signal_is_refused(cli: Cli) -> None:
 
 @pytest.mark.parametrize("asked", ["USR1", "SIGRTMIN+3"])
 def test_stop_uses_the_stop_signal(cli: Cli, busybox: str, asked: str) -> None:
-    script = "trap 'exit 3' USR1; trap 'exit 3' 37; echo ready; while :; do sleep 1000 & wait; done"
+    script = "trap 'exit 3' USR1; trap 'exit 3' 37; echo ready; while :; do :; done"
     with started(cli, "--stop-signal", asked, busybox, "sh", "-c", script) as process:
         assert done(cli, "stop", NAME) == NAME
         assert process.wait(30) == 3
@@ -107,7 +107,7 @@ def test_stop_uses_the_stop_signal(cli: Cli, busybox: str, asked: str) -> None:
 
 def test_who_does_not_stop_is_killed_and_several_at_once(cli: Cli, busybox: str) -> None:
     one, two = f"{NAME}-one", f"{NAME}-two"
-    willing = "trap 'exit 4' TERM; echo ready; while :; do sleep 1000 & wait; done"
+    willing = "trap 'exit 4' TERM; echo ready; while :; do :; done"
     with (
         started(cli, busybox, *SLEEPS, name=one) as unwilling,
         started(cli, "--rm", busybox, "sh", "-c", willing, name=two) as other,

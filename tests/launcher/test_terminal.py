@@ -28,19 +28,20 @@ def session(served: Served) -> Iterator[Reader]:
 
 
 def test_it_is_the_controlling_terminal_of_a_session(launches: Launches) -> None:
-    script = "tty; stty size; ps -o tty=,sid=,pid= -p $$; echo to-tty > /dev/tty; echo $TERM"
+    script = "tty; stty size; cut -d ' ' -f 1,6,7 /proc/$$/stat; echo to-tty > /dev/tty; echo $TERM"
     served = launches.served("sh", "-c", script, stdio=Terminal(rows=33, columns=101))
     with session(served) as reader:
         served.task.release()
         tty, size, process, to_tty, term = reader.to_the_end().stdout.splitlines()
     assert tty.startswith("/dev/pts/")
     assert size == "33 101"
-    assert process.split() == [tty.removeprefix("/dev/"), "1", "1"]
+    number = os.makedev(136, int(tty.removeprefix("/dev/pts/")))  # devices.txt: the slaves of terminals
+    assert process.split() == ["1", "1", str(number)], "its pid, its session, the session's terminal"
     assert (to_tty, term) == ("to-tty", "xterm")
 
 
 def test_a_resize_reaches_the_task(in_process: Launches) -> None:
-    script = "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 1000 & wait; done"
+    script = "trap 'stty size; exit' WINCH; echo ready; while :; do :; done"
     served = in_process.serve("sh", "-c", script, stdio=Terminal(rows=24, columns=80))
     with session(served) as reader:
         reader.until("ready")
@@ -49,7 +50,7 @@ def test_a_resize_reaches_the_task(in_process: Launches) -> None:
 
 
 def test_keys_make_signals(in_process: Launches) -> None:
-    script = "trap 'echo interrupted; exit 8' INT; echo ready; while :; do sleep 1000 & wait; done"
+    script = "trap 'echo interrupted; exit 8' INT; echo ready; while :; do :; done"
     served = in_process.serve("sh", "-c", script, stdio=Terminal())
     with session(served) as reader:
         reader.until("ready")
