@@ -13,12 +13,12 @@ import os
 import select
 import signal
 import socket
-import traceback
 from typing import NoReturn
 
 from launcher import exit_record, posix_child, protocol, session
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
+from launcher.supervision import supervise
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -30,16 +30,7 @@ _ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Ex
 
 def main(channel: socket.socket) -> NoReturn:
     """Be a supervisor, just forked, talking on `channel`. Never returns."""
-    code = 1
-    try:
-        _supervise(_settle(channel))
-        code = 0
-    except protocol.PeerGone:
-        pass  # nobody to tell, and no child yet
-    except BaseException:
-        traceback.print_exc()  # stderr is the launcher's: a defect of ours must not be silent
-    finally:
-        os._exit(code)
+    supervise(channel, _settle, Supervisor)
 
 
 def _settle(channel: socket.socket) -> socket.socket:
@@ -65,16 +56,6 @@ def _silence(*descriptors: int) -> None:
         os.dup2(null, descriptor)
     if null not in descriptors:
         os.close(null)
-
-
-def _supervise(launcher: socket.socket) -> None:
-    try:
-        Supervisor(launcher).run()
-    except protocol.PeerGone:
-        raise
-    except BaseException as error:
-        protocol.send(launcher, protocol.Failed.from_error("supervise the task", error))
-        raise
 
 
 class Supervisor:

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -24,6 +23,7 @@ from launcher.kernel import cgroups, clone, prctl, signals
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import LaunchInfo
 from launcher.stdio import Inherit, Service, from_json
+from launcher.supervision import supervise
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -35,16 +35,7 @@ _ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Ex
 
 def main(channel: socket.socket) -> NoReturn:
     """Be a supervisor, just forked, talking on `channel`. Never returns."""
-    code = 1
-    try:
-        _supervise(_settle(channel))
-        code = 0
-    except protocol.PeerGone:
-        pass  # nobody to tell, and no child yet
-    except BaseException:
-        traceback.print_exc()  # stderr is the launcher's: a defect of ours must not be silent
-    finally:
-        os._exit(code)
+    supervise(channel, _settle, Supervisor)
 
 
 def _settle(channel: socket.socket) -> socket.socket:
@@ -80,16 +71,6 @@ def _close_stdio(descriptors: Sequence[int]) -> None:
         os.set_inheritable(descriptor, True)  # dup2(2) leaves it alone where it is `null` itself
     if null not in descriptors:
         os.close(null)
-
-
-def _supervise(launcher: socket.socket) -> None:
-    try:
-        Supervisor(launcher).run()
-    except protocol.PeerGone:
-        raise
-    except BaseException as error:
-        protocol.send(launcher, protocol.Failed.from_error("supervise the task", error))
-        raise
 
 
 class NotCloned(Exception):

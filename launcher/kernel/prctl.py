@@ -15,7 +15,6 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
 _NR_CLOSE_RANGE = 436
-_CLOSE_RANGE_CLOEXEC = 4
 
 _prctl = function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 
@@ -55,14 +54,9 @@ def set_name(name: str) -> None:
 
 def close_from(first: int) -> None:
     """Close every descriptor from `first` up."""
-    _close_range(first, 0)
+    _close_range(first)
 
 
-def close_on_exec_from(first: int) -> None:
-    """Mark every descriptor from `first` up to be closed by execve(2)."""
-    _close_range(first, _CLOSE_RANGE_CLOEXEC)
-
-
-def _close_range(first: int, flags: int) -> None:
+def _close_range(first: int) -> None:
     last = ctypes.c_uint(0xFFFFFFFF)
-    syscall("close_range", _NR_CLOSE_RANGE, f"from {first}", ctypes.c_uint(first), last, ctypes.c_uint(flags))
+    syscall("close_range", _NR_CLOSE_RANGE, f"from {first}", ctypes.c_uint(first), last, ctypes.c_uint(0))
