@@ -82,7 +82,7 @@ class Container:
     def detach(self) -> None:
         """Leave the container to its supervisor, and to whoever comes for it: this handle is done.
 
-        Limits that only a handle can see reached, as that of memory, are no longer told apart.
+        A limit that is reached from then on does not end the container, but is told if it ends by it.
         """
         self.close_watches()
         if self.task is not None:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from containerizer import checkpoint, liveness
+from containerizer import liveness, postmortem
 from containerizer import record as records
 from containerizer.cleanup import take_back
 from containerizer.ending import Ending
@@ -28,7 +28,6 @@ from isolators.isolator import Isolator
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
-from launcher.exit_status import ExitStatus
 from launcher.kernel import freezer, inotify
 from launcher.kernel.inotify import Changes
 from launcher.signal_names import parse_signal
@@ -186,16 +185,12 @@ class RemoteContainer:
         """Take everything back, unless somebody has; for a container whose processes have ended."""
         with end.locked():
             if not end.over:
-                record = self.record
-                termination = record.ended or self._exit_status() or _killed()
-                take_back(self.id, self._owner.isolators_of(record))
-                status = checkpoint.read(self._paths.exit_status(self.id)) or {}
-                ended = {
-                    "termination": termination.to_json(),
-                    "finished_at": record.finished_at or status.get("finished_at", time.time()),
-                }
-                replace(record, state=State.TERMINATED.value, **ended).save(self._paths)
-                end.say(termination)
+                isolators = self._owner.isolators_of(self.record)
+                record = postmortem.examine(self._paths, self.record, isolators)
+                assert record.ended is not None
+                take_back(self.id, isolators)
+                replace(record, state=State.TERMINATED.value).save(self._paths)
+                end.say(record.ended)
                 if not record.keep and (abandoned or not liveness.is_owned(record)):
                     self._owner.delete(self.id)
             return end.termination
@@ -248,7 +243,7 @@ class RemoteContainer:
         with _pidfds(self._of_launcher()) as launcher:
             if not launcher:
                 return self.destroy()
-            status = self._exit_status()
+            status = postmortem.recorded(self._paths, self.id)
             deadline = time.monotonic() + _RECORDING
             while status is not None and not _over(end, changes):
                 if not _wait_for_any([changes.fileno(), *launcher], deadline):
@@ -331,18 +326,6 @@ class RemoteContainer:
         hint = "it was killed, and ends when the kernel lets it; `containerizer rm -f` waits again"
 
         return DestroyTimeout(f"container {self.id} has not ended yet: {why}", hint=hint)
-
-    def _exit_status(self) -> Termination | None:
-        """What the supervisor has recorded."""
-        status = checkpoint.read(self._paths.exit_status(self.id))
-        if status is None:
-            return None
-        return Termination(exit_status=ExitStatus(status.get("code"), status.get("signal")))
-
-
-def _killed() -> Termination:
-    """Of a container whose supervisor was killed, and the task with it."""
-    return Termination(exit_status=ExitStatus(signal=signal.SIGKILL))
 
 
 def _kill(pidfds: Sequence[int]) -> None:

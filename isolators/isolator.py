@@ -6,6 +6,7 @@ functions, in the catalog's order (clean-up in reverse), never two at once for o
     prepare   before the clone: say, as data, what the launcher has to do
     isolate   the child exists and is blocked: act on its pid from outside (attach networks …)
     watch     while it runs: what to poll to learn of a limit that was reached
+              (`limitation` is asked after the end, where nobody has watched)
     update    change the limits of a running container
     usage     what the container consumes now
     status    facts about it that others ask for (its cgroups, its addresses)
@@ -227,6 +228,13 @@ class Isolator:
 
     def watch(self, container_id: ContainerId) -> Watch | None:
         """What to poll for limits, once the task runs; None when nothing can be reported."""
+        return None
+
+    def limitation(self, container_id: ContainerId) -> Limitation | None:
+        """The limit that the container ran into, by what is left of it between its end and `cleanup`.
+
+        For who was not there to `watch`. Unknown ids are fine.
+        """
         return None
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:

@@ -1,12 +1,13 @@
 """cgroups/mem: the memory that a container may use; past it, the kernel kills.
 
 The limit covers swap too: otherwise a container at its limit would go on in the host's swap. The
-kernel kills at once, and counts it: `watch` waits for the notice, `check` reads the count, so a
-kill is reported even where the notice came after the end.
+kernel kills at once, and counts it: `watch` waits for the notice, `check` and `limitation` read the count,
+so a kill is reported even where the notice came after the end, or to nobody.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 
@@ -47,6 +48,14 @@ class CgroupsMem(CgroupIsolator):
     def watch(self, container_id: ContainerId) -> Watch:
         cgroup = self.cgroup(container_id)
         return (_WatchV2 if self.hierarchy.version == 2 else _WatchV1)(cgroup)
+
+    def limitation(self, container_id: ContainerId) -> Limitation | None:
+        try:
+            return _limitation(self._files(self.cgroup(container_id)))
+        except cgroups.CgroupError as error:
+            if error.errno not in (errno.ENOENT, errno.ENODEV):  # given back by somebody else
+                raise
+            return None
 
     def usage(self, container_id: ContainerId) -> Usage:
         files = self._files(self.cgroup(container_id))
@@ -141,6 +150,17 @@ class _FilesV2(_Files):
         return events["oom_kill"]
 
 
+def _limitation(files: _Files) -> Limitation | None:
+    if not files.kills():
+        return None
+    limit, peak = _mebibytes(files.limit()), _mebibytes(files.peak())
+    return Limitation(
+        isolator=CgroupsMem.name,
+        resource="memory",
+        message=f"the kernel killed for want of memory: limit {limit}, peak use {peak}",
+    )
+
+
 class _MemoryWatch(Watch):
     """Both versions: a descriptor that the kernel signals, and the count of kills."""
 
@@ -152,14 +172,7 @@ class _MemoryWatch(Watch):
         return self._fd
 
     def check(self) -> Limitation | None:
-        if not self._files.kills():
-            return None
-        limit, peak = _mebibytes(self._files.limit()), _mebibytes(self._files.peak())
-        return Limitation(
-            isolator=CgroupsMem.name,
-            resource="memory",
-            message=f"the kernel killed for want of memory: limit {limit}, peak use {peak}",
-        )
+        return _limitation(self._files)
 
     def close(self) -> None:
         if self._fd is not None:

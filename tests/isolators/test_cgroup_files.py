@@ -165,6 +165,7 @@ def test_mem_v2_kill_at_own_limit_is_a_limitation(fake: FakeCgroupfs) -> None:
     (cgroup / "memory.events.local").write_text("oom 1\noom_kill 1\n")
     limitation = watch.check()
     watch.close()
+    assert isolator.limitation(WEB) == limitation, "also where nobody has watched"
     assert limitation and limitation.resource == "memory"
     assert "limit 64.0 MiB, peak use 2.0 MiB" in limitation.message
 

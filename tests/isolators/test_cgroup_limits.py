@@ -105,7 +105,10 @@ def test_kill_before_the_watch_is_reported_too(mem: CgroupsMem) -> None:
         process.wait(PATIENCE)
     watch = mem.watch(WEB)
     assert watch.check() is not None
+    assert mem.limitation(WEB) == watch.check()
     watch.close()
+    mem.cleanup(WEB)
+    assert mem.limitation(WEB) is None
 
 
 def test_memory_limit_moves_both_ways(mem: CgroupsMem) -> None:

@@ -91,6 +91,10 @@ def test_launch_info_survives_json(isolator: Isolator, config: ContainerConfig) 
     assert LaunchInfo.from_json(json.loads(json.dumps(info.to_json()))) == info
 
 
+def test_an_unknown_container_has_reached_no_limit(isolator: Isolator) -> None:
+    assert isolator.limitation(ContainerId("unknown")) is None
+
+
 def test_cleanup_of_unknown_container_does_nothing(isolator: Isolator) -> None:
     isolator.cleanup(ContainerId("unknown"))
     isolator.cleanup(ContainerId("nested", ContainerId("unknown")))
