@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from containerizer.lifecycle import LAUNCHING, State
 from containerizer.record import ContainerRecord
@@ -57,6 +58,30 @@ def is_owned(record: ContainerRecord) -> bool:
 def is_launching(record: ContainerRecord) -> bool:
     """Whether somebody is at work to launch the container, and will take it back if that fails."""
     return State(record.state) in LAUNCHING and is_owned(record)
+
+
+def remaining(record: ContainerRecord) -> list[int]:
+    """The pids of what has not ended of a container that was killed, whoever others wait for first.
+
+    A PID namespace's first process ends after all others in it, and the supervisor after those.
+    """
+    for pid, started in ((record.supervisor, record.supervisor_started), (record.pid, record.pid_started)):
+        if pid is not None and started_at(pid) == started:
+            return [*_descendants(pid), pid]
+    return []
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Deepest first, without zombies, as far as they are there while we look."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            children = [int(child) for child in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for child in children:
+        yield from _descendants(child)
+        if _stat(child) is not None:
+            yield child
 
 
 def _stat(pid: int) -> list[str] | None:

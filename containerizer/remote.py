@@ -313,7 +313,7 @@ class RemoteContainer:
             self._kill_in_isolators(record, deadline)
             for pidfd in (*tasks, *supervisors):
                 if not _wait_for_any([pidfd], deadline):
-                    raise self._still_there(freezer.describe([pid for pid in (record.pid,) if pid]))
+                    raise self._still_there(freezer.describe(liveness.remaining(record)))
 
     def _kill_in_isolators(self, record: ContainerRecord, deadline: float) -> None:
         for isolator in reversed(self._owner.isolators_of(record)):

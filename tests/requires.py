@@ -27,6 +27,12 @@ mount -t tmpfs none /mnt && cd /mnt && mkdir lower upper work merged &&
 mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work merged
 """
 
+# In a mount namespace of its own; the loop device is freed with it.
+_TRY_EXT4 = """
+mount -t tmpfs none /mnt && cd /mnt && mkdir disk && truncate -s 4M image && mkfs.ext4 -q image &&
+mount -o loop image disk
+"""
+
 
 class UnknownNeed(Exception):
     """A test, or the environment, names a need that is not in the vocabulary."""
@@ -71,6 +77,10 @@ def _userns() -> str | None:
 
 def _overlay() -> str | None:
     return _succeeds(["unshare", "--mount", "sh", "-c", _TRY_OVERLAY], "overlayfs cannot be mounted")
+
+
+def _ext4() -> str | None:
+    return _succeeds(["unshare", "--mount", "sh", "-c", _TRY_EXT4], "no ext4 can be made and mounted")
 
 
 def _hierarchies(fstype: str) -> list[tuple[Path, set[str]]]:
@@ -123,6 +133,7 @@ NEEDS: Mapping[str, Probe] = {
     "cgroup1": _cgroup1,  # memory, cpu and pids on v1
     "cgroup2": _cgroup2,  # memory, cpu and pids on v2
     "overlay": _overlay,
+    "ext4": _ext4,  # on a loop device
     "tun": _tun,
     "registry": _program("docker-registry", "docker-registry"),
     "busybox": _program("busybox", "busybox-static"),
