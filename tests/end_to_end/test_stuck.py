@@ -42,7 +42,7 @@ def disk(tmp_path: Path) -> Iterator[FrozenDisk]:
 @contextlib.contextmanager
 def stuck(cli: Cli, disk: FrozenDisk, *options: str) -> Iterator[int]:
     """A detached container whose only child hangs; its pid. At the end nothing may be left."""
-    script = f"cd {disk.directory}; sh -c 'while :; do echo more >> file; done' & wait"
+    script = f"trap '' TERM; cd {disk.directory}; sh -c 'while :; do echo more >> file; done' & wait"
     argv = [*disk.within, *cli.argv, "run", "-d", "--name", NAME, *options, "host", "sh", "-c", script]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT)
