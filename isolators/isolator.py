@@ -95,7 +95,7 @@ class ContainerConfig(Data, kw_only=True):
     working_directory: str | None = None  # wins over the image's
     hostname: str | None = None  # None: the container's id
     stop_signal: str | None = None  # wins over the image's
-    userns: str | None = None  # "auto", or "START[:COUNT]" of the host; None: no user namespace
+    userns: str | None = None  # "auto", "subuid:NAME", "START[:COUNT]"; None: no user namespace
     time_offsets: Mapping[str, int] = field(default_factory=dict)  # "monotonic", "boottime" → seconds
     init: bool = False  # PID 1 is ours: it collects orphans and hands signals on to the task
     readonly_rootfs: bool = False
@@ -193,6 +193,7 @@ class IsolatorFlags(Data, kw_only=True):
     """The operator's settings for all isolators."""
 
     cgroups_root: str = "containerizer"  # below the mount point of each hierarchy
+    state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
 
 
 class Isolator:

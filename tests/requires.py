@@ -126,6 +126,14 @@ def _program(name: str, package: str) -> Probe:
     return lambda: None if shutil.which(name) else lacking
 
 
+def _keyctl() -> str | None:
+    return None if os.path.exists("/proc/keys") else "the kernel has no keys (CONFIG_KEYS)"
+
+
+def _uidmap() -> str | None:
+    return next(filter(None, (_program(name, "uidmap")() for name in ("newuidmap", "newgidmap"))), None)
+
+
 NEEDS: Mapping[str, Probe] = {
     "root": _root,
     "userns": _userns,
@@ -135,6 +143,8 @@ NEEDS: Mapping[str, Probe] = {
     "overlay": _overlay,
     "ext4": _ext4,  # on a loop device
     "tun": _tun,
+    "keyctl": _keyctl,
+    "uidmap": _uidmap,
     "registry": _program("docker-registry", "docker-registry"),
     "busybox": _program("busybox", "busybox-static"),
     "skopeo": _program("skopeo", "skopeo"),

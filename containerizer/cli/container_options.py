@@ -127,7 +127,7 @@ def _add_shields(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--userns",
         default="host",
-        metavar="auto|START[:COUNT]|host",
+        metavar="auto|subuid:NAME|START[:COUNT]|host",
         help="who root is outside (%(default)s)",
     )
     group.add_argument("--read-only", action="store_true", help="make the root filesystem read-only")

@@ -1,6 +1,7 @@
 """namespaces/user: root in the container is an ordinary user on the host.
 
-The container's ids 0 to COUNT-1 are START to START+COUNT-1 outside, where no user should have them.
+The container's ids from 0 on are others outside, where no user should have them: a range of its own
+that is picked and held for it, one that is named, or those set aside for a user in subuid(5).
 Every other new namespace belongs to the new user namespace, so what root may do there ends there.
 The image's layers and the sandbox are shown with their owners mapped, and nothing is chowned:
 idmapped mounts, mount_setattr(2). See user_namespaces(7).
@@ -10,20 +11,31 @@ from __future__ import annotations
 
 import binascii
 import os
+from collections.abc import Callable, Iterable, Iterator
 
-from isolators.isolator import ContainerConfig, Isolator, Need, idmapped_paths
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, idmapped_paths
+from isolators.namespaces import allocated_ids, subordinate_ids
 from launcher.container_id import ContainerId
-from launcher.errors import InvalidRequest
+from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import IdMapping, LaunchInfo
 
 AUTO = "auto"
+SUBORDINATE = "subuid:"  # then the user's name or number
 COUNT = 65536  # all ids that images use, and nobody (65534)
 MIN_COUNT = 6  # 5 is the group of terminals, which devpts is mounted with
 
-# A range of the container's own is picked by its name, from here to below 2**31, which some programs
-# cannot read: above what useradd(8) and systemd's containers take.
-_FIRST = 0x70000000
-_RANGES = 0x0FFF
+# The ranges that are picked: from here to below 2**31, which some programs cannot read, and above
+# what useradd(8) and systemd's containers take.
+FIRST = 0x70000000
+RANGES = 0x0FFF
+
+_LAST = 2**32 - 2  # the next one stands for none
+
+_Pick = Callable[[str, str, Iterable[int]], int | None]  # directory, holder, candidates
+
+
+class NoFreeRange(ContainerizerError):
+    """Every range that containers get by themselves is held by one."""
 
 
 def _supported() -> bool:
@@ -46,18 +58,72 @@ class UserNamespace(Isolator):
         ),
     )
 
+    def __init__(
+        self,
+        flags: IsolatorFlags,
+        subuid: str = subordinate_ids.SUBUID,
+        subgid: str = subordinate_ids.SUBGID,
+    ) -> None:
+        super().__init__(flags)
+        self._subuid = subuid
+        self._subgid = subgid
+        self._allocated = os.path.join(flags.state, "users")
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        return self._launch_info(container_id, config, allocated_ids.take)
+
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        """With `auto`, the range that it would get now."""
+        return self._launch_info(
+            container_id, config, lambda directory, _, free: allocated_ids.first_free(directory, free)
+        )
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        allocated_ids.release(self._allocated, str(container_id))
+
+    def _launch_info(self, container_id: ContainerId, config: ContainerConfig, pick: _Pick) -> LaunchInfo:
         if config.parent is not None:
             return _nested(config)
         if config.userns is None:
             return LaunchInfo()
-        mapping = (_mapping(container_id, config.userns),)
+        uid_map, gid_map = self._maps(container_id, config.userns, pick)
         return LaunchInfo(
             namespaces={"user": "new"},
-            uid_map=mapping,
-            gid_map=mapping,
+            uid_map=uid_map,
+            gid_map=gid_map,
             idmapped_paths=idmapped_paths(config),
         )
+
+    def _maps(
+        self, container_id: ContainerId, asked: str, pick: _Pick
+    ) -> tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]]:
+        if asked.startswith(SUBORDINATE):
+            user = asked.removeprefix(SUBORDINATE)
+            return _subordinate(user, self._subuid), _subordinate(user, self._subgid)
+        if asked == AUTO:
+            mapping = IdMapping(0, FIRST + self._picked(str(container_id), pick) * COUNT, COUNT)
+        else:
+            mapping = _named(asked)
+        return (mapping,), (mapping,)
+
+    def _picked(self, holder: str, pick: _Pick) -> int:
+        """The number of its range: one that it holds already, or is given now."""
+        picked = allocated_ids.held(self._allocated, holder)
+        if picked is None:
+            picked = pick(self._allocated, holder, self._candidates(holder))
+        if picked is None:
+            hint = f"remove containers, or what {self._allocated} has of those that are gone"
+            raise NoFreeRange(f"all {RANGES} ranges of users are taken", hint=hint)
+        return picked
+
+    def _candidates(self, holder: str) -> Iterator[int]:
+        """All, from one that goes by the name: the same container gets the same again if it can."""
+        set_aside = [entry for path in (self._subuid, self._subgid) for entry in subordinate_ids.read(path)]
+        first = binascii.crc32(holder.encode())
+        for number in ((first + step) % RANGES for step in range(RANGES)):
+            own = subordinate_ids.Range(holder, FIRST + number * COUNT, COUNT)
+            if not any(own.overlaps(entry) for entry in set_aside):
+                yield number
 
 
 def _nested(config: ContainerConfig) -> LaunchInfo:
@@ -67,16 +133,30 @@ def _nested(config: ContainerConfig) -> LaunchInfo:
     return LaunchInfo()
 
 
-def _mapping(container_id: ContainerId, asked: str) -> IdMapping:
-    if asked == AUTO:
-        picked = binascii.crc32(container_id.lineage[0].encode()) % _RANGES
-        return IdMapping(0, _FIRST + picked * COUNT, COUNT)
+def _subordinate(user: str, path: str) -> tuple[IdMapping, ...]:
+    """The user's ranges one after another, as the container's ids from 0 on."""
+    mappings: list[IdMapping] = []
+    inside = 0
+    for entry in subordinate_ids.of_user(user, path):
+        if entry.start == 0:
+            raise InvalidRequest(f"the ids of user {user!r} in {path} begin with root's")
+        mappings.append(IdMapping(inside, entry.start, entry.count))
+        inside += entry.count
+    if inside < MIN_COUNT:
+        raise InvalidRequest(f"user {user!r} has {inside} ids in {path}: at least {MIN_COUNT} are needed")
+    return tuple(mappings)
+
+
+def _named(asked: str) -> IdMapping:
     start, _, count = asked.partition(":")
     if not (start.isdecimal() and (count.isdecimal() or not count)) or int(start) == 0:
-        hint = "write auto, host, or the range on the host that it gets, such as 200000:65536"
+        hint = "write auto, host, subuid:NAME, or the range on the host that it gets, such as 200000:65536"
         raise InvalidRequest(f"invalid range of users {asked!r}", hint=hint)
     mapping = IdMapping(0, int(start), int(count or COUNT))
-    if mapping.count < MIN_COUNT or mapping.outside + mapping.count > 2**32 - 1:
-        hint = f"it needs at least {MIN_COUNT} ids, and they end at {2**32 - 2}"
+    if mapping.count < MIN_COUNT or mapping.outside + mapping.count - 1 > _LAST:
+        hint = f"it needs at least {MIN_COUNT} ids, and they end at {_LAST}"
         raise InvalidRequest(f"invalid range of users {asked!r}", hint=hint)
+    if mapping.outside < FIRST + RANGES * COUNT and mapping.outside + mapping.count > FIRST:
+        hint = f"{FIRST} to {FIRST + RANGES * COUNT - 1} are given out by --userns auto"
+        raise InvalidRequest(f"the range of users {asked!r} may be another container's", hint=hint)
     return mapping

@@ -144,6 +144,11 @@ def get_capabilities() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...
     )
 
 
+def is_effective(name: str) -> bool:
+    """Whether this thread has the capability now, in its own user namespace. Raises SyscallError."""
+    return name in get_capabilities()[0]
+
+
 def clear_ambient() -> None:
     """Empty the ambient set. Raises SyscallError."""
     _prctl("PR_CAP_AMBIENT_CLEAR_ALL", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)

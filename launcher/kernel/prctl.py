@@ -8,6 +8,7 @@ import os
 from launcher.kernel.libc import function, syscall
 
 _PR_SET_PDEATHSIG = 1
+_PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
 _PR_SET_NAME = 15
@@ -29,6 +30,16 @@ def hide_from_ptrace() -> None:
     the links of its /proc/<pid>.
     """
     _prctl("PR_SET_DUMPABLE", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def show_to_ptrace() -> None:
+    """Undo `hide_from_ptrace`, for those who have the same user."""
+    _prctl("PR_SET_DUMPABLE", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def is_dumpable() -> bool:
+    """Whether neither `hide_from_ptrace` nor a change of user has hidden this process."""
+    return _prctl("PR_GET_DUMPABLE", _PR_GET_DUMPABLE, 0, 0, 0, 0) == 1
 
 
 def set_child_subreaper() -> None:

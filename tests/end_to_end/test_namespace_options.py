@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.end_to_end.conftest import Cli
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
+
+MAP = "cat /proc/self/uid_map; read line"
+ALLOCATED = Path("/run/containerizer/users")
 
 
 @pytest.mark.requires("userns")
@@ -25,6 +31,22 @@ def test_a_range_is_picked_by_the_name(cli: Cli, busybox: str) -> None:
     assert one == again
     assert int(one[1]) != int(other[1])
     assert one[2] == other[2] == "65536"
+
+
+@pytest.mark.requires("userns")
+def test_the_range_is_held_while_the_container_is_there(cli: Cli, busybox: str) -> None:
+    """By all containers of the host, whatever their directories; the same name picks the same range."""
+    other = Cli(cli.root, cli.state.with_name("other-state"))
+    options = ("run", "-i", "--rm", "--userns", "auto")
+    with cli.start(*options, "--name", "held", busybox, "sh", "-c", MAP) as process:
+        assert process.stdout is not None
+        held = process.stdout.readline().split()[1]
+        (link,) = (path for path in ALLOCATED.iterdir() if os.readlink(path) == "held")
+        process.communicate("\n")
+        assert not link.is_symlink()
+    assert other("run", "--rm", "--userns", "subuid:nobody-has-this", busybox, "true").returncode == 125
+    again = other(*options, "--name", "held", busybox, "sh", "-c", MAP, stdin="\n").stdout.split()[1]
+    assert again == held
 
 
 @pytest.mark.parametrize("asked", ["0:65536", "300000:5", "300000:x", "-5", "4294967000:65536", "some"])
