@@ -174,6 +174,8 @@ class Container:
     def _end(self) -> None:
         assert self.task is not None
         status = self.task.exit_status()
+        if status is None:
+            self._owner.resume(self)  # what the kernel has killed in its freezer dies only now
         self._check_again()
         self.termination = Termination(exit_status=status or _KILLED, limitation=self._limitation)
         self._owner.terminated(self)

@@ -42,12 +42,20 @@ def open_process(pid: int | None, started: int | None) -> int | None:
 
 
 def is_running(record: ContainerRecord) -> bool:
-    """Whether the container's task runs, or somebody is still launching it."""
+    """Whether the container's task runs under its supervisor, or somebody is still launching it."""
     if record.termination is not None:
         return False
     if record.pid is not None:
-        return started_at(record.pid) == record.pid_started
+        return started_at(record.pid) == record.pid_started and is_supervised(record)
     return is_owned(record)
+
+
+def is_supervised(record: ContainerRecord) -> bool:
+    """Whether the supervisor is there, if the container has got one yet.
+
+    With it the kernel has killed the task, which may still wait for that: for a disk, or in a freezer.
+    """
+    return record.supervisor is None or started_at(record.supervisor) == record.supervisor_started
 
 
 def is_owned(record: ContainerRecord) -> bool:

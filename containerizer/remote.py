@@ -125,7 +125,11 @@ class RemoteContainer:
                 while not _over(end, changes):
                     if not self._wait_for_change(changes, deadline):
                         return None
-                    if (ended := self._unrecorded_end(end, changes)) is not None:
+                    try:
+                        ended = self._unrecorded_end(end, changes, deadline)
+                    except DestroyTimeout:  # at our deadline
+                        return None
+                    if ended is not None:
                         return ended
             if end.termination is None:
                 raise NoSuchContainer(f"the launch of container {self.id} was given up")
@@ -231,24 +235,34 @@ class RemoteContainer:
 
     def _wait_for_change(self, changes: Changes, deadline: float | None) -> bool:
         """Wait until the directory changes or a process that would change it ends; False at the deadline."""
-        with _pidfds(self._of_launcher()) as launcher, _pidfds(self._of_container()) as container:
+        with _pidfds(self._of_launcher()) as launcher, _pidfds(self._supervised()) as container:
             awaited = container or launcher
             return not awaited or _wait_for_any([changes.fileno(), *awaited], deadline)
 
-    def _unrecorded_end(self, end: Ending, changes: Changes) -> Termination | None:
+    def _unrecorded_end(self, end: Ending, changes: Changes, deadline: float | None) -> Termination | None:
         """How it ended, if it has and nobody records that: none is left, or a launcher does not look."""
-        with _pidfds(self._of_container()) as container:
+        with _pidfds(self._supervised()) as container:
             if container or end.over:
                 return None
         with _pidfds(self._of_launcher()) as launcher:
             if not launcher:
-                return self.destroy()
+                return self._destroy_until(deadline)
             status = postmortem.recorded(self._paths, self.id)
             deadline = time.monotonic() + _RECORDING
             while status is not None and not _over(end, changes):
                 if not _wait_for_any([changes.fileno(), *launcher], deadline):
                     return status
             return None
+
+    def _destroy_until(self, deadline: float | None) -> Termination | None:
+        """Nobody else will, nor come for what cannot be killed just now. Raises DestroyTimeout."""
+        while True:
+            remaining = DESTROY_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                return self.destroy(min(remaining, DESTROY_TIMEOUT))
+            except DestroyTimeout:
+                if not remaining:
+                    raise
 
     def _of_launcher(self) -> list[tuple[int | None, int | None]]:
         with contextlib.suppress(NoSuchContainer):
@@ -262,6 +276,13 @@ class RemoteContainer:
             record = self.record
             return [(record.pid, record.pid_started), (record.supervisor, record.supervisor_started)]
         return [(None, None), (None, None)]
+
+    def _supervised(self) -> list[tuple[int | None, int | None]]:
+        """The processes of the container, unless its supervisor was killed: then they are to be ended."""
+        with contextlib.suppress(NoSuchContainer):
+            if liveness.is_supervised(self.record):
+                return self._of_container()
+        return []
 
     def _end(self, end: Ending, timeout: float) -> None:
         deadline = time.monotonic() + timeout
