@@ -24,7 +24,12 @@ TIMEOUT = 30  # seconds
 FAMILY = "(setsid sleep 1000 </dev/null >/dev/null 2>&1 &); sleep 1000 & echo ready; wait"
 
 # A task that undoes its parent death signal, as a change of its user would.
-DISOBEDIENT = "import ctypes, time; ctypes.CDLL(None).prctl(1, 0, 0, 0, 0); print('ready', flush=True); time.sleep(1000)"
+DISOBEDIENT = """
+import ctypes, time
+ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)  # PR_SET_PDEATHSIG
+print("ready", flush=True)
+time.sleep(1000)
+"""
 
 HOWS = pytest.mark.parametrize(
     "options",
