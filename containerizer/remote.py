@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from containerizer import liveness, postmortem
@@ -22,6 +21,7 @@ from containerizer import record as records
 from containerizer.cleanup import take_back
 from containerizer.ending import Ending
 from containerizer.lifecycle import LAUNCHING, State
+from containerizer.pidfds import deadline_of, kill, pidfds_of, wait_for_any
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.termination import Termination
 from isolators.isolator import Isolator
@@ -119,7 +119,7 @@ class RemoteContainer:
 
         Raises NoSuchContainer, also for a launch that was given up meanwhile.
         """
-        deadline = _deadline(timeout)
+        deadline = deadline_of(timeout)
         with self._opened() as end:
             with contextlib.suppress(NoSuchContainer), self._changes() as changes:
                 while not _over(end, changes):
@@ -235,22 +235,22 @@ class RemoteContainer:
 
     def _wait_for_change(self, changes: Changes, deadline: float | None) -> bool:
         """Wait until the directory changes or a process that would change it ends; False at the deadline."""
-        with _pidfds(self._of_launcher()) as launcher, _pidfds(self._supervised()) as container:
+        with pidfds_of(self._of_launcher()) as launcher, pidfds_of(self._supervised()) as container:
             awaited = container or launcher
-            return not awaited or _wait_for_any([changes.fileno(), *awaited], deadline)
+            return not awaited or wait_for_any([changes.fileno(), *awaited], deadline)
 
     def _unrecorded_end(self, end: Ending, changes: Changes, deadline: float | None) -> Termination | None:
         """How it ended, if it has and nobody records that: none is left, or a launcher does not look."""
-        with _pidfds(self._supervised()) as container:
+        with pidfds_of(self._supervised()) as container:
             if container or end.over:
                 return None
-        with _pidfds(self._of_launcher()) as launcher:
+        with pidfds_of(self._of_launcher()) as launcher:
             if not launcher:
                 return self._destroy_until(deadline)
             status = postmortem.recorded(self._paths, self.id)
             deadline = time.monotonic() + _RECORDING
             while status is not None and not _over(end, changes):
-                if not _wait_for_any([changes.fileno(), *launcher], deadline):
+                if not wait_for_any([changes.fileno(), *launcher], deadline):
                     return status
             return None
 
@@ -296,8 +296,8 @@ class RemoteContainer:
         """Wait until a launch in progress has given up, or has made a task that can be killed."""
         with self._changes() as changes:
             while not _over(end, changes) and liveness.is_launching(record := self.record):
-                with _pidfds(self._of_container()[:1]) as child:
-                    _kill(child)  # or the launcher waits for one that hangs in a mount, say
+                with pidfds_of(self._of_container()[:1]) as child:
+                    kill(child)  # or the launcher waits for one that hangs in a mount, say
                 if not self._wait_for_launcher(changes, deadline):
                     raise DestroyTimeout(
                         f"container {self.id} is still {record.state} in process {record.owner}",
@@ -305,8 +305,8 @@ class RemoteContainer:
                     )
 
     def _wait_for_launcher(self, changes: Changes, deadline: float) -> bool:
-        with _pidfds(self._of_launcher()) as launcher:
-            return _wait_for_any([changes.fileno(), *launcher], deadline) if launcher else True
+        with pidfds_of(self._of_launcher()) as launcher:
+            return wait_for_any([changes.fileno(), *launcher], deadline) if launcher else True
 
     @contextlib.contextmanager
     def _changes(self) -> Iterator[Changes]:
@@ -329,11 +329,11 @@ class RemoteContainer:
         """Kill everything, and wait for it and for the supervisor, which may be the reaper by then."""
         record = self.record
         task, supervisor = self._of_container()
-        with _pidfds([task]) as tasks, _pidfds([supervisor]) as supervisors:
-            _kill(tasks)
+        with pidfds_of([task]) as tasks, pidfds_of([supervisor]) as supervisors:
+            kill(tasks)
             self._kill_in_isolators(record, deadline)
             for pidfd in (*tasks, *supervisors):
-                if not _wait_for_any([pidfd], deadline):
+                if not wait_for_any([pidfd], deadline):
                     raise self._still_there(freezer.describe(liveness.remaining(record)))
 
     def _kill_in_isolators(self, record: ContainerRecord, deadline: float) -> None:
@@ -349,36 +349,7 @@ class RemoteContainer:
         return DestroyTimeout(f"container {self.id} has not ended yet: {why}", hint=hint)
 
 
-def _kill(pidfds: Sequence[int]) -> None:
-    for pidfd in pidfds:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _pidfds(processes: Sequence[tuple[int | None, int | None]]) -> Iterator[list[int]]:
-    """Of those (pid, start) that have not ended."""
-    opened = [fd for pid, started in processes if (fd := liveness.open_process(pid, started)) is not None]
-    try:
-        yield opened
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
-
-
-def _wait_for_any(descriptors: Sequence[int], deadline: float | None) -> bool:
-    """Wait until one of them is readable; False if the deadline came first."""
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000))
-
-
 def _over(end: Ending, changes: Changes) -> bool:
     """Whether it is; whatever happens from here on is told by `changes`."""
     changes.forget()
     return end.over
-
-
-def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
