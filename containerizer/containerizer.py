@@ -110,7 +110,7 @@ class Containerizer:
         """
         self._check_enforced(request.config)
         launchers.check_image(self._launcher_name, request)
-        with nested.with_parent(self.paths, request) as request:
+        with nested.with_parent(self, request) as request:
             container = self._admit(request, stdio)
             with self.abandoning(container):
                 self._provision(container, request, progress)
@@ -123,7 +123,7 @@ class Containerizer:
 
     def execute(self, container_id: ContainerId, request: nested.ExecRequest, stdio: Stdio) -> Container:
         """A further command in a running container; it blocks until `Container.start`, as with `create`."""
-        further = nested.command_in(self, container_id, request)
+        further = nested.command_in(self, container_id, request, stdio)
         with further as (container, info), self.abandoning(container):
             container.enter(State.PROVISIONING)
             container.enter(State.PREPARING)
@@ -136,14 +136,15 @@ class Containerizer:
         """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
         self._check_enforced(request.config)
         launchers.check_image(self._launcher_name, request)
-        config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
-        if request.image != HOST:
-            image = self._pull(request, progress)
-            rootfs = self.provisioner.describe(image, config.sandbox)
-            config = replace(
-                config, rootfs=rootfs.path, rootfs_mounts=rootfs.mounts, image_config=image.config
-            )
-        return self._merged(request.container_id, config, lambda isolator: isolator.contribute)
+        with nested.with_parent(self, request) as request:
+            config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
+            if request.image != HOST:
+                image = self._pull(request, progress)
+                rootfs = self.provisioner.describe(image, config.sandbox)
+                config = replace(
+                    config, rootfs=rootfs.path, rootfs_mounts=rootfs.mounts, image_config=image.config
+                )
+            return self._merged(request.container_id, config, lambda isolator: isolator.contribute)
 
     def containers(self) -> list[ContainerRecord]:
         """Every container on this state directory, whoever launched it."""

@@ -17,12 +17,13 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from containerizer import checkpoint
+from containerizer import checkpoint, sandbox
 from containerizer import record as records
 from containerizer.lifecycle import State
 from containerizer.liveness import started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
+from containerizer.remote import RemoteContainer
 from containerizer.request import ContainerRequest
 from isolators.isolator import ContainerConfig, Parent, idmapped_paths
 from launcher.container_id import ContainerId
@@ -30,6 +31,7 @@ from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo
 from launcher.namespaces import KINDS
+from launcher.stdio import Inherit, Stdio, mode_of
 
 if TYPE_CHECKING:
     from containerizer.container import Container
@@ -51,6 +53,7 @@ class ExecRequest(Data, kw_only=True):
     environment: Mapping[str, str] = field(default_factory=dict)  # added to the container's
     working_directory: str | None = None
     user: str | None = None
+    keep: bool = False  # when it has ended, leave its log and its termination until it is removed
 
 
 def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
@@ -59,15 +62,15 @@ def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
 
 
 @contextlib.contextmanager
-def with_parent(paths: Paths, request: ContainerRequest) -> Iterator[ContainerRequest]:
+def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[ContainerRequest]:
     """The request with what its parent shares, valid within this context; itself if it is not nested.
 
-    Raises NoSuchContainer, and InvalidRequest for a parent that does not run.
+    Raises NoSuchContainer, and InvalidRequest for a parent that does not run or is paused.
     """
     if request.container_id.parent is None:
         yield request
         return
-    with _opened(paths, request.container_id.parent) as (info, namespaces):
+    with _opened(owner, request.container_id.parent) as (info, namespaces):
         parent = Parent(
             namespaces=namespaces, uid_map=info.uid_map, gid_map=info.gid_map, hostname=info.hostname
         )
@@ -89,22 +92,38 @@ def shared(config: ContainerConfig) -> LaunchInfo:
 
 @contextlib.contextmanager
 def command_in(
-    owner: Containerizer, container_id: ContainerId, request: ExecRequest
+    owner: Containerizer, container_id: ContainerId, request: ExecRequest, stdio: Stdio
 ) -> Iterator[tuple[Container, LaunchInfo]]:
-    """The container of a further command, and what the launcher has to do for it within this context."""
+    """The container of a further command, and what the launcher has to do for it within this context.
+
+    Raises as `with_parent` does.
+    """
     from containerizer.container import Container
 
-    with _opened(owner.paths, container_id) as (info, namespaces):
+    with _opened(owner, container_id) as (info, namespaces):
         own = ContainerId(f"exec-{ContainerId.generate().name}", container_id)
         record = ContainerRecord(
             container_id=str(own),
             image=records.load(owner.paths, container_id).image,
             owner=os.getpid(),
             owner_started=started_at(os.getpid()),
+            keep=request.keep,
+            stdio=mode_of(stdio),
             created_at=time.time(),
         )
         records.reserve(owner.paths, record)
+        if not isinstance(stdio, Inherit):
+            _make_sandbox(owner.paths, own)
         yield Container(owner, record, ContainerConfig()), _further(info, namespaces, request)
+
+
+def _make_sandbox(paths: Paths, container_id: ContainerId) -> None:
+    """The place of its log."""
+    try:
+        sandbox.create(paths.sandbox(container_id))
+    except BaseException:
+        sandbox.delete(paths.container_state(container_id))
+        raise
 
 
 def _further(info: LaunchInfo, namespaces: Mapping[str, str], request: ExecRequest) -> LaunchInfo:
@@ -122,12 +141,13 @@ def _further(info: LaunchInfo, namespaces: Mapping[str, str], request: ExecReque
 
 
 @contextlib.contextmanager
-def _opened(paths: Paths, container_id: ContainerId) -> Iterator[tuple[LaunchInfo, dict[str, str]]]:
+def _opened(owner: Containerizer, container_id: ContainerId) -> Iterator[tuple[LaunchInfo, dict[str, str]]]:
     """How a running container was launched, and paths to those of its namespaces that are not ours."""
-    record = records.load(paths, container_id)
+    record = records.load(owner.paths, container_id)
     with contextlib.ExitStack() as opened:
         process = _open_task(record)
         opened.callback(os.close, process)
+        _refuse_paused(owner, container_id)
         namespaces = {}
         for kind in KINDS:
             path = f"/proc/{record.pid}/ns/{kind}"
@@ -138,7 +158,7 @@ def _opened(paths: Paths, container_id: ContainerId) -> Iterator[tuple[LaunchInf
                     namespaces[kind] = f"/proc/{os.getpid()}/fd/{descriptor}"
         if select.select([process], [], [], 0)[0]:  # then these may have been another process'
             raise _not_running(container_id)
-        yield LaunchInfo.from_json(checkpoint.read(paths.launch_info(container_id)) or {}), namespaces
+        yield LaunchInfo.from_json(checkpoint.read(owner.paths.launch_info(container_id)) or {}), namespaces
 
 
 def _open_task(record: ContainerRecord) -> int:
@@ -151,6 +171,13 @@ def _open_task(record: ContainerRecord) -> int:
         os.close(process)
         raise _not_running(record.id)
     return process
+
+
+def _refuse_paused(owner: Containerizer, container_id: ContainerId) -> None:
+    """Who joins a frozen cgroup stands still, and so would whoever waits for it."""
+    if RemoteContainer(owner, container_id).paused:
+        hint = "`containerizer unpause` lets it go on"
+        raise InvalidRequest(f"container {container_id} is paused", hint=hint)
 
 
 @contextlib.contextmanager

@@ -139,12 +139,16 @@ def _find(paths: Paths, name: str, parent: ContainerId | None, text: str) -> Con
     return matching[0]
 
 
-def load_all(paths: Paths) -> list[ContainerRecord]:
-    """Every container, the oldest first. One that is being made or removed just now is left out."""
+def load_all(paths: Paths, parent: ContainerId | None = None) -> list[ContainerRecord]:
+    """Every container, the oldest first, and those in it right after it.
+
+    One that is being made or removed just now is left out, with those in it.
+    """
     records = []
-    for container_id in nested(paths, None):
+    for container_id in nested(paths, parent):
         try:
             records.append(load(paths, container_id))
         except (NoSuchContainer, InvalidRequest):
             continue
-    return sorted(records, key=lambda record: record.created_at)
+    records.sort(key=lambda record: record.created_at)
+    return [each for record in records for each in (record, *load_all(paths, record.id))]

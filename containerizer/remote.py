@@ -107,9 +107,11 @@ class RemoteContainer:
 
     @property
     def paused(self) -> bool:
+        """Whether its processes stand still; those of a nested container do so with their parent's."""
         record = self.record
-        return liveness.is_running(record) and any(
-            isolator.paused(self.id) for isolator in self._owner.isolators_of(record) if isolator.pauses
+        return liveness.is_running(record) and (
+            any(isolator.paused(self.id) for isolator in self._owner.isolators_of(record) if isolator.pauses)
+            or (self.id.parent is not None and RemoteContainer(self._owner, self.id.parent).paused)
         )
 
     # The end -----------------------------------------------------------------------------------
@@ -321,7 +323,10 @@ class RemoteContainer:
             yield changes
 
     def _end_nested(self) -> None:
-        for nested in records.nested(self._paths, self.id):
+        inside = records.nested(self._paths, self.id)
+        if inside:
+            self._resume(self.record)  # on cgroup v1 what is frozen with us does not die
+        for nested in inside:
             with contextlib.suppress(NoSuchContainer):
                 RemoteContainer(self._owner, nested).remove(force=True)
 

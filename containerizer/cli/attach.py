@@ -14,7 +14,6 @@ from containerizer.cli.session import Detached, Session
 from containerizer.cli.signals import ForwardedSignals
 from containerizer.containerizer import Containerizer
 from launcher.attach import Attachment, Hello, NotServed
-from launcher.container_id import ContainerId
 
 _KILLED = 137  # with its supervisor, by SIGKILL
 
@@ -29,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
     keys = DetachKeys.parse(arguments.detach_keys)
-    with containerizer.attach(ContainerId.parse(arguments.container)) as attachment:
+    with containerizer.attach(containerizer.get(arguments.container).id) as attachment:
         hello = attachment.receive()
         if not isinstance(hello, Hello):
             raise NotServed(f"container {arguments.container} has just ended")

@@ -164,6 +164,15 @@ def add_detach_keys(group: argparse._ArgumentGroup | argparse.ArgumentParser) ->
     )
 
 
+def add_served(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """What a task takes whose input and output its supervisor holds."""
+    add_detach_keys(group)
+    group.add_argument("--log-max-size", default="10m", metavar="SIZE", help="of a log file (%(default)s)")
+    group.add_argument(
+        "--log-max-files", type=int, default=3, metavar="N", help="log files at most (%(default)s)"
+    )
+
+
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
     """The variables of -e and --env-file."""
     variables: dict[str, str] = {}

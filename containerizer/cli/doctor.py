@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     findings = list(_examine(arguments.root, arguments.state))
-    if arguments.json:
+    if arguments.format == "json":
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     images = Provisioner(arguments.root).images()
-    if arguments.json:
+    if arguments.format == "json":
         print_json([image.to_json() for image in images])
     elif arguments.quiet:
         print("\n".join(image.digest for image in images))

@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     descriptions = catalog.describe()
-    if arguments.json:
+    if arguments.format == "json":
         print_json(
             [
                 asdict(d) | {"available": d.available, "default": d.name in catalog.DEFAULT}

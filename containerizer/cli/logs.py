@@ -14,7 +14,6 @@ from containerizer.cli.session import write_all
 from containerizer.containerizer import Containerizer
 from containerizer.logs import Entry, LogReader
 from launcher.attach import NotServed
-from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.io.log_file import timestamp
 
@@ -33,8 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    paths = Containerizer(root=arguments.root, state=arguments.state, isolation=()).paths
-    container_id = ContainerId.parse(arguments.container)
+    containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
+    paths = containerizer.paths
+    container_id = records.find(paths, arguments.container)
     record = records.load(paths, container_id)
     if record.stdio == "inherit":
         hint = "run it with -d or -t to have a log"

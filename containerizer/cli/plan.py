@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with layer_bars() as progress:
         merged = containerizer.plan(container_options.request(arguments), progress)
-    if arguments.json:
+    if arguments.format == "json":
         print_json({"launch_info": merged.info.to_json(), "owners": merged.owners})
     else:
         rows = [(key, merged.owners[key], _shorten(text)) for key, text in _items(merged)]

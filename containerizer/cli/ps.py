@@ -1,4 +1,7 @@
-"""List containers: the running ones, or all that have not been removed."""
+"""List containers: the running ones, or all that have not been removed.
+
+Those in another container follow it, as `web.db`; a further command of `exec` is `web.exec-…`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ _COMMAND_WIDTH = 30  # characters of the command that the table shows
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="also those that have ended")
     parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
+    parser.add_argument("--no-trunc", action="store_true", help="show commands in full")
     add_json_option(parser)
 
 
@@ -29,12 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
     found = [record for record in containerizer.containers() if arguments.all or _is_of_interest(record)]
     records = [(record, _condition(containerizer, record)) for record in found]
-    if arguments.json:
+    if arguments.format == "json":
         print_json([_as_json(record, condition) for record, condition in records])
     elif arguments.quiet:
         print("".join(f"{record.container_id}\n" for record, _ in records), end="")
     else:
-        rows = [_row(record, condition) for record, condition in records]
+        width = None if arguments.no_trunc else _COMMAND_WIDTH
+        rows = [_row(record, condition, width) for record, condition in records]
         print_table(("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS"), rows)
     return 0
 
@@ -73,9 +78,9 @@ def _as_json(record: ContainerRecord, condition: str) -> dict[str, object]:
     }
 
 
-def _row(record: ContainerRecord, condition: str) -> tuple[str, ...]:
+def _row(record: ContainerRecord, condition: str, width: int | None) -> tuple[str, ...]:
     command = shlex.join(record.command)
-    short = command if len(command) <= _COMMAND_WIDTH else command[: _COMMAND_WIDTH - 1] + "…"
+    short = command if width is None or len(command) <= width else command[: width - 1] + "…"
     age = _age(time.time() - record.created_at)
     return (record.container_id, record.image, short, age, _status(record, condition))
 

@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
                 reference, policy="always", platform=arguments.platform, progress=progress
             )
         pulled.append(image)
-        if not arguments.json:
+        if arguments.format != "json":
             print(f"{image.reference}@{image.digest}")
-    if arguments.json:
+    if arguments.format == "json":
         print_json([image.to_json() for image in pulled])
     return 0

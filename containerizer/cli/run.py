@@ -36,12 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", "--detach", action="store_true", help="leave it running, and print its id")
     parser.add_argument("--rm", action="store_true", help="remove the container when it has ended")
     container_options.add(parser)
-    logs = parser.add_argument_group("with -d or -t")
-    container_options.add_detach_keys(logs)
-    logs.add_argument("--log-max-size", default="10m", metavar="SIZE", help="of a log file (%(default)s)")
-    logs.add_argument(
-        "--log-max-files", type=int, default=3, metavar="N", help="log files at most (%(default)s)"
-    )
+    container_options.add_served(parser.add_argument_group("with -d or -t"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,15 +50,22 @@ def run(arguments: argparse.Namespace) -> int:
         insecure_registries=arguments.insecure_registry,
         in_process=True,
     )
-    with ForwardedSignals() as signals, containerizer, _stdio(arguments) as stdio:
+    with ForwardedSignals() as signals, containerizer, stdio_of(arguments) as stdio:
         with layer_bars() as progress:
             container = containerizer.create(request, stdio, progress)
-        if arguments.detach:
-            return _detach(container)
-        if arguments.tty:
-            return _in_terminal(container, signals, keys, stdin=arguments.interactive)
-        _start(container, signals)
-        return _exit_code(container)
+        return attend(container, signals, keys, arguments)
+
+
+def attend(
+    container: Container, signals: ForwardedSignals, keys: DetachKeys, arguments: argparse.Namespace
+) -> int:
+    """Start the task, and stay with it as -d, -t and -i say; the exit code."""
+    if arguments.detach:
+        return _detach(container)
+    if arguments.tty:
+        return _in_terminal(container, signals, keys, stdin=arguments.interactive)
+    _start(container, signals)
+    return _exit_code(container)
 
 
 def _start(container: Container, signals: ForwardedSignals) -> None:
@@ -111,7 +113,8 @@ def _exit_code(container: Container) -> int:
 
 
 @contextlib.contextmanager
-def _stdio(arguments: argparse.Namespace) -> Iterator[Stdio]:
+def stdio_of(arguments: argparse.Namespace) -> Iterator[Stdio]:
+    """What -d, -t and -i ask for, valid within this context. Raises InvalidRequest."""
     if arguments.tty or arguments.detach:
         yield _served(arguments)
     elif arguments.interactive:

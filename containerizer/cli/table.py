@@ -9,7 +9,12 @@ from typing import Any
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="for people or programs (%(default)s)"
+    )
+    parser.add_argument(
+        "--json", action="store_const", dest="format", const="json", help="the same as --format json"
+    )
 
 
 def print_json(value: Any) -> None:

@@ -60,11 +60,15 @@ class Cli:
 
     def kill_containers(self) -> None:
         """End what runs, and wait until its supervisor, which ends as the reaper, has cleaned up."""
-        for container in self.containers():
+        for container in reversed(self.containers()):  # those in others first
             if container["running"]:
                 pid = int(str(container["pid"]))
-                supervisor = os.pidfd_open(parent(pid))
-                os.kill(pid, signal.SIGKILL)
+                try:
+                    supervisor = os.pidfd_open(parent(pid))
+                except (FileNotFoundError, ProcessLookupError):  # the end of another was its end, too
+                    continue
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                 select.select([supervisor], [], [], _TIMEOUT)
                 os.close(supervisor)
 

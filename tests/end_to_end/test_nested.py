@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -138,3 +139,29 @@ def test_too_deep(fresh: Cli) -> None:
     done = fresh("run", "--rm", "--name", name, "host", "true")
     assert (done.returncode, "nested deeper than 32 levels" in done.stderr) == (125, True)
     assert not Path(fresh.state).exists()
+
+
+def test_ps_lists_what_is_inside_and_beginnings_name_it(cli: Cli, busybox: str) -> None:
+    with cli.start("run", "-i", "--rm", "--name", "outer", busybox, *WAITS) as process:
+        until_end(process)
+        cli("run", "-d", "--rm", "--name", "outer.inner", busybox, "sleep", *["1"] * 30)
+        assert cli("ps", "-q").stdout.split() == ["outer", "outer.inner"]
+        assert cli("exec", "out.in", "hostname").stdout == "outer\n"
+        assert cli("logs", "o.i").returncode == 0
+        long = "sleep" + " 1" * 30
+        assert long not in cli("ps").stdout
+        assert long in cli("ps", "--no-trunc").stdout
+        assert cli("ps", "--format", "json").stdout == cli("ps", "--json").stdout
+        assert cli("kill", "o.i").returncode == 0
+        process.communicate("\n")
+
+
+def test_a_plan_takes_the_parent_into_account(cli: Cli, busybox: str) -> None:
+    with cli.start("run", "-i", "--rm", "--name", "around", busybox, *WAITS) as process:
+        until_end(process)
+        planned = cli("plan", "--json", "--name", "around.within", busybox, "true")
+        plan = json.loads(planned.stdout)
+        assert plan["owners"]["namespaces[net]"] == "parent"
+        assert "hostname" not in plan["launch_info"], "it is the parent's"
+        process.communicate("\n")
+    assert "no container around" in cli("plan", "--name", "around.within", busybox, "true").stderr
