@@ -58,6 +58,13 @@ def is_supervised(record: ContainerRecord) -> bool:
     return record.supervisor is None or started_at(record.supervisor) == record.supervisor_started
 
 
+def state_of(record: ContainerRecord) -> State:
+    """The recorded state; a task whose launcher was killed before it could record the release runs."""
+    state = State(record.state)
+    released = state is State.FETCHING and not is_owned(record) and is_running(record)
+    return State.RUNNING if released else state
+
+
 def is_owned(record: ContainerRecord) -> bool:
     """Whether the process that launches, or has launched, the container is there."""
     return started_at(record.owner) == record.owner_started

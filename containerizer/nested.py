@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from containerizer import checkpoint, sandbox
 from containerizer import record as records
 from containerizer.lifecycle import State
-from containerizer.liveness import started_at
+from containerizer.liveness import started_at, state_of
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
@@ -163,7 +163,7 @@ def _opened(owner: Containerizer, container_id: ContainerId) -> Iterator[tuple[L
 
 def _open_task(record: ContainerRecord) -> int:
     """A pidfd of the container's first process. Raises InvalidRequest."""
-    if record.pid is None or State(record.state) is not State.RUNNING:
+    if record.pid is None or state_of(record) is not State.RUNNING:
         raise _not_running(record.id)
     with _ended(record.id):
         process = os.pidfd_open(record.pid)

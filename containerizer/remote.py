@@ -213,7 +213,7 @@ class RemoteContainer:
     def _task(self, record: ContainerRecord) -> Iterator[int]:
         """A pidfd of the task. Raises InvalidRequest if it does not run."""
         pidfd = liveness.open_process(record.pid, record.pid_started)
-        if pidfd is None or State(record.state) in LAUNCHING:
+        if pidfd is None or liveness.state_of(record) in LAUNCHING:
             if pidfd is not None:
                 os.close(pidfd)
             hint = "`containerizer ps -a` shows its state"

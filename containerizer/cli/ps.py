@@ -13,7 +13,7 @@ from containerizer import ending
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
 from containerizer.lifecycle import State
-from containerizer.liveness import is_running
+from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
 
@@ -57,7 +57,7 @@ def _condition(containerizer: Containerizer, record: ContainerRecord) -> str:
         return State.DESTROYING.value
     if not is_running(record):
         return LOST
-    return "paused" if RemoteContainer(containerizer, record.id).paused else record.state
+    return "paused" if RemoteContainer(containerizer, record.id).paused else state_of(record).value
 
 
 def _as_json(record: ContainerRecord, condition: str) -> dict[str, object]:
@@ -65,7 +65,7 @@ def _as_json(record: ContainerRecord, condition: str) -> dict[str, object]:
         "id": record.container_id,
         "image": record.image,
         "command": list(record.command),
-        "state": State.DESTROYING.value if condition == State.DESTROYING.value else record.state,
+        "state": State.DESTROYING.value if condition == State.DESTROYING.value else state_of(record).value,
         "running": is_running(record),
         "paused": condition == "paused",
         "lost": condition == LOST,

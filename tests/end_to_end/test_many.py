@@ -17,7 +17,7 @@ RUNS = 200
 AT_ONCE = 8
 
 
-def _tree(top: Path) -> dict[str, str]:
+def tree(top: Path) -> dict[str, str]:
     """Every path below, with what identifies its contents."""
     return {
         str(path.relative_to(top)): _identity(path) for path in sorted(top.rglob("*")) if path.name != "lock"
@@ -36,7 +36,7 @@ def test_two_hundred_runs_leave_the_host_and_the_store_as_they_were(
     cli: Cli, busybox: str, alone: leaks.Alone
 ) -> None:
     assert cli("run", "--rm", busybox, "true").returncode == 0
-    before, store = leaks.take(), _tree(cli.root)
+    before, store = leaks.take(), tree(cli.root)
 
     def run(number: int) -> tuple[int, str]:
         limits = ("-m", "64m", "--cpus", "0.5", "--pids-limit", "20")
@@ -49,7 +49,7 @@ def test_two_hundred_runs_leave_the_host_and_the_store_as_they_were(
     left = leaks.leaked(before)
     assert left.own == []
     assert left.host == () or not alone, "another session of these tests may have made it"
-    assert _tree(cli.root) == store
+    assert tree(cli.root) == store
 
 
 def test_two_pulls_at_once_end_in_one_store_whole(fresh: Cli, busybox: str) -> None:
@@ -63,4 +63,4 @@ def test_two_pulls_at_once_end_in_one_store_whole(fresh: Cli, busybox: str) -> N
     assert done.stdout == "whole\n"
     reference = Cli(fresh.root.parent / "alone", fresh.state)
     assert reference("pull", busybox).returncode == 0
-    assert _tree(fresh.root / "store" / "layers") == _tree(reference.root / "store" / "layers")
+    assert tree(fresh.root / "store" / "layers") == tree(reference.root / "store" / "layers")
