@@ -17,6 +17,13 @@ _HINTS = {
 }
 
 
+_NO_MORE_NAMESPACES = "the kernel makes no more namespaces"
+_HINT_NAMESPACES = (
+    "those of processes and of users nest 32 deep, the host's included;"
+    " and the sysctls user.max_*_namespaces limit how many there are"
+)
+
+
 def explain(failed: Failed) -> LaunchFailed:
     """The error with its sentence, and a hint where there is something to do."""
     if failed.stage == EXECUTE and failed.errno == errno.ENOENT:
@@ -30,6 +37,8 @@ def explain(failed: Failed) -> LaunchFailed:
 
 
 def _hint(failed: Failed) -> str | None:
+    if _lacks_namespaces(failed):
+        return _HINT_NAMESPACES
     return _HINT_TO_CLAMP if failed.stage in _ATTRIBUTES else _HINTS.get(failed.errno)
 
 
@@ -37,6 +46,13 @@ def _cannot_execute(failed: Failed) -> str:
     return f"cannot execute {failed.object!r}: {_reason(failed)}"
 
 
+def _lacks_namespaces(failed: Failed) -> bool:
+    """So clone(2) and unshare(2) put it: no space left on device."""
+    return failed.operation in ("clone3", "unshare") and failed.errno == errno.ENOSPC
+
+
 def _reason(failed: Failed) -> str:
     """As a part of a sentence: the C library begins its texts with a capital letter."""
+    if _lacks_namespaces(failed):
+        return _NO_MORE_NAMESPACES
     return failed.reason[:1].lower() + failed.reason[1:] if failed.errno else failed.reason

@@ -177,6 +177,7 @@ class Supervisor:
             os.waitpid(self._pid, 0)
             os.close(self._pidfd)
         if isinstance(message, protocol.Failed):
+            _end_children()  # a second one: the PID namespace that it joined does not end before it
             raise NotCloned(message)
         assert isinstance(message, protocol.Cloned)
         (self._pidfd,) = descriptors
@@ -286,11 +287,7 @@ class Supervisor:
         self._signal(signal.SIGKILL)
         _, status = os.waitpid(self._pid, 0)
         # Without a PID namespace of its own, what the task forked may live on: now our children.
-        while children := _children():
-            for pid in children:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            os.waitpid(-1, 0)
+        _end_children()
         return ExitStatus.from_wait(status)
 
     def _tell(self, message: _ToLauncher, descriptors: Sequence[int] = ()) -> None:
@@ -298,6 +295,15 @@ class Supervisor:
             protocol.send(self._launcher, message, descriptors)
         except protocol.PeerGone:
             self._launcher_gone = True
+
+
+def _end_children() -> None:
+    """Kill and collect every child of ours, and those that they leave to us."""
+    while children := _children():
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.waitpid(-1, 0)
 
 
 def _children() -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from launcher.container_id import MAX_DEPTH
 from launcher.errors import InvalidRequest, LaunchFailed
 from launcher.launch_info import IdMapping
 from launcher.namespaces import KINDS, NEW, below
@@ -72,6 +73,17 @@ def test_a_pid_namespace_below_another(launches: Launches) -> None:
     assert int(in_parent) > 1
     parent.task.destroy()
     assert nested.task.exit_status() is not None, "the end of the parent's namespace is the nested one's"
+
+
+def test_deeper_than_the_kernel_nests(in_process: Launches) -> None:
+    """However many levels there are around us."""
+    below_it = NEW
+    with pytest.raises(LaunchFailed, match="the kernel makes no more namespaces") as refusal:
+        for _ in range(MAX_DEPTH + 1):
+            deepest = in_process.start(*WAITS, namespaces={"mnt": NEW, "pid": below_it})
+            below_it = below(path(deepest, "pid"))
+    assert "nest 32 deep" in str(refusal.value.hint)
+    assert deepest.line() == "runs"
 
 
 def test_all_of_another_container(launches: Launches) -> None:
