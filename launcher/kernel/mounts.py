@@ -7,10 +7,11 @@ See mount_setattr(2), and Documentation/filesystems/mount_api.rst for the rest.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from launcher.kernel.libc import (
     AT_EMPTY_PATH,
@@ -57,6 +58,8 @@ ATTRIBUTES = {
 }
 
 _ATIME = 0x70  # MOUNT_ATTR__ATIME
+_LONGEST_VALUE = 255  # bytes
+
 _IDMAP = 0x00100000  # MOUNT_ATTR_IDMAP
 
 _umount2 = function("umount2", ctypes.c_char_p, ctypes.c_int)
@@ -71,6 +74,15 @@ class _MountAttr(ctypes.Structure):
 
 def new_filesystem(fstype: str, source: str, flags: Iterable[str], options: Iterable[tuple[str, str]]) -> int:
     """Make a mount of a new filesystem, attached nowhere. Returns its descriptor."""
+    if fstype == "overlay":
+        with _shortened(options) as shortened:
+            return _new_filesystem(fstype, source, flags, shortened)
+    return _new_filesystem(fstype, source, flags, options)
+
+
+def _new_filesystem(
+    fstype: str, source: str, flags: Iterable[str], options: Iterable[tuple[str, str]]
+) -> int:
     context = syscall("fsopen", _NR_FSOPEN, fstype, fstype.encode(), ctypes.c_uint(_FSOPEN_CLOEXEC))
     try:
         if source:
@@ -92,11 +104,13 @@ def mount_overlay_by_string(target: str, flags: Iterable[str], options: Iterable
     """Mount an overlay by mount(2), for kernels before 6.8: they have no "lowerdir+", and take at most
     255 bytes a value from fsconfig. Here all options together have one page.
     """
-    options = list(options)
-    lower = ":".join(_escape(value) for key, value in options if key == "lowerdir+")
-    others = [f"{key}={_escape(value)}" if value else key for key, value in options if key != "lowerdir+"]
-    data = os.fsencode(",".join([f"lowerdir={lower}", *others]))
-    _mount(target, b"overlay", os.fsencode(target), b"overlay", 0, data)
+    with _shortened(options) as shortened:
+        lower = ":".join(_escape(value) for key, value in shortened if key == "lowerdir+")
+        others = [
+            f"{key}={_escape(value)}" if value else key for key, value in shortened if key != "lowerdir+"
+        ]
+        data = os.fsencode(",".join([f"lowerdir={lower}", *others]))
+        _mount(target, b"overlay", os.fsencode(target), b"overlay", 0, data)
     mounted = os.open(target, os.O_PATH | os.O_CLOEXEC)
     try:
         set_attributes(mounted, _attributes(flags))  # mount(2) has no flag for some of them
@@ -204,6 +218,23 @@ def _attributes(flags: Iterable[str]) -> int:
     for flag in flags:
         attributes |= ATTRIBUTES[flag]
     return attributes
+
+
+@contextlib.contextmanager
+def _shortened(options: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """An overlay's options with its directories by descriptor where their paths are too long.
+
+    Those of deeply nested containers are: fsconfig(2) takes 255 bytes a value, mount(2) a page in all.
+    """
+    with contextlib.ExitStack() as opened:
+        shortened = []
+        for key, value in options:
+            if len(os.fsencode(value)) > _LONGEST_VALUE:
+                directory = os.open(value, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                opened.callback(os.close, directory)
+                value = f"/proc/self/fd/{directory}"
+            shortened.append((key, value))
+        yield shortened
 
 
 def _escape(path: str) -> str:

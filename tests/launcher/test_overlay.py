@@ -41,7 +41,10 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("mounter", [by_descriptor, by_string])
-@pytest.mark.parametrize("name", ["plain", "co:lon", "com,ma", "back\\slash", "all:,\\of: them", "\\,"])
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "co:lon", "com,ma", "back\\slash", "all:,\\of: them", "\\,", "/".join(["deeply-nested"] * 100)],
+)
 def test_names_that_mean_something_to_the_kernel(directory: Path, name: str, mounter: Mounter) -> None:
     top = directory / name
     for part in ("low:er,1", "lower2", "upper", "work", "merged"):
