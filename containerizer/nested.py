@@ -101,7 +101,7 @@ def command_in(
     from containerizer.container import Container
 
     with _opened(owner, container_id) as (info, namespaces):
-        own = ContainerId(f"exec-{ContainerId.generate().name}", container_id)
+        own = ContainerId.of_command(container_id)
         record = ContainerRecord(
             container_id=str(own),
             image=records.load(owner.paths, container_id).image,

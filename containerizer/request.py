@@ -33,6 +33,9 @@ class ContainerRequest(Data, kw_only=True):
         if self.pull not in PULL_POLICIES:
             choices = ", ".join(PULL_POLICIES)
             raise InvalidRequest(f"invalid pull policy {self.pull!r}", hint=f"use one of {choices}")
+        if self.container_id.is_command:
+            hint = "choose another --name"
+            raise InvalidRequest(f"{self.container_id} is a name of commands of `exec`", hint=hint)
         if not self.image:
             raise InvalidRequest("no image given", hint=f"name one, or {HOST!r} for the host's filesystem")
 

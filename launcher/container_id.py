@@ -12,12 +12,14 @@ MAX_DEPTH = 32  # levels, the root container included; the kernel nests PID name
 MAX_NAME = 64  # bytes; leaves room for every level of a tree in PATH_MAX
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_COMMAND = re.compile(r"exec-[0-9a-f]{12}")
 
 
 class ContainerId(Data):
     """A name, and the container it is nested in if any; written `web.nginx.debug`.
 
     A name becomes a directory and a cgroup, so only letters, digits, `_` and `-` are taken.
+    A further command in a container (`exec`) has an id in it too, but is no level of its own.
     Raises InvalidRequest for any other name, and for a level deeper than MAX_DEPTH.
     """
 
@@ -30,13 +32,29 @@ class ContainerId(Data):
                 f"invalid container name {self.name!r}",
                 hint=f"use at most {MAX_NAME} letters, digits, '_' or '-', a letter or digit first",
             )
-        if len(self.lineage) > MAX_DEPTH:
-            raise InvalidRequest(f"container {self} is nested deeper than {MAX_DEPTH} levels")
+        if self.depth > MAX_DEPTH:
+            hint = "the kernel nests no deeper; run it beside its parent instead"
+            raise InvalidRequest(f"container {self} is nested deeper than {MAX_DEPTH} levels", hint=hint)
 
     @property
     def lineage(self) -> tuple[str, ...]:
         """The names from the root container down to this one."""
         return (*self.parent.lineage, self.name) if self.parent else (self.name,)
+
+    @property
+    def depth(self) -> int:
+        """How many levels of containers there are, from the root container down to this one."""
+        return (self.parent.depth if self.parent else 0) + (not self.is_command)
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it is of a further command in its parent."""
+        return self.parent is not None and _COMMAND.fullmatch(self.name) is not None
+
+    @classmethod
+    def of_command(cls, container: ContainerId) -> ContainerId:
+        """A new id for a further command in a container."""
+        return cls(f"exec-{cls.generate().name}", container)
 
     @classmethod
     def parse(cls, text: str) -> ContainerId:

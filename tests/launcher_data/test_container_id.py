@@ -60,12 +60,26 @@ def test_a_bad_name_is_refused_and_named(name: str) -> None:
 
 def test_the_longest_name_and_the_deepest_level_are_taken() -> None:
     deepest = ContainerId.parse(".".join(["x" * MAX_NAME] * MAX_DEPTH))
-    assert len(deepest.lineage) == MAX_DEPTH
+    assert len(deepest.lineage) == deepest.depth == MAX_DEPTH
 
 
 def test_a_level_too_deep_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="nested deeper than 32 levels"):
         ContainerId.parse(".".join("x" * (MAX_DEPTH + 1)))
+
+
+def test_a_command_is_no_level() -> None:
+    deepest = ContainerId.parse(".".join("x" * MAX_DEPTH))
+    command = ContainerId.of_command(deepest)
+    assert command.is_command
+    assert not deepest.is_command
+    assert command.depth == deepest.depth
+    assert ContainerId.parse(str(command)) == command
+    with pytest.raises(InvalidRequest, match="nested deeper"):
+        ContainerId("in-it", command)
+    with pytest.raises(InvalidRequest, match="nested deeper"):
+        ContainerId("exec-it", deepest)
+    assert not ContainerId("exec-0123456789ab").is_command, "in no container"
 
 
 def test_generated_ids_are_valid_and_differ() -> None:
