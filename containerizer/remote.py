@@ -34,6 +34,7 @@ from launcher.signal_names import parse_signal
 
 if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
+    from containerizer.copying.files import ContainerFiles
 
 DESTROY_TIMEOUT = 10.0  # seconds for what was killed to end
 STOP_TIMEOUT = 10.0  # seconds between the stop signal and SIGKILL, as Docker gives
@@ -113,6 +114,13 @@ class RemoteContainer:
             any(isolator.paused(self.id) for isolator in self._owner.isolators_of(record) if isolator.pauses)
             or (self.id.parent is not None and RemoteContainer(self._owner, self.id.parent).paused)
         )
+
+    @property
+    def files(self) -> ContainerFiles:
+        """What copies files into it and out of it."""
+        from containerizer.copying.files import ContainerFiles
+
+        return ContainerFiles(self._owner, self.id)
 
     # The end -----------------------------------------------------------------------------------
 

@@ -1,0 +1,31 @@
+"""What kind of filesystem a descriptor is on: statfs(2), which Python does not have."""
+
+from __future__ import annotations
+
+import ctypes
+
+from launcher.kernel.libc import function
+
+# linux/magic.h: their files are not data but the kernel's state, and to write them is to command it.
+_KERNELS_OWN = {
+    *(0x9FA0, 0x62656572, 0x27E0EB, 0x63677270),  # proc, sysfs, cgroup, cgroup2
+    *(0x64626720, 0x74726163, 0x73636673, 0xCAFE4A11),  # debugfs, tracefs, securityfs, bpf
+    *(0x1CD1, 0x19800202, 0x6165676C, 0xDE5E81E4),  # devpts, mqueue, pstore, efivarfs
+}
+_STRUCT_STATFS = 256  # bytes at most; it begins with f_type
+
+_fstatfs = function("fstatfs", ctypes.c_int, ctypes.c_void_p)
+
+
+def is_the_kernels(descriptor: int) -> bool:
+    """Whether the file is one of procfs, sysfs or the like. Raises SyscallError."""
+    buffer = ctypes.create_string_buffer(_STRUCT_STATFS)
+    _fstatfs(f"descriptor {descriptor}", descriptor, buffer)
+    kind = ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+    return kind in _KERNELS_OWN
+
+
+def mount_of(descriptor: int) -> int:
+    """The id of the mount that the file was reached by: proc_pid_fdinfo(5)."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
