@@ -46,6 +46,10 @@ class DestroyTimeout(ContainerizerError):
     """What was killed has not ended in time. The container stays listed; destroying it again goes on."""
 
 
+class NotRunning(InvalidRequest):
+    """The container has ended, or is still being launched."""
+
+
 class RemoteContainer:
     """A handle by name: get it from `Containerizer.get`. Every method looks at what is true now."""
 
@@ -65,7 +69,7 @@ class RemoteContainer:
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to the task; SIGKILL ends the container, a paused one too.
 
-        Raises InvalidRequest if it does not run.
+        Raises NotRunning.
         """
         record = self.record
         with self._task(record) as task, contextlib.suppress(ProcessLookupError):
@@ -85,8 +89,10 @@ class RemoteContainer:
         """Send the stop signal of the request or the image; a paused container goes on to hear it."""
         record = self.record
         if liveness.is_running(record) and not liveness.is_launching(record):
-            self.kill(parse_signal(record.stop_signal or "SIGTERM"))
-            self._resume(record)
+            number = parse_signal(record.stop_signal or "SIGTERM")
+            with contextlib.suppress(NotRunning):  # by now; also fine
+                self.kill(number)
+                self._resume(record)
 
     def await_stop(self, timeout: float) -> None:
         """Wait for the end that was asked for, and bring it about after `timeout` seconds."""
@@ -95,13 +101,13 @@ class RemoteContainer:
                 self.destroy()
 
     def pause(self) -> None:
-        """Stop every process of the container. Raises InvalidRequest if it does not run."""
+        """Stop every process of the container. Raises NotRunning."""
         record = self.record
         with self._task(record):
             self._freezer(record).pause(self.id)
 
     def resume(self) -> None:
-        """Let them go on. Raises InvalidRequest if it does not run."""
+        """Let them go on. Raises NotRunning."""
         record = self.record
         with self._task(record):
             self._freezer(record).resume(self.id)
@@ -219,13 +225,13 @@ class RemoteContainer:
 
     @contextlib.contextmanager
     def _task(self, record: ContainerRecord) -> Iterator[int]:
-        """A pidfd of the task. Raises InvalidRequest if it does not run."""
+        """A pidfd of the task. Raises NotRunning."""
         pidfd = liveness.open_process(record.pid, record.pid_started)
         if pidfd is None or liveness.state_of(record) in LAUNCHING:
             if pidfd is not None:
                 os.close(pidfd)
             hint = "`containerizer ps -a` shows its state"
-            raise InvalidRequest(f"container {self.id} is not running", hint=hint)
+            raise NotRunning(f"container {self.id} is not running", hint=hint)
         try:
             yield pidfd
         finally:

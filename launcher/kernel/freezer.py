@@ -36,8 +36,9 @@ def freeze(cgroup: str, timeout: float = TIMEOUT) -> None:
 
 
 def thaw(cgroup: str) -> None:
-    """Let the processes go on. Fine where none was stopped. Raises CgroupError."""
-    _set_frozen(cgroup, False)
+    """Let the processes go on. Fine where none was stopped, or none is left. Raises CgroupError."""
+    with _gone_is_fine():
+        _set_frozen(cgroup, False)
 
 
 def is_frozen(cgroup: str) -> bool:
