@@ -82,11 +82,11 @@ def remaining(record: ContainerRecord) -> list[int]:
     """
     for pid, started in ((record.supervisor, record.supervisor_started), (record.pid, record.pid_started)):
         if pid is not None and started_at(pid) == started:
-            return [*_descendants(pid), pid]
+            return [*descendants(pid), pid]
     return []
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def descendants(pid: int) -> Iterator[int]:
     """Deepest first, without zombies, as far as they are there while we look."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children") as file:
@@ -94,7 +94,7 @@ def _descendants(pid: int) -> Iterator[int]:
     except (FileNotFoundError, ProcessLookupError):
         return
     for child in children:
-        yield from _descendants(child)
+        yield from descendants(child)
         if _stat(child) is not None:
             yield child
 

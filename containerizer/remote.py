@@ -35,6 +35,7 @@ from launcher.signal_names import parse_signal
 if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
     from containerizer.copying.files import ContainerFiles
+    from containerizer.processes import Process
 
 DESTROY_TIMEOUT = 10.0  # seconds for what was killed to end
 STOP_TIMEOUT = 10.0  # seconds between the stop signal and SIGKILL, as Docker gives
@@ -127,6 +128,14 @@ class RemoteContainer:
         from containerizer.copying.files import ContainerFiles
 
         return ContainerFiles(self._owner, self.id)
+
+    def processes(self) -> list[Process]:
+        """Its processes, those of what is nested in it too. Raises InvalidRequest if it does not run."""
+        from containerizer import processes
+
+        record = self.record
+        with self._task(record):
+            return processes.of_container(self._owner, record)
 
     # The end -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ functions, in the catalog's order (clean-up in reverse), never two at once for o
               (`limitation` is asked after the end, where nobody has watched)
     update    change the limits of a running container
     usage     what the container consumes now
+    processes which processes are the container's
     status    facts about it that others ask for (its cgroups, its addresses)
     pause     stop every process, until `resume`; at most one loaded isolator can
     kill      end every process of the container that can be found
@@ -244,6 +245,10 @@ class Isolator:
     def usage(self, container_id: ContainerId) -> Usage:
         """What the container consumes now; only the fields that this isolator measures are set."""
         return Usage()
+
+    def processes(self, container_id: ContainerId) -> list[int] | None:
+        """The pids, on the host, of all its processes; None where the isolator does not know them."""
+        return None
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         """Facts by name, ready for JSON."""

@@ -30,6 +30,7 @@ COMMANDS = {
     "ps": Command("list containers", needs_root=False),
     "attach": Command("see what a container's task writes, and type for it", needs_root=False),
     "logs": Command("show what a container's task has written", needs_root=False),
+    "top": Command("show the processes of a container", needs_root=False),
     "cp": Command("copy files into containers and out of them"),
     "kill": Command("send a signal to containers", needs_root=False),
     "stop": Command("ask containers to stop, and kill those that do not", needs_root=False),

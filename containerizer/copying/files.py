@@ -41,7 +41,7 @@ class ContainerFiles:
         with roots.of_host() as host, self._root() as container:
             origin = Place(host.descriptor, _on_host(source), source)
             goal = self._place(container, target)
-            with container.ids.making_files():
+            with owners.making_files(container.ids):
                 return _copy(origin, goal, owners.into(container.ids, archive=archive), follow=follow)
 
     def copy_from(
@@ -67,7 +67,7 @@ class ContainerFiles:
             goal = self._place(container, target)
             rule = owners.into(container.ids, archive=archive)
             writer = TreeWriter(goal.root, places.directory_of(goal), contents_only=True, complete=True)
-            with container.ids.making_files(), contextlib.closing(writer):
+            with owners.making_files(container.ids), contextlib.closing(writer):
                 try:
                     return _pump(_archived(descriptor), rule, writer, writer.skipped)
                 except MalformedContent as error:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from containerizer import checkpoint, liveness
 from containerizer import record as records
 from containerizer.copying.errors import CopyFailed
-from containerizer.copying.owners import Ids, ids_of
 from containerizer.ending import Ending
+from containerizer.ids import Ids, ids_of
 from containerizer.lifecycle import State
 from containerizer.record import ContainerRecord
 from launcher.container_id import ContainerId

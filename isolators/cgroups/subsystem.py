@@ -104,6 +104,9 @@ class CgroupIsolator(Isolator):
         self.check(resources)
         self.limit(self.cgroup(container_id), resources)
 
+    def processes(self, container_id: ContainerId) -> list[int] | None:
+        return freezer.processes(self.cgroup(container_id))
+
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         return {f"{self.controller}_cgroup": self.cgroup(container_id)}
 

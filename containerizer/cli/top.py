@@ -1,0 +1,60 @@
+"""Show the processes of a running container: by their pids on the host and in the container."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from typing import TYPE_CHECKING
+
+from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.containerizer import Containerizer
+from launcher.data import asdict
+
+if TYPE_CHECKING:
+    from containerizer.processes import Process
+
+_HEADER = ("HOST-PID", "PID", "USER", "STATE", "%CPU", "TIME", "RSS", "COMMAND")
+_UNITS = ("KiB", "MiB", "GiB", "TiB")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_json_option(parser)
+    parser.add_argument("container", metavar="CONTAINER", help="its name, or a beginning that no other has")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
+    processes = containerizer.get(arguments.container).processes()
+    if arguments.format == "json":
+        print_json([asdict(process) for process in processes])
+    else:
+        print_table(_HEADER, [_row(process) for process in processes])
+    return 0
+
+
+def _row(process: Process) -> tuple[str, ...]:
+    return (
+        str(process.pid),
+        "-" if process.container_pid is None else str(process.container_pid),
+        process.user,
+        process.state,
+        f"{process.cpu_percent:.1f}",
+        _time(process.cpu_seconds),
+        _size(process.rss_bytes),
+        shlex.join(process.command),
+    )
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _size(count: int) -> str:
+    size = count / 1024
+    for unit in _UNITS[:-1]:
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.0f} {_UNITS[-1]}"
