@@ -63,14 +63,23 @@ def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
 
 @contextlib.contextmanager
 def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[ContainerRequest]:
-    """The request with what its parent shares, valid within this context; itself if it is not nested.
+    """The request with what its parent or other containers share, valid within this context.
 
-    Raises NoSuchContainer, and InvalidRequest for a parent that does not run or is paused.
+    Raises NoSuchContainer, and InvalidRequest for one of them that does not run or is paused.
     """
     if request.container_id.parent is None:
-        yield request
+        if not request.config.namespaces:
+            yield request
+            return
+        from containerizer import joining  # for those who name others
+
+        with joining.resolved(owner, request) as request:
+            yield request
         return
-    with _opened(owner, request.container_id.parent) as (info, namespaces):
+    if request.config.namespaces:
+        hint = "run it beside its parent to have others"
+        raise InvalidRequest("a nested container has its parent's namespaces", hint=hint)
+    with opened(owner, request.container_id.parent) as (info, namespaces):
         parent = Parent(
             namespaces=namespaces, uid_map=info.uid_map, gid_map=info.gid_map, hostname=info.hostname
         )
@@ -100,7 +109,7 @@ def command_in(
     """
     from containerizer.container import Container
 
-    with _opened(owner, container_id) as (info, namespaces):
+    with opened(owner, container_id) as (info, namespaces):
         own = ContainerId.of_command(container_id)
         record = ContainerRecord(
             container_id=str(own),
@@ -141,12 +150,12 @@ def _further(info: LaunchInfo, namespaces: Mapping[str, str], request: ExecReque
 
 
 @contextlib.contextmanager
-def _opened(owner: Containerizer, container_id: ContainerId) -> Iterator[tuple[LaunchInfo, dict[str, str]]]:
+def opened(owner: Containerizer, container_id: ContainerId) -> Iterator[tuple[LaunchInfo, dict[str, str]]]:
     """How a running container was launched, and paths to those of its namespaces that are not ours."""
     record = records.load(owner.paths, container_id)
-    with contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as held:
         process = _open_task(record)
-        opened.callback(os.close, process)
+        held.callback(os.close, process)
         _refuse_paused(owner, container_id)
         namespaces = {}
         for kind in KINDS:
@@ -154,7 +163,7 @@ def _opened(owner: Containerizer, container_id: ContainerId) -> Iterator[tuple[L
             with _ended(container_id):
                 if os.stat(path).st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino:
                     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                    opened.callback(os.close, descriptor)
+                    held.callback(os.close, descriptor)
                     namespaces[kind] = f"/proc/{os.getpid()}/fd/{descriptor}"
         if select.select([process], [], [], 0)[0]:  # then these may have been another process'
             raise _not_running(container_id)

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from containerizer.units import parse_cpus, parse_size
-from isolators.isolator import ContainerConfig, Resources
+from isolators.isolator import OF_HOST, ContainerConfig, Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data, field
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo
+from launcher.namespaces import KINDS, NEW
 
 if TYPE_CHECKING:
     from provisioner.provisioner import Policy
 
 HOST = "host"  # the image name that stands for no image: the host's own filesystem
+CONTAINER = "container:"  # of a namespace: then the name of the container that has it
 PULL_POLICIES: tuple[Policy, ...] = ("always", "missing", "never")
 
 
@@ -36,6 +38,7 @@ class ContainerRequest(Data, kw_only=True):
         if self.container_id.is_command:
             hint = "choose another --name"
             raise InvalidRequest(f"{self.container_id} is a name of commands of `exec`", hint=hint)
+        _check_namespaces(self.config)
         if not self.image:
             raise InvalidRequest("no image given", hint=f"name one, or {HOST!r} for the host's filesystem")
 
@@ -90,10 +93,21 @@ def _whole(name: str, value: int | None) -> int | None:
     raise InvalidRequest(f"{name}={value!r} is no whole number")
 
 
+def _check_namespaces(config: ContainerConfig) -> None:
+    for kind, asked in config.namespaces.items():
+        if kind not in KINDS:
+            hint = f"the kinds are {', '.join(KINDS)}"
+            raise InvalidRequest(f"unknown kind of namespace {kind!r}", hint=hint)
+        if asked not in (NEW, OF_HOST) and not asked.startswith((CONTAINER, "/")):
+            hint = f"write {NEW}, {OF_HOST}, {CONTAINER}NAME, or the absolute path of one"
+            raise InvalidRequest(f"invalid {kind} namespace {asked!r}", hint=hint)
+
+
 def of_request(config: ContainerConfig) -> LaunchInfo:
     """What the request asks itself, for the fields that no isolator takes care of."""
     environment: Mapping[str, str] = config.environment
     return LaunchInfo(
+        namespaces={kind: asked for kind, asked in config.namespaces.items() if asked != OF_HOST},
         argv=(*(config.entrypoint or ()), *config.command) or None,
         environment=environment,
         working_directory=config.working_directory,

@@ -18,6 +18,7 @@ functions, in the catalog's order (clean-up in reverse), never two at once for o
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from launcher.container_id import ContainerId
 from launcher.data import Data, asdict, field, fields
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
+from launcher.namespaces import NEW
 from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
 
 # A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
@@ -35,6 +37,8 @@ PROC_MOUNT = Mount(target="/proc", fstype="proc", source="proc", flags=("nosuid"
 # Profiles of seccomp, in Docker's words.
 BUILTIN_SECCOMP = "builtin"
 UNCONFINED = "unconfined"
+
+OF_HOST = "host"  # a namespace: the host's own
 
 MAX_HOSTNAME = 64  # bytes: HOST_NAME_MAX of sethostname(2)
 
@@ -98,6 +102,9 @@ class ContainerConfig(Data, kw_only=True):
     stop_signal: str | None = None  # wins over the image's
     userns: str | None = None  # "auto", "subuid:NAME", "START[:COUNT]"; None: no user namespace
     time_offsets: Mapping[str, int] = field(default_factory=dict)  # "monotonic", "boottime" → seconds
+    # Kind as below /proc/<pid>/ns → "new", "host", "container:NAME" (a path by the time of `prepare`), or the
+    # path of one that is there. A kind that is not named is as the isolators make it.
+    namespaces: Mapping[str, str] = field(default_factory=dict)
     init: bool = False  # PID 1 is ours: it collects orphans and hands signals on to the task
     readonly_rootfs: bool = False
     resources: Resources = Resources()
@@ -122,19 +129,37 @@ class ContainerConfig(Data, kw_only=True):
         return self.resources.asked() | self.attributes.asked() | own
 
 
+def shares(kind: str, config: ContainerConfig) -> bool:
+    """Whether the request has its namespace of this kind from the host or from somebody else."""
+    return config.namespaces.get(kind, NEW) != NEW
+
+
+def joins(kind: str, config: ContainerConfig) -> bool:
+    """Whether the request has its namespace of this kind from somebody else."""
+    return shares(kind, config) and config.namespaces[kind] != OF_HOST
+
+
 def idmapped_paths(config: ContainerConfig) -> tuple[str, ...]:
     """The host's directories whose owners a user namespace maps: the container's own, and the image's."""
     options = (option for mount in config.rootfs_mounts for option in mount.options)
     return (config.sandbox, *(value for key, value in options if key == "lowerdir+"))
 
 
-def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str:
-    """The container's host name: as requested, or else its own name. Raises InvalidRequest."""
+def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str | None:
+    """The container's host name: as requested, or else its own name; the host's with its UTS namespace.
+
+    None if it is in somebody else's, whose name only the task will see. Raises InvalidRequest.
+    """
     if config.parent is not None:
         if config.hostname is not None:
             hint = "leave out --hostname: it has its parent's"
             raise InvalidRequest("a nested container cannot have a host name of its own", hint=hint)
         return config.parent.hostname or container_id.lineage[0]
+    if shares("uts", config):
+        if config.hostname is not None:
+            hint = "leave out --hostname, or give it a UTS namespace of its own"
+            raise InvalidRequest("a container in another UTS namespace cannot have a host name", hint=hint)
+        return None if joins("uts", config) else os.uname().nodename
     hostname = container_id.name if config.hostname is None else config.hostname
     if config.hostname is not None and (not _HOSTNAME.fullmatch(hostname) or len(hostname) > MAX_HOSTNAME):
         raise InvalidRequest(

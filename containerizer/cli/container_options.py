@@ -48,6 +48,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         stop_signal=arguments.stop_signal,
         init=arguments.init,
         userns=None if arguments.userns == "host" else arguments.userns,
+        namespaces=dict(map(_namespace, arguments.ns)),
         time_offsets=dict(map(_time_offset, arguments.time_offset)),
         readonly_rootfs=arguments.read_only,
         capabilities_add=tuple(arguments.cap_add),
@@ -61,7 +62,11 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
 
 def isolation(arguments: argparse.Namespace) -> tuple[str, ...] | str | None:
     """The isolators asked for, or else the default ones and those that other options need."""
-    needed = (("namespaces/user", arguments.userns != "host"), ("namespaces/time", arguments.time_offset))
+    kinds = dict(map(_namespace, arguments.ns))
+    needed = (
+        ("namespaces/user", arguments.userns != "host" or "user" in kinds),
+        ("namespaces/time", arguments.time_offset or "time" in kinds),
+    )
     extra = [name for name, asked in needed if asked]
     if arguments.isolation is not None or not extra:
         named: str | None = arguments.isolation
@@ -129,6 +134,13 @@ def _add_shields(group: argparse._ArgumentGroup) -> None:
         default="host",
         metavar="auto|subuid:NAME|START[:COUNT]|host",
         help="who root is outside (%(default)s)",
+    )
+    group.add_argument(
+        "--ns",
+        action="append",
+        default=[],
+        metavar="KIND=new|host|container:NAME|PATH",
+        help="whose namespace of mnt, pid, net, ipc, uts, cgroup, user or time",
     )
     group.add_argument("--read-only", action="store_true", help="make the root filesystem read-only")
     group.add_argument(
@@ -213,6 +225,14 @@ def absolute(directory: str | None) -> str | None:
     if directory is not None and not directory.startswith("/"):
         raise InvalidRequest(f"the working directory {directory!r} is not absolute", hint="begin it with /")
     return directory
+
+
+def _namespace(text: str) -> tuple[str, str]:
+    kind, equals, which = text.partition("=")
+    if not equals:
+        hint = "write KIND=new, KIND=host, KIND=container:NAME or KIND=/PATH"
+        raise InvalidRequest(f"invalid namespace {text!r}", hint=hint)
+    return kind, which
 
 
 def _time_offset(text: str) -> tuple[str, int]:

@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from isolators.isolator import ContainerConfig, Isolator
+from isolators.isolator import OF_HOST, ContainerConfig, Isolator, joins
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
@@ -89,14 +89,16 @@ def _working_directory(config: ContainerConfig, image: Mapping[str, Any]) -> str
                 f"working directory {config.working_directory!r} is not absolute", hint="start it with '/'"
             )
         return _normalised(config.working_directory)
-    if config.rootfs is None and config.sandbox and not _has_other_users(config):
+    if config.rootfs is None and config.sandbox and not _has_other_users(config) and not joins("mnt", config):
         return config.sandbox  # the host's / is no place for a task's files
     return _normalised("/" + _text(image, "WorkingDir"))
 
 
 def _has_other_users(config: ContainerConfig) -> bool:
     """Whether root in the container is another than the host's, who alone passes to the sandbox."""
-    return config.userns is not None or (config.parent is not None and config.parent.uid_map is not None)
+    if config.userns is not None or config.namespaces.get("user", OF_HOST) != OF_HOST:
+        return True
+    return config.parent is not None and config.parent.uid_map is not None
 
 
 def _volumes(config: ContainerConfig, image: Mapping[str, Any]) -> tuple[Mount, ...]:

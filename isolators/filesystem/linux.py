@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 
-from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need
+from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 
@@ -103,6 +104,8 @@ class FilesystemLinux(Isolator):
         self._mounts = (*MOUNTS, CGROUP_BASE) if v1 else MOUNTS
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        if shares("mnt", config):
+            return _shared(config)
         if config.rootfs is None:
             return LaunchInfo(namespaces={"mnt": "new"})
         return LaunchInfo(
@@ -117,3 +120,10 @@ class FilesystemLinux(Isolator):
             readonly_paths=READONLY_PATHS,
             readonly_rootfs=config.readonly_rootfs or None,
         )
+
+
+def _shared(config: ContainerConfig) -> LaunchInfo:
+    if config.rootfs is not None:
+        hint = "run the image `host`, which stands for the files that are there"
+        raise InvalidRequest("an image needs a mount namespace of the container's own", hint=hint)
+    return LaunchInfo()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from isolators.cgroups.subsystem import checked_root, path_of
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
 from launcher.kernel import cgroups
 from launcher.launch_info import LaunchInfo
@@ -37,7 +37,7 @@ class CgroupNamespace(Isolator):
         path = path_of(self.root, container_id)
         directories = [(h.version, os.path.join(h.mount_point, path)) for h in self._hierarchies]
         return LaunchInfo(
-            namespaces={"cgroup": "new"},
+            namespaces={} if shares("cgroup", config) else {"cgroup": "new"},
             cgroups_v1=tuple(directory for version, directory in directories if version == 1),
             cgroup_v2=next((directory for version, directory in directories if version == 2), None),
         )

@@ -13,11 +13,20 @@ import binascii
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, idmapped_paths
-from isolators.namespaces import allocated_ids, subordinate_ids
+from isolators.isolator import (
+    ContainerConfig,
+    Isolator,
+    IsolatorFlags,
+    Need,
+    idmapped_paths,
+    joins,
+    shares,
+)
+from isolators.namespaces import allocated_ids, id_maps, subordinate_ids
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import IdMapping, LaunchInfo
+from launcher.namespaces import NEW
 
 AUTO = "auto"
 SUBORDINATE = "subuid:"  # then the user's name or number
@@ -84,11 +93,16 @@ class UserNamespace(Isolator):
     def _launch_info(self, container_id: ContainerId, config: ContainerConfig, pick: _Pick) -> LaunchInfo:
         if config.parent is not None:
             return _nested(config)
-        if config.userns is None:
+        if joins("user", config):
+            path = config.namespaces["user"]
+            uid_map, gid_map = id_maps.of_namespace(path)
+        elif asked := _asked(config):
+            path = NEW
+            uid_map, gid_map = self._maps(container_id, asked, pick)
+        else:
             return LaunchInfo()
-        uid_map, gid_map = self._maps(container_id, config.userns, pick)
         return LaunchInfo(
-            namespaces={"user": "new"},
+            namespaces={"user": path},
             uid_map=uid_map,
             gid_map=gid_map,
             idmapped_paths=idmapped_paths(config),
@@ -124,6 +138,18 @@ class UserNamespace(Isolator):
             own = subordinate_ids.Range(holder, FIRST + number * COUNT, COUNT)
             if not any(own.overlaps(entry) for entry in set_aside):
                 yield number
+
+
+def _asked(config: ContainerConfig) -> str | None:
+    """The users that a new namespace maps; None if there is none to be made. Raises InvalidRequest."""
+    asked = config.userns or (AUTO if config.namespaces.get("user") == NEW else None)
+    if asked and shares("user", config):
+        hint = "leave out --userns, or the namespace that it joins"
+        raise InvalidRequest("a container cannot have its own users in another user namespace", hint=hint)
+    if asked and shares("pid", config) and not shares("mnt", config):
+        hint = "join the user namespace of those processes too, or have a PID namespace of its own"
+        raise InvalidRequest("root in a user namespace of its own cannot mount others' /proc", hint=hint)
+    return asked
 
 
 def _nested(config: ContainerConfig) -> LaunchInfo:

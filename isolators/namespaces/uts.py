@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from isolators.isolator import ContainerConfig, Isolator, Need, hostname_of
+from isolators.isolator import ContainerConfig, Isolator, Need, hostname_of, shares
 from launcher.container_id import ContainerId
 from launcher.launch_info import FileOperation, LaunchInfo
 
@@ -19,11 +19,14 @@ class UtsNamespace(Isolator):
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         hostname = hostname_of(container_id, config)
+        if hostname is None:
+            return LaunchInfo()
         # Without a root file system of its own, /etc/hostname is the host's.
         file = FileOperation(kind="write", path="/etc/hostname", content=f"{hostname}\n")
+        has_own = config.parent is None and not shares("uts", config)
         return LaunchInfo(
-            namespaces={} if config.parent else {"uts": "new"},
-            hostname=None if config.parent else hostname,
+            namespaces={"uts": "new"} if has_own else {},
+            hostname=hostname if has_own else None,
             environment={} if "HOSTNAME" in config.environment else {"HOSTNAME": hostname},
             file_operations=() if config.rootfs is None else (file,),
         )

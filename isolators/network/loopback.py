@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 
-from isolators.isolator import ContainerConfig, Isolator, Need, hostname_of
+from isolators.isolator import ContainerConfig, Isolator, Need, hostname_of, shares
 from launcher.container_id import ContainerId
 from launcher.launch_info import FileOperation, LaunchInfo
 
 HOSTS = """\
 127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
-127.0.0.1\t{hostname}
 """
 
 
@@ -30,11 +29,13 @@ class NetworkLoopback(Isolator):
     )
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        content = HOSTS.format(hostname=hostname_of(container_id, config))
+        hostname = hostname_of(container_id, config)
+        content = HOSTS if hostname is None else f"{HOSTS}127.0.0.1\t{hostname}\n"
+        has_own = config.parent is None and not shares("net", config)
         # Without a root file system of its own, /etc/hosts is the host's.
         file = FileOperation(kind="write", path="/etc/hosts", content=content)
         return LaunchInfo(
-            namespaces={} if config.parent else {"net": "new"},
-            interfaces_up=() if config.parent else ("lo",),
+            namespaces={"net": "new"} if has_own else {},
+            interfaces_up=("lo",) if has_own else (),
             file_operations=() if config.rootfs is None else (file,),
         )

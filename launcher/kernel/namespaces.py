@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 
 from launcher.kernel.libc import function
 
@@ -18,9 +20,22 @@ CLONE_FLAGS = {
     "time": 0x00000080,
 }
 
+_NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+
 _unshare = function("unshare", ctypes.c_int)
 _setns = function("setns", ctypes.c_int, ctypes.c_int)
 _sethostname = function("sethostname", ctypes.c_char_p, ctypes.c_size_t)
+
+
+def kind_of(descriptor: int) -> str | None:
+    """The kind of the namespace that this is a descriptor of; None if it is of something else."""
+    try:
+        flag = fcntl.ioctl(descriptor, _NS_GET_NSTYPE)
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            raise
+        return None
+    return next((kind for kind, own in CLONE_FLAGS.items() if own == flag), None)
 
 
 def unshare(kind: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from launcher.namespaces import KINDS
 from tests.end_to_end.conftest import Cli
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
@@ -91,3 +94,116 @@ def test_init_in_a_user_namespace_as_a_user(cli: Cli, busybox: str) -> None:
     options = ("--init", "--userns", "auto", "-u", "1000")
     done = cli("run", "--rm", *options, busybox, "sh", "-c", "id -u; kill -9 $$")
     assert (done.returncode, done.stdout) == (137, "1000\n")
+
+
+# Whose namespace ---------------------------------------------------------------------------------
+
+
+def of_host(kind: str) -> str:
+    return os.readlink(f"/proc/self/ns/{kind}")
+
+
+def seen(cli: Cli, kind: str, which: str, image: str, *options: str) -> str:
+    """The namespace of this kind that a task sees itself in, or why there is none."""
+    done = cli("run", "--rm", "--ns", f"{kind}={which}", *options, image, "readlink", f"/proc/self/ns/{kind}")
+    return done.stdout.strip() if done.returncode == 0 else done.stderr
+
+
+@contextlib.contextmanager
+def other(cli: Cli, image: str) -> Iterator[int]:
+    """A container `other`, with namespaces of its own of every kind; the pid of its first process."""
+    options = ("--userns", "300000:65536", "--time-offset", "boottime=1")
+    with cli.start(
+        "run", "-i", "--rm", "--name", "other", *options, image, "sh", "-c", "echo; read l"
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (pid,) = (int(str(c["pid"])) for c in cli.containers() if c["id"] == "other")
+        yield pid
+        process.communicate("\n")
+
+
+@pytest.mark.requires("userns")
+@pytest.mark.parametrize("kind", KINDS)
+def test_whose_namespace(cli: Cli, busybox: str, kind: str) -> None:
+    """Every kind: of its own, of another container by name and by path, and of the host.
+
+    Without a mount namespace of its own it has no image, nor a PID namespace of its own.
+    """
+    image, pids = (busybox, "pid=new") if kind != "mnt" else ("host", "pid=container:other")
+    options = ("--ns", pids) if kind == "mnt" else ()
+    with other(cli, busybox) as pid:
+        theirs = os.readlink(f"/proc/{pid}/ns/{kind}")
+        assert theirs != of_host(kind)
+        assert seen(cli, kind, "container:other", image, *options) == theirs
+        assert seen(cli, kind, "container:oth", image, *options) == theirs
+        assert seen(cli, kind, f"/proc/{pid}/ns/{kind}", image, *options) == theirs
+        assert seen(cli, kind, "new", busybox).startswith(f"{kind}:[")
+        assert seen(cli, kind, "new", busybox) not in (theirs, of_host(kind))
+    options = ("--ns", "pid=host") if kind == "mnt" else ()
+    assert seen(cli, kind, "host", image, *options) == of_host(kind)
+    assert seen(cli, kind, f"/proc/self/ns/{kind}", image, *options) == of_host(kind)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--ns", "disk=new"), "unknown kind of namespace 'disk'"),
+        (("--ns", "net"), "invalid namespace 'net'"),
+        (("--ns", "net=other"), "invalid net namespace 'other'"),
+        (("--ns", "net=container:nobody"), "no container nobody"),
+        (
+            ("--ns", "net=/proc/self/ns/uts"),
+            "cannot join the net namespace /proc/self/ns/uts: it is a uts names",
+        ),
+        (("--ns", "net=/dev/null"), "it is no namespace"),
+        (("--ns", "net=/nonexistent"), "/nonexistent: No such file"),
+        (("--ns", "mnt=host"), "an image needs a mount namespace of the container's own"),
+        (("--ns", "uts=host", "--hostname", "mine"), "in another UTS namespace cannot have a host name"),
+        (("--ns", "time=host", "--time-offset", "boottime=1"), "in another time namespace cannot shift"),
+        (("--ns", "user=host", "--userns", "auto"), "cannot have its own users in another user namespace"),
+        (("--ns", "pid=host", "--userns", "auto"), "cannot mount others' /proc"),
+        (
+            ("--ns", "net=host", "--sysctl", "net.core.somaxconn=64"),
+            "would change a net namespace that is not",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    cli: Cli, busybox: str, options: tuple[str, ...], message: str
+) -> None:
+    done = cli("run", "--rm", *options, busybox, "true")
+    assert (done.returncode, message in done.stderr) == (125, True), done.stderr
+
+
+def test_a_pid_namespace_of_its_own_needs_a_proc(cli: Cli) -> None:
+    done = cli("run", "--rm", "--ns", "mnt=host", "host", "true")
+    assert "a PID namespace of its own needs a mount namespace of its own" in done.stderr
+
+
+def test_a_nested_container_has_its_parents(cli: Cli, busybox: str) -> None:
+    with cli.start("run", "-i", "--rm", "--name", "outer", busybox, "sh", "-c", "echo; read l") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        done = cli("run", "--rm", "--name", "outer.in", "--ns", "net=host", busybox, "true")
+        assert "a nested container has its parent's namespaces" in done.stderr
+        process.communicate("\n")
+
+
+def test_what_comes_with_the_hosts(cli: Cli, busybox: str) -> None:
+    """Its host name and network devices, and its processes."""
+    script = "hostname; cat /etc/hostname; ls /sys/class/net | tr '\n' ' '; [ -d /proc/$PPID ] && echo seen"
+    options = ("--ns", "uts=host", "--ns", "net=host", "--ns", "pid=host", "--ns", "ipc=host")
+    done = cli("run", "--rm", *options, busybox, "sh", "-c", script)
+    assert (done.returncode, done.stderr) == (0, "")
+    hostname = os.uname().nodename
+    devices = " ".join(sorted(os.listdir("/sys/class/net")))
+    assert done.stdout.splitlines() == [hostname, hostname, f"{devices} seen"]
+
+
+@pytest.mark.requires("userns")
+def test_files_in_the_user_namespace_of_another(cli: Cli, busybox: str) -> None:
+    with other(cli, busybox):
+        script = "id -u; touch /new && stat -c %u /new /bin/sh; cat /proc/self/uid_map"
+        done = cli("run", "--rm", "--ns", "user=container:other", busybox, "sh", "-c", script)
+        assert done.stdout.split() == ["0", "0", "0", "0", "300000", "65536"]
