@@ -10,6 +10,8 @@ from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import DEFAULT
 from launcher.errors import InvalidRequest
 
+_DOCKERS = {"pid": "pid", "ipc": "ipc", "uts": "uts", "cgroup": "cgroupns"}  # kind of namespace → option
+
 USAGE = "%(prog)s [OPTION ...] IMAGE [COMMAND ...]"
 
 
@@ -48,7 +50,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         stop_signal=arguments.stop_signal,
         init=arguments.init,
         userns=None if arguments.userns == "host" else arguments.userns,
-        namespaces=dict(map(_namespace, arguments.ns)),
+        namespaces=_namespaces(arguments),
         time_offsets=dict(map(_time_offset, arguments.time_offset)),
         readonly_rootfs=arguments.read_only,
         capabilities_add=tuple(arguments.cap_add),
@@ -62,7 +64,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
 
 def isolation(arguments: argparse.Namespace) -> tuple[str, ...] | str | None:
     """The isolators asked for, or else the default ones and those that other options need."""
-    kinds = dict(map(_namespace, arguments.ns))
+    kinds = _namespaces(arguments)
     needed = (
         ("namespaces/user", arguments.userns != "host" or "user" in kinds),
         ("namespaces/time", arguments.time_offset or "time" in kinds),
@@ -142,6 +144,10 @@ def _add_shields(group: argparse._ArgumentGroup) -> None:
         metavar="KIND=new|host|container:NAME|PATH",
         help="whose namespace of mnt, pid, net, ipc, uts, cgroup, user or time",
     )
+    for kind, option in _DOCKERS.items():
+        group.add_argument(
+            f"--{option}", metavar="private|host|container:NAME|ns:PATH", help=f"as --ns {kind}=…"
+        )
     group.add_argument("--read-only", action="store_true", help="make the root filesystem read-only")
     group.add_argument(
         "--launcher",
@@ -225,6 +231,16 @@ def absolute(directory: str | None) -> str | None:
     if directory is not None and not directory.startswith("/"):
         raise InvalidRequest(f"the working directory {directory!r} is not absolute", hint="begin it with /")
     return directory
+
+
+def _namespaces(arguments: argparse.Namespace) -> dict[str, str]:
+    """Kind → whose. Docker's words for a new one and for a path are others."""
+    namespaces = dict(map(_namespace, arguments.ns))
+    for kind, option in _DOCKERS.items():
+        which: str | None = getattr(arguments, option)
+        if which is not None:
+            namespaces[kind] = "new" if which == "private" else which.removeprefix("ns:")
+    return namespaces
 
 
 def _namespace(text: str) -> tuple[str, str]:

@@ -207,3 +207,47 @@ def test_files_in_the_user_namespace_of_another(cli: Cli, busybox: str) -> None:
         script = "id -u; touch /new && stat -c %u /new /bin/sh; cat /proc/self/uid_map"
         done = cli("run", "--rm", "--ns", "user=container:other", busybox, "sh", "-c", script)
         assert done.stdout.split() == ["0", "0", "0", "0", "300000", "65536"]
+
+
+def test_it_ends_with_those_whose_processes_it_joined(cli: Cli, busybox: str) -> None:
+    with other(cli, busybox):
+        options = ("run", "-i", "--rm", "--name", "guest", "--ns", "pid=container:other")
+        with cli.start(*options, busybox, "sh", "-c", "echo; read l") as guest:
+            assert guest.stdout is not None
+            guest.stdout.readline()
+            assert cli("kill", "other").returncode == 0
+            guest.communicate(timeout=30)
+            assert guest.returncode == 137
+
+
+def test_what_it_leaves_among_them_is_ended(cli: Cli, busybox: str) -> None:
+    """A daemon's new parent is the other container's first process, but it is in the own cgroups."""
+    with other(cli, busybox):
+        daemon = "setsid sh -c 'echo > /began; exec sleep 1234' </dev/null >/dev/null 2>&1"
+        script = f"mkfifo /began; ({daemon} &); read line < /began; ps"
+        done = cli("run", "--rm", "--ns", "pid=container:other", busybox, "sh", "-c", script)
+        assert "read l" in done.stdout, "it sees the other's processes"
+        assert "sleep 1234" in done.stdout
+        assert "sleep 1234" not in cli("exec", "other", "ps").stdout
+
+
+def test_a_command_has_what_its_container_joined(cli: Cli, busybox: str) -> None:
+    script = f"for kind in {' '.join(KINDS)}; do readlink /proc/self/ns/$kind; done"
+    shared = ("--ns", "ipc=host", "--ns", "user=container:other", "--ns", "uts=container:other")
+    with other(cli, busybox):
+        options = ("run", "-i", "--rm", "--name", "guest", *shared)
+        with cli.start(*options, busybox, "sh", "-c", f"{script}; read l") as guest:
+            assert guest.stdout is not None
+            seen_by_task = [guest.stdout.readline().strip() for _ in KINDS]
+            assert cli("exec", "guest", "sh", "-c", script).stdout.split() == seen_by_task
+            guest.communicate("\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"), [("pid", "pid"), ("ipc", "ipc"), ("uts", "uts"), ("cgroupns", "cgroup")]
+)
+def test_in_the_words_of_docker(cli: Cli, busybox: str, option: str, kind: str) -> None:
+    for which, is_own in (("host", False), (f"ns:/proc/self/ns/{kind}", False), ("private", True)):
+        done = cli("run", "--rm", f"--{option}", which, busybox, "readlink", f"/proc/self/ns/{kind}")
+        assert (done.stdout.strip() != of_host(kind)) is is_own, done.stderr
+    assert "no container nobody" in cli("run", "--rm", f"--{option}=container:nobody", busybox, "true").stderr
