@@ -28,11 +28,12 @@ class Cli:
 
     root: Path
     state: Path
+    within: tuple[str, ...] = ()  # the command that runs it elsewhere, such as in other namespaces
 
     @property
     def argv(self) -> list[str]:
         options = ["--root", str(self.root), "--state", str(self.state)]
-        return [sys.executable, "-m", "containerizer", *options]
+        return [*self.within, sys.executable, "-m", "containerizer", *options]
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
