@@ -11,7 +11,7 @@ from containerizer import checkpoint
 from containerizer.lifecycle import State
 from containerizer.paths import ENDING, RECORD, Paths
 from containerizer.termination import Termination
-from launcher.container_id import ContainerId
+from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.data import Data, asdict, fields
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.remove_tree import remove_tree
@@ -126,9 +126,10 @@ def nested(paths: Paths, parent: ContainerId | None) -> list[ContainerId]:
 
 
 def _find(paths: Paths, name: str, parent: ContainerId | None, text: str) -> ContainerId:
-    exact = ContainerId(name, parent)
-    if os.path.isdir(paths.container_state(exact)):
-        return exact
+    if parent is None or parent.depth < MAX_DEPTH:  # below that only commands are, and their ids are long
+        exact = ContainerId(name, parent)
+        if os.path.isdir(paths.container_state(exact)):
+            return exact
     matching = [each for each in nested(paths, parent) if each.name.startswith(name)]
     if len(matching) > 1:
         names = ", ".join(map(str, matching[:_NAMED])) + (" …" if len(matching) > _NAMED else "")

@@ -37,7 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
         assert source is not None
         skipped = _from(containerizer, arguments, *source)
     for name in skipped:
-        print(f"containerizer: left out {name!r}: a device node or socket", file=sys.stderr)
+        print(
+            f"containerizer: left out {name!r}: a device, a socket or the kernel's",
+            file=sys.stderr,
+        )
     return 0
 
 

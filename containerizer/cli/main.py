@@ -31,7 +31,7 @@ COMMANDS = {
     "attach": Command("see what a container's task writes, and type for it", needs_root=False),
     "logs": Command("show what a container's task has written", needs_root=False),
     "top": Command("show the processes of a container", needs_root=False),
-    "cp": Command("copy files into containers and out of them"),
+    "cp": Command("copy files into containers and out of them", needs_root=False),
     "kill": Command("send a signal to containers", needs_root=False),
     "stop": Command("ask containers to stop, and kill those that do not", needs_root=False),
     "wait": Command("wait until containers have ended, and print their exit codes", needs_root=False),

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 
 class ContainerFiles:
-    """The files of one container, running or ended. Each method returns what it had to leave out: device
-    nodes and sockets, by their paths in the copy. All raise NoSuchContainer, CopyFailed, OSError.
+    """The files of one container, running or ended.
+
+    Each method returns what it had to leave out, by paths in the copy: device nodes, sockets and the
+    kernel's own files. All raise NoSuchContainer, CopyFailed, OSError.
     """
 
     def __init__(self, owner: Containerizer, container_id: ContainerId) -> None:

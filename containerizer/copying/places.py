@@ -87,7 +87,7 @@ def failed(place: Place, error: OSError) -> CopyFailed:
 
 def _final(place: Place) -> str:
     """The path with its last component followed, if that is a link, wherever it leads in the root."""
-    path = place.path.rstrip("/") or "/"
+    path = place.path.rstrip("/").removesuffix("/.") or "/"
     for _ in range(_MAX_LINKS):
         try:
             descriptor = open_beneath(place.root, path, os.O_PATH | os.O_NOFOLLOW)

@@ -1,8 +1,8 @@
 """Read a file or directory and all below it as entries, while somebody else may change it.
 
 What goes or turns into something else before it was read is left out. The kernel's own filesystems
-are directories without content, device nodes and sockets are left out and told. A file is opened for
-real only once it is known to be one: a fifo would block.
+are directories without content; device nodes, sockets and the kernel's files are left out, and told. A
+file is opened for real only once it is known to be one: a fifo would block.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TreeReader:
         if not stat.S_ISDIR(status.st_mode):
             yield from self._node(self._top, b"")
             if self.skipped:
-                raise CopyFailed("device nodes and sockets are not copied")
+                raise CopyFailed("device nodes, sockets and the kernel's own files are not copied")
             return
         pending = [b""]
         yield from self._node(self._top, b"")
@@ -83,12 +83,12 @@ class TreeReader:
 
     def _node(self, node: int, name: bytes) -> Iterator[Item]:
         status = os.fstat(node)
-        if stat.S_ISREG(status.st_mode):
+        if stat.S_ISREG(status.st_mode) and not filesystems.is_the_kernels(node):  # those have no size
             yield from self._file(node, name, status)
         elif stat.S_ISDIR(status.st_mode):
             directory = open_beneath(node, b".", _DIRECTORY)
             try:
-                yield _entry("directory", name, status, xattrs=attributes.of(directory)), iter(())
+                yield _entry("directory", name, status, xattrs=_xattrs(directory)), iter(())
             finally:
                 os.close(directory)
         elif stat.S_ISLNK(status.st_mode):
@@ -106,10 +106,19 @@ class TreeReader:
             return
         file = os.open(f"/proc/self/fd/{node}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            entry = _entry("file", name, status, size=status.st_size, xattrs=attributes.of(file))
+            entry = _entry("file", name, status, size=status.st_size, xattrs=_xattrs(file))
             yield entry, _content(file, status.st_size)
         finally:
             os.close(file)
+
+
+def _xattrs(descriptor: int) -> dict[str, bytes]:
+    try:
+        return attributes.of(descriptor)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        return {}
 
 
 def _content(file: int, size: int) -> Iterator[bytes]:

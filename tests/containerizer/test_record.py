@@ -13,7 +13,7 @@ from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.termination import Termination
 from isolators.isolator import Limitation
-from launcher.container_id import ContainerId
+from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.exit_status import ExitStatus
@@ -115,3 +115,12 @@ def test_a_name_that_is_taken_leaves_nothing_behind(paths: Paths) -> None:
     with pytest.raises(InvalidRequest):
         record.reserve(paths, _record())
     assert [entry.name for entry in Path(paths.nested(None)).iterdir()] == ["web"]
+
+
+def test_a_command_in_the_deepest_container_has_beginnings_too(paths: Paths) -> None:
+    deepest = ".".join(["a"] * MAX_DEPTH)
+    command = ContainerId.parse(f"{deepest}.exec-0123456789ab")
+    os.makedirs(paths.container_state(command))
+    assert record.find(paths, f"{deepest}.exec-0") == record.find(paths, str(command)) == command
+    with pytest.raises(NoSuchContainer):
+        record.find(paths, f"{deepest}.other")

@@ -172,6 +172,8 @@ def test_the_library(cli: Cli, busybox: str, tmp_path: Path) -> None:
         ("sub/", "/dir", "/dir/sub/script"),
         ("sub/.", "/dir", "/dir/script"),
         ("sub", "/new", "/new/script"),
+        ("sub", "/new/.", "/new/script"),
+        ("sub", "/dir/.", "/dir/sub/script"),
         ("sub", "/new/", "/new/script"),
         ("sub/.", "/new", "/new/script"),
     ],
@@ -194,6 +196,7 @@ def test_the_rules(cli: Cli, busybox: str, tree: Path, source: str, target: str,
         ("file", "/etc/passwd/", ":/etc/passwd/: not a directory"),
         ("sub", "/etc/passwd", "onto the file"),
         ("file", "/proc/file", "the kernel's own"),
+        ("file", "/new/.", ":/new/.: no such directory"),
         ("file", "/dev/null", "something is mounted there"),
     ],
 )
@@ -249,11 +252,15 @@ def test_links_swapped_meanwhile_lead_nowhere_else(cli: Cli, busybox: str, tmp_p
     )
     new = tmp_path / "new"
     new.write_text("written")
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "below" / "file").write_text("written")
     with running(cli, busybox, script=swap):
         ok(cli("exec", NAME, "sh", "-c", "until [ -e /spare/secret ]; do :; done"))
         for _ in range(20):
             cli("cp", "-L", f"{NAME}:/real/secret", str(tmp_path / "got"))
             cli("cp", str(new), f"{NAME}:/real/secret")
+            cli("cp", f"{tmp_path / 'tree'}/.", f"{NAME}:/real")
+            assert [path.name for path in outside.iterdir()] == ["secret"]
             assert (outside / "secret").read_text() == "the host's"
             if (tmp_path / "got").exists():
                 assert (tmp_path / "got").read_text() in ("mine\n", "written")
@@ -275,6 +282,12 @@ def test_the_whole_root_without_the_kernels_files(cli: Cli, busybox: str, tmp_pa
         assert "left out 'dev/null'" in done.stderr
     assert (tmp_path / "all" / "bin" / "busybox").exists()
     assert list((tmp_path / "all" / "proc").iterdir()) == []
+
+
+def test_the_kernels_files_and_devices_are_told_of(cli: Cli, busybox: str, tmp_path: Path) -> None:
+    with running(cli, busybox):
+        for path in ("/proc/1/status", "/dev/null"):
+            assert "are not copied" in cli("cp", f"{NAME}:{path}", str(tmp_path)).stderr
 
 
 def test_names_of_an_archive_stay_in_the_target(cli: Cli, busybox: str, tmp_path: Path) -> None:
