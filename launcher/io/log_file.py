@@ -40,10 +40,10 @@ class LogFile:
         """Log what the task wrote to "stdout" or "stderr"."""
         now = timestamp(time.time_ns())
         try:
-            if self._lost:
-                self._append(self._note(now))
-                self._lost = 0
-            self._append(_records(f"{now} {stream}", data))
+            # Together, or notes alone would fill up the little room that the last one needs.
+            note = self._note(now) if self._lost else b""
+            self._append(note + _records(f"{now} {stream}", data))
+            self._lost = 0
         except OSError as error:
             self._lost += len(data)
             self._reason = error.strerror or str(error)

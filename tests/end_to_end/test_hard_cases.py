@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_in_the_log(fresh: Cli, frees: bool) -> None:
         assert logged.stdout.startswith("before\n")
         assert not frees or logged.stdout.endswith("after\n")
         lost = re.findall(r"\[containerizer: (\d+) bytes of output were not logged: No sp", logged.stderr)
-        assert sum(map(int, lost)) > 500_000
+        assert sum(map(int, lost)) > 850_000
         assert cli("rm", NAME).returncode == 0
         fresh.wait_for_reapers()
 

@@ -162,6 +162,22 @@ def test_a_full_disk_loses_output_and_says_how_much(tmp_path: Path) -> None:
 
 
 @pytest.mark.requires("root")
+def test_a_disk_that_stays_full_has_room_for_the_whole_count(tmp_path: Path) -> None:
+    def test() -> None:
+        small = tmp_path / "small"
+        mount_small_tmpfs(small)
+        log = LogFile(str(small / "log"), LogLimits())
+        log.write("stdout", b"before\n")
+        (small / "filler").write_bytes(bytes(60 * 1024 - 1))
+        for _ in range(100):
+            log.write("stdout", b"x" * 8000 + b"\n")
+        log.close()
+        assert lost(contents(small / "log")) == 800_100
+
+    in_mount_namespace(test)
+
+
+@pytest.mark.requires("root")
 def test_a_task_runs_on_while_the_disk_is_full(in_process: Launches) -> None:
     """Its supervisor is forked in the mount namespace of the test, and sees the small disk."""
 
