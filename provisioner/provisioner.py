@@ -62,6 +62,38 @@ class Provisioner:
             )
         return self._fetch(parsed, platform, progress or silent)
 
+    def load(
+        self,
+        archive: str | int,
+        *,
+        name: str | None = None,
+        platform: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[Image]:
+        """Have all images of an archive in the store: a file's path, or an open descriptor, which stays open.
+
+        `name` instead of the archive's own, where it holds one image. Raises a ProvisionerError.
+        """
+        from provisioner.images import load
+
+        return load(self._store, archive, name, platform, self._limits, progress or silent)
+
+    def save(
+        self,
+        references: Sequence[str],
+        target: str | int,
+        *,
+        form: Literal["oci", "docker", "oci-dir"] = "oci",
+        compress: bool = False,
+    ) -> list[Image]:
+        """Write images to a file, which appears whole or not at all; an open descriptor; or a directory.
+
+        Their layers are archived anew, and so have digests of their own. Raises a ProvisionerError.
+        """
+        from provisioner.images import save
+
+        return save(self._store, references, target, form, compress=compress)
+
     def images(self) -> list[Image]:
         """All images in the store, sorted by name."""
         return self._store.images()
@@ -114,7 +146,7 @@ class Provisioner:
         from provisioner.sources.source import open_source
 
         wanted = Platform.parse(platform) if platform else None
-        source = open_source(reference, self._insecure_registries)
+        source = open_source(reference, self._insecure_registries, self._store.paths.ingest)
         try:
             resolved = resolve(source, reference, wanted)
             limits = self._limits or Limits()

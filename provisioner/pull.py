@@ -55,10 +55,11 @@ def pull(
     }
     try:
         with Ingest(store.paths) as ingest:
-            ingest.claim(keys, blobs.items())
+            ingest.claim(keys, blobs)
             store.sweep()  # of what this pull will not use: a killed one may have left the disk full
             _Layers(store, source, resolved, ingest, Budget(limits), progress).run()
             image = _image(store, reference, resolved)
+            ingest.store(blobs)
             store.publish(image)
         store.sweep()
     except OSError as error:

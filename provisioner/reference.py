@@ -2,6 +2,9 @@
 
     [docker://][HOST[:PORT]/]NAME[:TAG][@DIGEST]        an image in a registry
     oci:DIR[:TAG]                                       an OCI image layout on this host
+    oci-archive:FILE[:TAG]                              such a layout in a tar archive
+    docker-archive:FILE[:NAME[:TAG]]                    what `docker save` writes
+    appc:NAME[:VERSION], appc:FILE                      an application container image (ACI)
 
 The grammar is that of distribution/reference. What is left out is filled in as Docker does:
 `busybox` is `docker.io/library/busybox:latest`. The first component is a host when it has a dot,
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping
 
 from launcher.data import Data
 from provisioner.errors import InvalidReference
@@ -31,23 +35,25 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_AC_NAME = re.compile(r"[a-z0-9]+(?:[-._~/][a-z0-9]+)*")  # appc spec/types.md, "AC Identifier Type"
 _BARE_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class ImageReference(Data, kw_only=True):
     """A complete name: `parse` has filled in what the writer left out."""
 
-    transport: str  # "docker" (a registry) or "oci" (a directory)
-    registry: str  # host with port as written; "" for oci
-    repository: str  # "library/busybox"; for oci the directory, absolute
-    tag: str | None  # None: the digest decides; for oci: the only image, or "latest"
+    transport: str  # "docker" (a registry), or what is before the colon: "oci", "oci-archive" …
+    registry: str  # host with port as written; "" for all but registries
+    repository: str  # "library/busybox"; for files and directories their absolute path
+    tag: str | None  # None: the digest decides; in layouts and archives: the only image, or "latest"
     digest: str | None  # "sha256:…" of the manifest or index; wins over the tag
 
     @classmethod
     def parse(cls, text: str) -> ImageReference:
         """Read any of the forms above. Raises InvalidReference."""
-        if text.startswith("oci:"):
-            return _parse_oci(text)
+        transport, colon, rest = text.partition(":")
+        if colon and transport in _LOCAL:
+            return _LOCAL[transport](text, rest)
         if text.startswith("docker://"):
             return _parse_docker(text, text.removeprefix("docker://"))
         return _parse_docker(text, text)
@@ -63,7 +69,9 @@ class ImageReference(Data, kw_only=True):
 
     @property
     def _name(self) -> str:
-        return f"oci:{self.repository}" if self.transport == "oci" else f"{self.registry}/{self.repository}"
+        if self.transport == "docker":
+            return f"{self.registry}/{self.repository}"
+        return f"{self.transport}:{self.repository}"
 
     @property
     def _suffix(self) -> str:
@@ -130,15 +138,57 @@ def _check(text: str, registry: str, repository: str) -> None:
         raise _invalid(text[:64] + "…", f"the name is longer than {_MAX_NAME} characters")
 
 
-def _parse_oci(text: str) -> ImageReference:
-    directory, tag = _split_tag(text.removeprefix("oci:"))
+def _parse_oci(text: str, rest: str) -> ImageReference:
+    directory, tag = _split_tag(rest)
     if not directory or "\0" in directory:
         raise _invalid(text, "it names no directory", "write oci:DIR[:TAG]")
     if tag is not None and not _TAG.fullmatch(tag):
         raise _invalid(text, f"{tag!r} is not a tag")
+    return _local("oci", directory, tag)
+
+
+def _parse_oci_archive(text: str, rest: str) -> ImageReference:
+    file, colon, tag = rest.partition(":")
+    if not file or "\0" in file:
+        raise _invalid(text, "it names no file", "write oci-archive:FILE[:TAG]")
+    if colon and not _TAG.fullmatch(tag):
+        tag = str(_parse_docker(text, tag))  # as podman names what it saves
+    return _local("oci-archive", file, tag or None)
+
+
+def _parse_docker_archive(text: str, rest: str) -> ImageReference:
+    file, colon, name = rest.partition(":")
+    if not file or "\0" in file:
+        raise _invalid(text, "it names no file", "write docker-archive:FILE[:NAME[:TAG]]")
+    return _local("docker-archive", file, str(_parse_docker(text, name)) if colon else None)
+
+
+def _parse_appc(text: str, rest: str) -> ImageReference:
+    if rest.startswith((".", "/")):
+        if "\0" in rest:
+            raise _invalid(text, "it names no file")
+        return _local("appc", rest, None)
+    name, version = _split_tag(rest)
+    if not _AC_NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        raise _invalid(text, f"{name!r} is not an image's name", "write appc:NAME[:VERSION] or appc:./FILE")
+    if version is not None and not _TAG.fullmatch(version):
+        raise _invalid(text, f"{version!r} is not a version")
+    return ImageReference(transport="appc", registry="", repository=name, tag=version, digest=None)
+
+
+def _local(transport: str, path: str, tag: str | None) -> ImageReference:
     # Absolute, because the store remembers the image by this name.
-    path = os.path.abspath(directory)
-    return ImageReference(transport="oci", registry="", repository=path, tag=tag, digest=None)
+    return ImageReference(
+        transport=transport, registry="", repository=os.path.abspath(path), tag=tag, digest=None
+    )
+
+
+_LOCAL: Mapping[str, Callable[[str, str], ImageReference]] = {
+    "oci": _parse_oci,
+    "oci-archive": _parse_oci_archive,
+    "docker-archive": _parse_docker_archive,
+    "appc": _parse_appc,
+}
 
 
 def _invalid(

@@ -149,5 +149,7 @@ NEEDS: Mapping[str, Probe] = {
     "busybox": _program("busybox", "busybox-static"),
     "skopeo": _program("skopeo", "skopeo"),
     "umoci": _program("umoci", "umoci"),
+    "podman": _program("podman", "podman"),
+    "buildah": _program("buildah", "buildah"),
     "crun": _program("crun", "crun"),
 }

@@ -24,7 +24,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
     parser.add_argument(
-        "image", metavar="IMAGE", help="[docker://]HOST[:PORT]/NAME[:TAG|@DIGEST], oci:DIR, or host"
+        "image",
+        metavar="IMAGE",
+        help="[HOST[:PORT]/]NAME[:TAG|@DIGEST], oci:DIR, oci-archive:FILE, docker-archive:FILE, or host",
     )
     parser.add_argument("command_line", metavar="COMMAND", nargs=argparse.REMAINDER, help="and its arguments")
 

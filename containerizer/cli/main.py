@@ -41,6 +41,8 @@ COMMANDS = {
     "pull": Command("pull images from their registries"),
     "images": Command("list the images in the store"),
     "rmi": Command("remove images from the store"),
+    "load": Command("load the images of an archive"),
+    "save": Command("write images to an archive"),
     "plan": Command("show what a run would do, and which isolator asks for it"),
     "isolators": Command(
         "list the isolators, what each needs, and whether this host has it", needs_root=False

@@ -9,7 +9,7 @@ from, leads to another file of the container at worst.
 
     read_tree ─┐                      ┌─> write_tree      a tree: a directory and what is in it
                ├─> entries + content ─┤
-    TarReader ─┘                      └─> write_tar       a tar archive, as a stream
+    TarReader ─┘                      └─> write_tar       a tar archive, as a stream (provisioner.layer)
 
 What is copied are entries of provisioner.layer.tar, named by their paths below the copy's top. Each
 reader works with each writer; whose the files become is decided between (owners.py), and where they

@@ -14,11 +14,11 @@ from containerizer.copying.owners import Rule
 from containerizer.copying.places import Place
 from containerizer.copying.read_tree import CHUNK, Item, TreeReader
 from containerizer.copying.roots import Root
-from containerizer.copying.write_tar import TarWriter
 from containerizer.copying.write_tree import TreeWriter
 from launcher.container_id import ContainerId
 from provisioner.layer.stream import ByteStream, MalformedContent
 from provisioner.layer.tar import TarReader
+from provisioner.layer.write_tar import TarWriter, to_descriptor
 
 if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
@@ -61,7 +61,9 @@ class ContainerFiles:
             origin = self._place(container, source)
             rule = owners.out_of(container.ids, archive=True)
             with _reading(origin, follow=follow) as (reader, _):
-                return _pump(reader, rule, TarWriter(descriptor, origin.name or "."), reader.skipped)
+                return _pump(
+                    reader, rule, TarWriter(to_descriptor(descriptor), origin.name or "."), reader.skipped
+                )
 
     def put_archive(self, descriptor: int, target: str, *, archive: bool = False) -> list[str]:
         """Unpack an uncompressed tar archive into a directory of the container; `archive` as `copy_to`."""

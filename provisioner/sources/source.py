@@ -39,15 +39,24 @@ class Source(Protocol):
         """Give back connections."""
 
 
-def open_source(reference: ImageReference, insecure_registries: Sequence[str] = ()) -> Source:
-    """The source for the reference's transport."""
+def open_source(reference: ImageReference, insecure_registries: Sequence[str], scratch: str) -> Source:
+    """The source for the reference's transport; `scratch` is a directory for what archives unpack to."""
     # Here, because the registry's client costs 75 ms of imports that a local image does without.
-    if reference.transport == "oci":
-        from provisioner.sources.oci import OciLayout
+    match reference.transport:
+        case "docker":
+            from provisioner.sources.docker import DockerRegistry
 
-        return OciLayout(reference)
-    if reference.transport == "docker":
-        from provisioner.sources.docker import DockerRegistry
+            return DockerRegistry(reference, insecure_registries)
+        case "oci":
+            from provisioner.sources.oci import Directory, OciLayout
 
-        return DockerRegistry(reference, insecure_registries)
+            return OciLayout(reference, Directory(reference.repository))
+        case "oci-archive":
+            from provisioner.sources.oci import OciLayout
+
+            return OciLayout.of_archive(reference, scratch)
+        case "docker-archive":
+            from provisioner.sources.docker_archive import open_reference
+
+            return open_reference(reference, scratch)
     raise InvalidReference(f"unknown transport {reference.transport!r} of image {reference}")

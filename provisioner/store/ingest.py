@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 
 from launcher.remove_tree import remove_tree
 from provisioner.store import files, locks
 from provisioner.store.paths import StorePaths
+
+_CLAIM = "claim.json"
 
 
 class Ingest:
@@ -41,17 +43,18 @@ class Ingest:
         remove_tree(self.path)
         os.close(self._fd)
 
-    def claim(self, layers: Iterable[str], blobs: Iterable[tuple[str, bytes]]) -> None:
-        """Keep these layers from now on, there or not yet, and store these small blobs."""
-        contents = dict(blobs)
-        record = {"layers": list(layers), "blobs": list(contents)}
+    def claim(self, layers: Iterable[str], blobs: Iterable[str]) -> None:
+        """Keep these layers and small blobs from now on, there or not yet."""
+        record = json.dumps({"layers": list(layers), "blobs": list(blobs)}).encode()
         with locks.shared(self._paths.lock):
-            content = json.dumps(record).encode()
-            files.write_atomically(f"{self.path}/claim.json", content, staging=self.path, durable=False)
-            for digest, blob in contents.items():
-                path = self._paths.blob(digest)
-                if not os.path.exists(path):
-                    files.write_atomically(path, blob, staging=self.path, durable=True)
+            files.write_atomically(f"{self.path}/{_CLAIM}", record, staging=self.path, durable=False)
+
+    def store(self, blobs: Mapping[str, bytes]) -> None:
+        """Put the claimed blobs into the store; when the layers are there, so that none is without them."""
+        for digest, content in blobs.items():
+            path = self._paths.blob(digest)
+            if not os.path.exists(path):
+                files.write_atomically(path, content, staging=self.path, durable=True)
 
     def stage(self, name: str) -> str:
         """A new directory for a layer in the making, with its empty `diff`."""
@@ -82,7 +85,7 @@ def leftovers(paths: StorePaths) -> Iterator[str]:
 def claims(paths: StorePaths) -> Iterator[dict[str, list[str]]]:
     """What the pulls at work will use. The caller holds the store's exclusive lock."""
     for path, alive in _ingests(paths):
-        if alive and (claim := files.read_json(f"{path}/claim.json")):
+        if alive and (claim := files.read_json(f"{path}/{_CLAIM}")):
             yield claim
 
 

@@ -3,7 +3,7 @@
 STORE/                                      0700
   lock                                      flock: shared to use, exclusive to delete
   refs/docker.io/library/busybox/:latest.json   an Image: what a name stands for
-  refs/oci/srv/images/busybox/:latest.json
+  refs/oci/srv/images/busybox/:latest.json  so for each transport: no registry has such a name
   blobs/sha256/HEX                          manifests and configurations, as fetched
   layers/sha256/HEX/                        a layer, by chain id; there is no half one
     diff/                                   its directory, in overlayfs' form
@@ -62,10 +62,11 @@ class StorePaths(Data):
 
         A digest decides what a reference stands for, a tag beside it does not.
         """
-        # A directory's name may hold what separates a tag; a registry's cannot be "oci".
+        # A directory's name may hold what separates a tag; no registry has a transport's name.
         path = reference.repository.replace("%", "%25").replace(":", "%3A").replace("@", "%40").strip("/")
-        leaf = f"@{reference.digest}" if reference.digest else f":{reference.tag or ''}"
-        return os.path.join(self.refs, reference.registry or "oci", path, f"{leaf}.json")
+        tag = (reference.tag or "").replace("/", "%2F")
+        leaf = f"@{reference.digest}" if reference.digest else f":{tag}"
+        return os.path.join(self.refs, reference.registry or reference.transport, path, f"{leaf}.json")
 
     def blob(self, digest: str) -> str:
         return f"{self.blobs}/{digest.replace(':', '/')}"

@@ -56,7 +56,7 @@ class Store:
         if not os.path.isdir(self.paths.root):
             raise _not_found(text)
         with locks.exclusive(self.paths.lock):
-            image = self._select(text)
+            image = self.select(text)
             self._refuse_if_used(image)
             path = self.paths.ref(ImageReference.parse(image.reference))
             os.unlink(path)
@@ -66,7 +66,8 @@ class Store:
             remove_tree(leftover)
         return image
 
-    def _select(self, text: str) -> Image:
+    def select(self, text: str) -> Image:
+        """The image of this name or digest, as `remove` takes them."""
         prefix = text.removeprefix("sha256:")
         if len(prefix) >= _SHORTEST_PREFIX and not prefix.strip("0123456789abcdef"):
             matches = [image for image in self.images() if _has_digest(image, prefix)]
@@ -103,11 +104,28 @@ class Store:
         record = files.read_json(self.paths.layer_record(key))
         return int(record["size"]) if record else 0
 
+    def read_blob(self, digest: str) -> bytes:
+        """A manifest or configuration, verified. Raises ImageNotFound, DigestMismatch."""
+        from provisioner.manifest import verify
+
+        try:
+            with open(self.paths.blob(digest), "rb") as file:
+                content = file.read()
+        except FileNotFoundError:
+            raise ImageNotFound(f"no blob {digest} in the store", hint="pull the image again") from None
+        verify(content, digest, f"blob {digest} in the store")
+        return content
+
     # Leases.
 
     def lease(self, container: str, image: Image) -> None:
-        """Keep the image's layers until `release`. Raises ImageNotFound when one is gone already."""
-        record = {"reference": image.reference, "digest": image.digest, "layers": list(image.layers)}
+        """Keep the image's parts until `release`. Raises ImageNotFound when one is gone already."""
+        record = {
+            "reference": image.reference,
+            "digest": image.digest,
+            "config_digest": image.config_digest,
+            "layers": list(image.layers),
+        }
         with locks.shared(self.paths.lock):
             for key in image.layers:
                 if not self.has_layer(key):
@@ -169,6 +187,7 @@ class Store:
         layers = {key for image in images for key in image.layers}
         layers.update(key for record in (*leases, *claims) for key in record["layers"])
         blobs = {digest for image in images for digest in (image.digest, image.config_digest)}
+        blobs.update(lease[key] for lease in leases for key in ("digest", "config_digest") if key in lease)
         blobs.update(digest for claim in claims for digest in claim["blobs"])
         return layers, blobs
 

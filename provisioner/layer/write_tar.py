@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from provisioner.layer.tar import Entry
 
@@ -26,9 +26,9 @@ _TYPES = {
 class TarWriter:
     """Add the entries, then `finish`."""
 
-    def __init__(self, descriptor: int, top: str) -> None:
-        """`top`: the name in the archive of the entry that has none."""
-        self._descriptor = descriptor
+    def __init__(self, write: Callable[[bytes], object], top: str = "") -> None:
+        """`write` takes all that it is given. `top`: the name in the archive of the entry that has none."""
+        self._sink = write
         self._top = os.fsencode(top)
         self._written = 0
 
@@ -37,7 +37,7 @@ class TarWriter:
         name = self._name(entry.unsafe_name)
         link = self._name(entry.unsafe_link) if entry.kind == "hardlink" else entry.unsafe_link
         if entry.kind == "directory":
-            name += b"/"
+            name = (name or b".") + b"/"
         extended = _extended(entry, name, link)
         if extended:
             self._write(_header(b"x", b"PaxHeaders/extended", b"", len(extended)))
@@ -60,9 +60,18 @@ class TarWriter:
 
     def _write(self, data: bytes) -> None:
         self._written += len(data)
+        self._sink(data)
+
+
+def to_descriptor(descriptor: int) -> Callable[[bytes], None]:
+    """The `write` of a TarWriter into an open file or pipe."""
+
+    def write(data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[os.write(self._descriptor, view) :]
+            view = view[os.write(descriptor, view) :]
+
+    return write
 
 
 def _extended(entry: Entry, name: bytes, link: bytes) -> bytes:
@@ -82,7 +91,7 @@ def _extended(entry: Entry, name: bytes, link: bytes) -> bytes:
     ):
         if number > most:
             records[key] = str(number).encode()
-    records |= {b"SCHILY.xattr." + os.fsencode(key): value for key, value in entry.xattrs.items()}
+    records |= {b"SCHILY.xattr." + os.fsencode(key): value for key, value in sorted(entry.xattrs.items())}
     return b"".join(_record(key, value) for key, value in records.items())
 
 
@@ -96,6 +105,7 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 def _header(kind: bytes, name: bytes, link: bytes, size: int, entry: Entry | None = None) -> bytes:
     mode, uid, gid, mtime = (entry.mode, entry.uid, entry.gid, entry.mtime_ns) if entry else (0o644, 0, 0, 0)
+    major, minor = entry.device if entry else (0, 0)
     block = b"".join(
         (
             name[:_MAX_TEXT].ljust(_MAX_TEXT, b"\0"),
@@ -104,7 +114,8 @@ def _header(kind: bytes, name: bytes, link: bytes, size: int, entry: Entry | Non
             b" " * 8,  # the checksum counts as spaces
             kind,
             link[:_MAX_TEXT].ljust(_MAX_TEXT, b"\0"),
-            b"ustar\x0000",
+            b"ustar\x0000".ljust(72, b"\0"),  # and no names of user and group
+            *(_octal(number, 8) for number in (major, minor)),
         )
     ).ljust(_BLOCK, b"\0")
     return b"%s%06o\0 %s" % (block[:148], sum(block), block[156:])
