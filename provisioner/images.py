@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from launcher.remove_tree import remove_tree
-from provisioner.errors import StoreError
+from provisioner.backends.overlay import WRITABLE
+from provisioner.errors import ImageNotFound, StoreError
 from provisioner.image import Image
 from provisioner.layer.unpack import Limits
 from provisioner.layer.write_tar import TarWriter, to_descriptor
 from provisioner.load import load as load_archive
 from provisioner.platforms import Platform
 from provisioner.progress import Progress
+from provisioner.saving.commit import Changes
+from provisioner.saving.commit import commit as commit_container
 from provisioner.saving.save import ArchiveOutput, DirectoryOutput, Output
 from provisioner.saving.save import save as save_images
 from provisioner.sources.archive import Archive
 from provisioner.store.store import Store
+
+_BLOCK = 512  # bytes, the unit of st_blocks: stat(2)
 
 
 def load(
@@ -61,6 +66,40 @@ def save(
     with _storing("save images", store), _output(target, form) as output:
         save_images(store, images, output, "docker" if form == "docker" else "oci", compress=compress)
     return images
+
+
+def commit(
+    store: Store, container: str, directory: str, name: str, changes: Changes | None, limits: Limits | None
+) -> Image:
+    """`Provisioner.commit`."""
+    upper = _writable(directory)
+    if not os.path.isdir(upper):
+        raise ImageNotFound(
+            f"container {container} has no writable layer of its own", hint="commit one that runs on an image"
+        )
+    with _storing(f"commit container {container}", store):
+        return commit_container(store, container, upper, name, changes or Changes(), limits)
+
+
+def writable_size(directory: str) -> int:
+    """`Provisioner.writable_size`. What goes meanwhile does not count."""
+    seen: set[tuple[int, int]] = set()
+    total, pending = 0, [_writable(directory)]
+    while pending:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if (status.st_dev, status.st_ino) not in seen:
+                    total += status.st_blocks * _BLOCK
+                if status.st_nlink > 1:
+                    seen.add((status.st_dev, status.st_ino))
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+    return total
+
+
+def _writable(directory: str) -> str:
+    return os.path.join(directory, WRITABLE)
 
 
 @contextlib.contextmanager

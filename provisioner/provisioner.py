@@ -18,6 +18,7 @@ from provisioner.store.store import Store
 
 if TYPE_CHECKING:
     from provisioner.layer.unpack import Limits
+    from provisioner.saving.commit import Changes
 
 Policy = Literal["always", "missing", "never"]
 
@@ -134,6 +135,22 @@ class Provisioner:
     def describe(self, image: Image, directory: str) -> Rootfs:
         """What `provision` would return, touching nothing."""
         return self._backend.describe(self._lowers(image), directory)
+
+    def commit(self, container: str, directory: str, name: str, changes: Changes | None = None) -> Image:
+        """Make an image of what the container has written, in its own directory, on top of its image.
+
+        The container should stand still meanwhile. Raises ImageNotFound, InvalidReference,
+        InvalidRequest (changes), StoreError.
+        """
+        from provisioner.images import commit
+
+        return commit(self._store, container, directory, name, changes, self._limits)
+
+    def writable_size(self, directory: str) -> int:
+        """Bytes on disk of what the container has written."""
+        from provisioner.images import writable_size
+
+        return writable_size(directory)
 
     def _lowers(self, image: Image) -> list[str]:
         return [self._store.paths.diff(key) for key in image.layers]

@@ -43,6 +43,7 @@ COMMANDS = {
     "rmi": Command("remove images from the store"),
     "load": Command("load the images of an archive"),
     "save": Command("write images to an archive"),
+    "commit": Command("make an image of what a container has written"),
     "plan": Command("show what a run would do, and which isolator asks for it"),
     "isolators": Command(
         "list the isolators, what each needs, and whether this host has it", needs_root=False

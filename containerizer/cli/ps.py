@@ -16,6 +16,7 @@ from containerizer.lifecycle import State
 from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
+from containerizer.units import format_size
 
 LOST = "lost"  # neither is there a task, nor anybody who would take back what it has left
 
@@ -26,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="also those that have ended")
     parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
     parser.add_argument("--no-trunc", action="store_true", help="show commands in full")
+    parser.add_argument("-s", "--size", action="store_true", help="show what each has written, on disk")
     add_json_option(parser)
 
 
@@ -34,14 +36,31 @@ def run(arguments: argparse.Namespace) -> int:
     found = [record for record in containerizer.containers() if arguments.all or _is_of_interest(record)]
     records = [(record, _condition(containerizer, record)) for record in found]
     if arguments.format == "json":
-        print_json([_as_json(record, condition) for record, condition in records])
+        sizes = _sizes(containerizer, found) if arguments.size else {}
+        print_json([_as_json(record, condition) | _size(sizes, record) for record, condition in records])
     elif arguments.quiet:
         print("".join(f"{record.container_id}\n" for record, _ in records), end="")
     else:
         width = None if arguments.no_trunc else _COMMAND_WIDTH
         rows = [_row(record, condition, width) for record, condition in records]
-        print_table(("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS"), rows)
+        header: tuple[str, ...] = ("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS")
+        if arguments.size:
+            sizes = _sizes(containerizer, found)
+            cells = (format_size(sizes[record.container_id]) for record in found)
+            rows = [(*row[:-1], cell, row[-1]) for row, cell in zip(rows, cells, strict=True)]
+            header = (*header[:-1], "SIZE", header[-1])
+        print_table(header, rows)
     return 0
+
+
+def _sizes(containerizer: Containerizer, found: list[ContainerRecord]) -> dict[str, int]:
+    """Bytes on disk of what each has written to its root filesystem."""
+    paths, size = containerizer.paths, containerizer.provisioner.writable_size
+    return {record.container_id: size(paths.sandbox(record.id)) for record in found}
+
+
+def _size(sizes: dict[str, int], record: ContainerRecord) -> dict[str, object]:
+    return {"size": sizes[record.container_id]} if record.container_id in sizes else {}
 
 
 def _is_of_interest(record: ContainerRecord) -> bool:

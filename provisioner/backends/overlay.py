@@ -17,6 +17,8 @@ from provisioner.image import Rootfs
 # No device of an image is usable: those in /dev are bind mounts of the host's, made by an isolator.
 _FLAGS = ("nodev",)
 
+WRITABLE = "upper"
+
 
 class Overlay:
     """One overlay mount; without any layer, as an image FROM scratch may be, a bind of `upper`."""
@@ -56,7 +58,7 @@ class Overlay:
 
 
 def _directories(directory: str) -> tuple[str, str, str]:
-    return f"{directory}/rootfs", f"{directory}/upper", f"{directory}/work"
+    return f"{directory}/rootfs", f"{directory}/{WRITABLE}", f"{directory}/work"
 
 
 def _make_upper(path: str, top_layer: str | None) -> None:

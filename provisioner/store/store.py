@@ -141,6 +141,10 @@ class Store:
                 durable=False,
             )
 
+    def lease_of(self, container: str) -> dict[str, Any] | None:
+        """What the container uses: reference, digest, config_digest and layers of its image."""
+        return files.read_json(self.paths.lease(container))
+
     def release(self, container: str) -> None:
         """Idempotent."""
         path = self.paths.lease(container)
