@@ -11,7 +11,7 @@ from launcher.remove_tree import remove_tree
 from provisioner.backends.overlay import WRITABLE
 from provisioner.errors import ImageNotFound, StoreError
 from provisioner.image import Image
-from provisioner.layer.unpack import Limits
+from provisioner.layer.limits import Limits
 from provisioner.layer.write_tar import TarWriter, to_descriptor
 from provisioner.load import load as load_archive
 from provisioner.platforms import Platform

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from launcher.data import Data, replace
 from provisioner.errors import InvalidImage, InvalidReference
 from provisioner.image import Image
-from provisioner.layer.unpack import Limits
+from provisioner.layer.limits import Limits
 from provisioner.manifest import INDEXES, MANIFESTS, Descriptor
 from provisioner.platforms import Platform
 from provisioner.progress import Progress

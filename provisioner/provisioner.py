@@ -17,7 +17,7 @@ from provisioner.reference import ImageReference
 from provisioner.store.store import Store
 
 if TYPE_CHECKING:
-    from provisioner.layer.unpack import Limits
+    from provisioner.layer.limits import Limits
     from provisioner.saving.commit import Changes
 
 Policy = Literal["always", "missing", "never"]
@@ -156,7 +156,7 @@ class Provisioner:
         return [self._store.paths.diff(key) for key in image.layers]
 
     def _fetch(self, reference: ImageReference, platform: str | None, progress: Progress) -> Image:
-        from provisioner.layer.unpack import Limits
+        from provisioner.layer.limits import Limits
         from provisioner.platforms import Platform
         from provisioner.pull import pull
         from provisioner.resolve import resolve

@@ -17,7 +17,9 @@ from contextlib import ExitStack
 from provisioner.errors import StoreError
 from provisioner.image import Image
 from provisioner.layer.inherit import inherit
-from provisioner.layer.unpack import Budget, Limits, unpack
+from provisioner.layer.limits import Budget, Limits
+from provisioner.layer.unpack import unpack
+from provisioner.layer.workers import Workers
 from provisioner.progress import Phase, Progress
 from provisioner.reference import ImageReference
 from provisioner.resolve import Resolved
@@ -105,6 +107,7 @@ class _Layers:
         self._ingest = ingest
         self._budget = budget
         self._progress = progress
+        self._workers = Workers()
         self._cancelled = threading.Event()
         self._futures: list[Future[None]] = []
 
@@ -112,6 +115,7 @@ class _Layers:
         """Raises what the first layer that failed raised."""
         with ExitStack() as stack:
             # The pool starts layers in order, so those that a layer waits for have started.
+            stack.enter_context(self._workers)
             pool = ThreadPoolExecutor(_WORKERS, "layer")
             stack.callback(pool.shutdown, cancel_futures=True)
             stack.callback(self._cancelled.set)
@@ -145,6 +149,7 @@ class _Layers:
                 trash=self._ingest.trash,
                 budget=self._budget,
                 advance=lambda done: self._advance(index, done),
+                workers=self._workers,
             )
         self._report(index, "verifying", layer.size)
         if index > 0:

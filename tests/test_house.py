@@ -35,6 +35,10 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
         ("launcher/forkserver_client.py",),  # starts the fork server, which starts everything else
         "a program costs milliseconds and hides its errno; call the kernel, or ask the fork server",
     ),
+    "os.posix_spawn": (
+        ("provisioner/layer/workers.py",),  # each its own interpreter, for seconds of work
+        "see subprocess",
+    ),
     "multiprocessing": ((), "it pickles"),
     "pickle": ((), "unpickling runs code; data between processes is JSON"),
     "marshal": ((), "see pickle"),
@@ -45,7 +49,7 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
 
 # Too heavy for who only imports the library, or runs an image that is already here.
 HEAVY = {
-    *("requests", "urllib3", "http", "ssl", "pyroute2", "zstandard", "google", "cgroupspy"),
+    *("requests", "urllib3", "http", "ssl", "pyroute2", "zstandard", "isal", "google", "cgroupspy"),
     *(
         "subprocess",
         "argparse",

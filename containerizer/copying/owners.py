@@ -15,7 +15,6 @@ from collections.abc import Callable
 from containerizer import ids
 from containerizer.copying.errors import CopyFailed
 from containerizer.ids import Ids, Map
-from launcher.data import replace
 from launcher.kernel.user_namespaces import filesystem_ids
 from provisioner.layer.tar import Entry
 
@@ -39,7 +38,7 @@ def into(container: Ids, *, archive: bool) -> Rule:
 
     def rule(entry: Entry) -> Entry:
         uid, gid = (entry.uid, entry.gid) if archive else (0, 0)
-        return replace(entry, uid=_outside(container.uids, uid), gid=_outside(container.gids, gid))
+        return entry._replace(uid=_outside(container.uids, uid), gid=_outside(container.gids, gid))
 
     return rule
 
@@ -51,10 +50,10 @@ def out_of(container: Ids, *, archive: bool) -> Rule:
     def rule(entry: Entry) -> Entry:
         if archive:
             uid, gid = ids.inside(container.uids, entry.uid), ids.inside(container.gids, entry.gid)
-            return replace(entry, uid=uid, gid=gid)
+            return entry._replace(uid=uid, gid=gid)
         mode = entry.mode if entry.kind == "directory" else entry.mode & ~_PRIVILEGES
         xattrs = {name: value for name, value in entry.xattrs.items() if name != _FILE_CAPABILITIES}
-        return replace(entry, uid=own_uid, gid=own_gid, mode=mode, xattrs=xattrs)
+        return entry._replace(uid=own_uid, gid=own_gid, mode=mode, xattrs=xattrs)
 
     return rule
 

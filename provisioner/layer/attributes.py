@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from provisioner.layer.stream import MalformedContent
 
 OPAQUE = "trusted.overlay.opaque"  # Documentation/filesystems/overlayfs.rst
+ROOTLESS_OPAQUE = "user.overlay.opaque"  # where only privileged users may set the other: "userxattr"
 
 # The rest of security.* (labels, integrity) and all of trusted.* are the host's to give. An image
 # that could set trusted.overlay.redirect would show the task directories that it does not own.
@@ -16,11 +17,13 @@ _ALLOWED = ("user.", "security.capability", "system.posix_acl_access", "system.p
 _REFUSED = ("user.overlay.",)
 
 
-def apply(fd: int, xattrs: Mapping[str, bytes]) -> None:
-    """Set those that an image may set. Raises MalformedContent for a value the kernel refuses."""
-    for name, value in xattrs.items():
-        if name.startswith(_ALLOWED) and not name.startswith(_REFUSED):
-            _set(fd, name, value)
+def apply(fd: int, xattrs: Mapping[str, bytes], *, lenient: bool = False) -> list[str]:
+    """Set those that an image may set. `lenient`: the names of those that it takes root to set.
+
+    Raises MalformedContent for a value the kernel refuses.
+    """
+    allowed = [name for name in xattrs if name.startswith(_ALLOWED) and not name.startswith(_REFUSED)]
+    return [name for name in allowed if not _set(fd, name, xattrs[name], lenient)]
 
 
 def of(fd: int) -> dict[str, bytes]:
@@ -31,26 +34,36 @@ def of(fd: int) -> dict[str, bytes]:
 
 def make_opaque(fd: int) -> None:
     """Let the directory hide what the layers below have under its name."""
-    os.setxattr(fd, OPAQUE, b"y")
+    try:
+        os.setxattr(fd, OPAQUE, b"y")
+    except PermissionError:
+        os.setxattr(fd, ROOTLESS_OPAQUE, b"y")
 
 
 def is_opaque(fd: int) -> bool:
+    return any(_get(fd, name) == b"y" for name in (OPAQUE, ROOTLESS_OPAQUE))
+
+
+def _get(fd: int, name: str) -> bytes | None:
     try:
-        return os.getxattr(fd, OPAQUE) == b"y"
+        return os.getxattr(fd, name)
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
-            return False
+            return None
         raise
 
 
-def _set(fd: int, name: str, value: bytes) -> None:
+def _set(fd: int, name: str, value: bytes, lenient: bool) -> bool:
     try:
         os.setxattr(fd, name, value)
     except (OSError, ValueError) as error:
         code = getattr(error, "errno", errno.EINVAL)
+        if code == errno.EPERM and lenient:
+            return False
         # tmpfs and others without user.*: Docker goes on too. A lost capability would be a bug.
         if code == errno.ENOTSUP and not name.startswith("security."):
-            return
+            return True
         if code in (errno.EINVAL, errno.E2BIG, errno.ERANGE, errno.ENOSPC):
             raise MalformedContent(f"extended attribute {name!r}: {error}") from error
         raise
+    return True

@@ -9,9 +9,8 @@ data claims of itself.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 from provisioner.errors import DigestMismatch
 from provisioner.manifest import Compression
@@ -19,6 +18,8 @@ from provisioner.manifest import Compression
 CHUNK = 256 << 10  # bytes read at once: few enough calls, and a bar that moves at 1 MB/s
 OUTPUT = 1 << 20  # bytes decompressed at once: what bounds the memory of a bomb
 _ZSTD_WINDOW = 1 << 27  # bytes a zstd frame may make us hold: what the zstd program accepts
+
+_GZIP = 31  # zlib's window bits for a gzip header and trailer around the largest window
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -60,6 +61,10 @@ class Verified:
         else:
             self._check()
         return chunk
+
+    def tell(self) -> None:
+        """Tell `advance` again, which may raise to end the reading."""
+        self._advance(self._read)
 
     def drain(self) -> None:
         """Read what is left, so that length and digest are checked."""
@@ -113,21 +118,25 @@ def _plain(source: Readable) -> Iterator[bytes]:
 
 def _gunzip(source: Readable) -> Iterator[bytes]:
     """RFC 1952, which allows several members one after the other."""
+    from isal import isal_zlib  # what a cached image does without
+
     try:
-        decoder = zlib.decompressobj(wbits=31)
+        decoder = isal_zlib.decompressobj(wbits=_GZIP)
         while data := source.read(CHUNK):
             while data:
                 if decoder.eof:
-                    decoder = zlib.decompressobj(wbits=31)
+                    if not data.startswith(_GZIP_MAGIC[: len(data)]):  # isal waits for a whole header
+                        raise MalformedContent("garbage after the gzip stream")
+                    decoder = isal_zlib.decompressobj(wbits=_GZIP)
                 yield from _inflate(decoder, data)
                 data = decoder.unused_data
-    except zlib.error as error:
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub declares a variable
         raise MalformedContent(f"broken gzip stream, or garbage after it: {error}") from error
     if not decoder.eof:
         raise MalformedContent("truncated gzip stream")
 
 
-def _inflate(decoder: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+def _inflate(decoder: Any, data: bytes) -> Iterator[bytes]:
     while True:
         output = decoder.decompress(data, OUTPUT)
         if output:
@@ -165,25 +174,38 @@ class ByteStream:
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._chunk = b""
+        self._view = memoryview(b"")  # of the chunk; made once, since each slice of it is cheap
         self._position = 0
 
     def some(self, limit: int) -> memoryview:
         """The next bytes, at most `limit`; none at the end of the stream."""
-        while self._position == len(self._chunk):
-            chunk = next(self._chunks, None)
-            if chunk is None:
+        start = self._position
+        if start == len(self._chunk):
+            if not self._next():
                 return memoryview(b"")
-            self._chunk, self._position = chunk, 0
-        view = memoryview(self._chunk)[self._position : self._position + limit]
-        self._position += len(view)
+            start = 0
+        view = self._view[start : start + limit]
+        self._position = start + len(view)
         return view
 
     def exactly(self, size: int) -> bytes:
         """The next `size` bytes, which the caller has bounded. Raises MalformedContent."""
+        end = self._position + size
+        if end <= len(self._chunk):
+            content = self._chunk[self._position : end]
+            self._position = end
+            return content
         content = bytes(self.some(size))
         while len(content) < size:
             content += self._more(size - len(content))
         return content
+
+    def exactly_or_end(self, size: int) -> bytes:
+        """The next `size` bytes, or none at the end of the stream. Raises MalformedContent."""
+        if self._position + size <= len(self._chunk):
+            return self.exactly(size)
+        first = bytes(self.some(size))
+        return first + self.exactly(size - len(first)) if first else b""
 
     def skip(self, size: int) -> None:
         while size:
@@ -191,8 +213,19 @@ class ByteStream:
 
     def skip_at_most(self, size: int) -> None:
         """Skip, or stop at the end of the stream."""
+        if self._position + size <= len(self._chunk):
+            self._position += size
+            return
         while size and (view := self.some(size)):
             size -= len(view)
+
+    def _next(self) -> bool:
+        """Go on to the next chunk that is not empty."""
+        for chunk in self._chunks:
+            if chunk:
+                self._chunk, self._view, self._position = chunk, memoryview(chunk), 0
+                return True
+        return False
 
     def _more(self, limit: int) -> memoryview:
         view = self.some(limit)

@@ -1,66 +1,26 @@
-"""Unpack one layer: from the stream of a blob to a directory, verified on the way."""
+"""Unpack one layer: from the stream of a blob to a directory, verified on the way.
+
+    this process                                       a worker process
+    blob → Verified (compressed digest and size) → pipe → decompress → digest → tar → files
+
+So downloading and unpacking go on at once, and several layers on several processors: most of
+unpacking is Python, of which a process runs one thread at a time. A small layer is unpacked right
+here, in less time than a worker takes to start.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from launcher.data import Data
 from provisioner.errors import DigestMismatch, InvalidLayer
-from provisioner.layer.stream import (
-    ByteStream,
-    MalformedContent,
-    Readable,
-    Verified,
-    check_digest,
-    decompress,
-)
-from provisioner.layer.tar import TarReader
-from provisioner.layer.tree import LayerTree
+from provisioner.layer.apply import Job, Unpacked, apply
+from provisioner.layer.limits import Budget, LimitExceeded
+from provisioner.layer.stream import MalformedContent, Readable, Verified
+from provisioner.layer.workers import Workers
 from provisioner.manifest import Descriptor
 
+_SMALL = 1 << 20  # bytes of a compressed layer
 _PUSH_AGAIN = "pull again; if it stays so, the image is broken in its registry: push it again"
-
-
-class Limits(Data, kw_only=True):
-    """What one image may take. Generous: they stop bombs, not large images."""
-
-    unpacked_bytes: int = 64 << 30  # of the layers' uncompressed archives together
-    entries: int = 4_000_000  # files, directories and links, each an inode or a name
-
-
-class LimitExceeded(MalformedContent):
-    """The image is larger than the limits."""
-
-
-class Budget:
-    """What is left of the limits, shared by the layers of one image and by their threads."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._bytes = limits.unpacked_bytes
-        self._entries = limits.entries
-        self._lock = threading.Lock()
-
-    def spend(self, *, size: int = 0, entries: int = 0) -> None:
-        """Raises LimitExceeded."""
-        with self._lock:
-            self._bytes -= size
-            self._entries -= entries
-            over_bytes, over_entries = self._bytes < 0, self._entries < 0
-        if over_bytes:
-            raise LimitExceeded(f"the image unpacks to more than {self._limits.unpacked_bytes} bytes")
-        if over_entries:
-            raise LimitExceeded(f"the image has more than {self._limits.entries} files")
-
-
-class Unpacked(Data, kw_only=True):
-    """A layer on disk."""
-
-    size: int  # bytes of its files
-    implicit: tuple[bytes, ...]  # directories to complete from the layers below: layer.inherit
 
 
 def unpack(
@@ -72,6 +32,7 @@ def unpack(
     trash: str,
     budget: Budget,
     advance: Callable[[int], None],
+    workers: Workers | None = None,
 ) -> Unpacked:
     """Unpack the stream into `directory`, which exists and is empty; `trash` is one beside it.
 
@@ -79,52 +40,22 @@ def unpack(
     OSError when the host is at fault; what is in `directory` is then worth nothing.
     """
     verified = Verified(blob, layer.digest, layer.size, advance)
+    job = Job(compression=layer.compression, diff_id=diff_id, directory=directory, trash=trash)
     try:
         try:
-            return _unpack(verified, layer, diff_id, directory, trash, budget)
+            if workers is None or layer.size < _SMALL:
+                unpacked = apply(job, verified, budget.for_layer(layer.size))
+            else:
+                unpacked = workers.apply(job, verified, layer.size, budget)
+            verified.drain()
+            return unpacked
         except LimitExceeded:
             raise
-        except MalformedContent:
-            # Damage on the way is a DigestMismatch, wherever the format noticed it first.
+        except (MalformedContent, DigestMismatch):
+            # Damage on the way is a mismatch of the blob's digest, wherever it was noticed first.
             verified.drain()
             raise
     except DigestMismatch as error:
         raise DigestMismatch(f"layer {layer.digest}: {error.message}", hint=_PUSH_AGAIN) from error
     except MalformedContent as error:
         raise InvalidLayer(f"layer {layer.digest}: {error}", hint=_PUSH_AGAIN) from error
-
-
-def _unpack(
-    verified: Verified, layer: Descriptor, diff_id: str, directory: str, trash: str, budget: Budget
-) -> Unpacked:
-    digest = hashlib.new(diff_id.partition(":")[0])
-
-    def observed() -> Iterator[bytes]:
-        for chunk in decompress(verified, layer.compression):
-            digest.update(chunk)
-            budget.spend(size=len(chunk))
-            yield chunk
-
-    stream = ByteStream(observed())
-    unpacked = _apply(TarReader(stream), directory, trash, budget)
-    while stream.some(1 << 20):  # an archive without an end marker may still have padding
-        pass
-    verified.drain()
-    check_digest(digest.hexdigest(), diff_id)
-    return unpacked
-
-
-def _apply(reader: TarReader, directory: str, trash: str, budget: Budget) -> Unpacked:
-    root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    trash_fd = os.open(trash, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    tree = LayerTree(root_fd, trash_fd)
-    try:
-        for entry in reader:
-            budget.spend(entries=1)
-            tree.apply(entry, reader.content())
-        tree.finish()
-    finally:
-        tree.close()
-        os.close(trash_fd)
-        os.close(root_fd)
-    return Unpacked(size=tree.size, implicit=tuple(sorted(tree.implicit)))

@@ -16,8 +16,8 @@ from typing import Any
 from launcher.data import Data
 from provisioner.errors import ImageNotFound, InvalidImage, InvalidReference
 from provisioner.image import Image
+from provisioner.layer.limits import Limits
 from provisioner.layer.stream import Readable
-from provisioner.layer.unpack import Limits
 from provisioner.manifest import Manifest, parse_config, parse_document
 from provisioner.progress import silent
 from provisioner.pull import pull

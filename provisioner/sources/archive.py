@@ -118,6 +118,8 @@ def _members(fd: int, what: str) -> Iterator[tuple[str, Member]]:
             # Readers disagree which of two files of one name counts: each would see another image.
             if name in seen:
                 raise InvalidImage(f"{what} holds {name!r} twice")
+            if entry.segments is not None:
+                raise InvalidImage(f"{what} holds {name!r} as a sparse file")
             if len(seen) == _MAX_MEMBERS:
                 raise InvalidImage(f"{what} holds more than {_MAX_MEMBERS} files")
             seen.add(name)

@@ -20,7 +20,7 @@ from provisioner.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from provisioner.layer.unpack import Limits
+from provisioner.layer.limits import Limits
 from provisioner.provisioner import Provisioner
 from tests.provisioner.parts import ONE, TWO, corrupt, log_in
 from tests.provisioner.scripted import Answer, ScriptedRegistry

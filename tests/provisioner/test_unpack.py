@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from provisioner.errors import DigestMismatch, InvalidLayer
+from provisioner.layer.apply import Unpacked
 from provisioner.layer.inherit import inherit
-from provisioner.layer.unpack import Budget, Limits, Unpacked, unpack
+from provisioner.layer.limits import Budget, Limits
+from provisioner.layer.unpack import unpack
 from provisioner.manifest import Descriptor
 from tests.support import images
 from tests.support.images import Layer, directory, entry, hardlink, layer, layer_of, symlink
