@@ -5,6 +5,10 @@ from __future__ import annotations
 from launcher.errors import ContainerizerError, InvalidRequest
 
 
+class Cancelled(Exception):
+    """Another layer failed, or the user gave up: this one stops too. None that a caller meets."""
+
+
 class ProvisionerError(ContainerizerError):
     """An image could not be found, fetched, verified, unpacked or removed."""
 
@@ -19,6 +23,22 @@ class ImageNotFound(ProvisionerError):
 
 class RegistryUnreachable(ProvisionerError):
     """No answer, or no usable one, from the registry."""
+
+
+class RegistryFailed(ProvisionerError):
+    """The registry answers, and says that it fails or will not; the message has its words."""
+
+
+class TooManyRequests(RegistryFailed):
+    """The registry limits how often it is asked, and its limit is reached."""
+
+
+class RegistryConfigurationError(ProvisionerError):
+    """A file of this host that says how to reach registries, or who asks, cannot be used."""
+
+
+class ImageBlocked(ProvisionerError):
+    """The host's registries.conf forbids the image."""
 
 
 class Unauthorized(ProvisionerError):

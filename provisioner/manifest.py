@@ -41,6 +41,11 @@ _LAYERS: Mapping[str, Compression] = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": "gzip",
     "application/vnd.docker.image.rootfs.diff.tar.zstd": "zstd",
 }
+_FOREIGN = (  # layers that a registry does not have: they are fetched from URLs in the manifest
+    "application/vnd.oci.image.layer.nondistributable.v1.",
+    "application/vnd.docker.image.rootfs.foreign.",
+)
+_ATTESTS = "vnd.docker.reference.type"  # BuildKit's annotation
 _SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+"
 
 
@@ -52,6 +57,15 @@ class Descriptor(Data, kw_only=True):
     size: int  # bytes
     platform: Platform | None = None  # in an index only
     annotations: Mapping[str, str]
+    artifact_type: str = ""  # in an index only: what it is, if it is no image
+
+    @property
+    def is_artifact(self) -> bool:
+        """Whether an index lists it beside images: a signature, an attestation, a chart …"""
+        return bool(self.artifact_type) or _ATTESTS in self.annotations
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @property
     def compression(self) -> Compression:
@@ -114,6 +128,11 @@ def parse_document(content: bytes, media_type: str, what: str) -> Index | Manife
     # One document that is both would be a different image for each reader: CVE-2021-41190.
     if "manifests" in value and ("layers" in value or "config" in value):
         raise InvalidImage(f"{what} is both an index and a manifest")
+    if value.get("artifactType") and media_type in INDEXES:
+        raise UnsupportedMediaType(
+            f"{what} is not an image: it is an index of artifacts of type {value['artifactType']!r}",
+            hint="name a container image",
+        )
     if media_type in INDEXES:
         return Index(manifests=tuple(_descriptor(item, what) for item in _list(value, "manifests", what)))
     return _manifest(value, what)
@@ -171,6 +190,11 @@ def _manifest(value: Mapping[str, Any], what: str) -> Manifest:
         )
     layers = tuple(_descriptor(item, what) for item in _list(value, "layers", what))
     for layer in layers:
+        if layer.media_type.startswith(_FOREIGN):
+            raise UnsupportedMediaType(
+                f"layer {layer.digest} of {what} is foreign: it has the media type {layer.media_type!r}",
+                hint="such layers are not in the registry; push the image again with all of its layers",
+            )
         if layer.media_type not in _LAYERS:
             raise UnsupportedMediaType(
                 f"layer {layer.digest} of {what} has the unsupported media type {layer.media_type!r}",
@@ -198,10 +222,12 @@ def _descriptor(value: Any, what: str) -> Descriptor:
     if not isinstance(media_type, str) or type(size) is not int or size < 0:
         raise InvalidImage(f"{what} describes {digest} without a valid media type and size")
     platform, annotations = value.get("platform"), value.get("annotations")
+    artifact_type = value.get("artifactType")
     return Descriptor(
         media_type=media_type,
         digest=digest,
         size=size,
         platform=Platform.from_json(platform) if isinstance(platform, dict) else None,
         annotations=annotations if isinstance(annotations, dict) else {},
+        artifact_type=artifact_type if isinstance(artifact_type, str) else "",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 Phase = Literal["waiting", "downloading", "unpacking", "verifying", "exists", "done"]
@@ -16,6 +17,12 @@ class Progress(Protocol):
     """
 
     def __call__(self, layer: str, phase: Phase, done: int, total: int) -> None: ...
+
+
+def note_of(progress: Progress) -> Callable[[str], None]:
+    """Its method `note`, for sentences about trouble that may pass; one that does nothing if it has none."""
+    note: Callable[[str], None] = getattr(progress, "note", lambda text: None)
+    return note
 
 
 def silent(layer: str, phase: Phase, done: int, total: int) -> None:

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from launcher.data import replace
 from provisioner.backends.overlay import Overlay
 from provisioner.errors import ImageNotFound, StoreError
 from provisioner.image import Image, Rootfs
-from provisioner.progress import Progress, silent
+from provisioner.progress import Progress, note_of, silent
 from provisioner.reference import ImageReference
+from provisioner.registry.options import RegistryOptions
 from provisioner.store.store import Store
 
 if TYPE_CHECKING:
     from provisioner.layer.limits import Limits
+    from provisioner.registry.registries import Registries
     from provisioner.saving.commit import Changes
+    from provisioner.unchanged import Unchanged
 
 Policy = Literal["always", "missing", "never"]
 
@@ -26,16 +30,24 @@ Policy = Literal["always", "missing", "never"]
 class Provisioner:
     """All images of one root directory. Safe to use from several processes and threads at once.
 
-    `insecure_registries` are HOST[:PORT] that may speak plain HTTP, as loopback ones always may.
+    `insecure_registries` are HOST[:PORT] that may do without TLS, as loopback ones always may, or
+    without a trusted certificate; `registries` has all that can be said of them.
     `limits` bound what one image may take on disk; None: the defaults.
     """
 
     def __init__(
-        self, root: str, *, insecure_registries: Sequence[str] = (), limits: Limits | None = None
+        self,
+        root: str,
+        *,
+        insecure_registries: Sequence[str] = (),
+        registries: RegistryOptions | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._store = Store(f"{root}/store")
         self._backend = Overlay()
-        self._insecure_registries = tuple(insecure_registries)
+        options = registries or RegistryOptions()
+        self._options = replace(options, insecure=(*options.insecure, *insecure_registries))
+        self._known: tuple[Registries, Unchanged] | None = None  # what one pull learns for the next
         self._limits = limits
 
     def pull(
@@ -61,7 +73,7 @@ class Provisioner:
                 f"no image {reference!r} in the store" + (f" for {platform}" if platform else ""),
                 hint="pull it first, or allow pulling (--pull missing)",
             )
-        return self._fetch(parsed, platform, progress or silent)
+        return self._fetch(reference, parsed, platform, progress or silent)
 
     def load(
         self,
@@ -155,21 +167,36 @@ class Provisioner:
     def _lowers(self, image: Image) -> list[str]:
         return [self._store.paths.diff(key) for key in image.layers]
 
-    def _fetch(self, reference: ImageReference, platform: str | None, progress: Progress) -> Image:
+    def _fetch(self, text: str, reference: ImageReference, platform: str | None, progress: Progress) -> Image:
         from provisioner.layer.limits import Limits
         from provisioner.platforms import Platform
         from provisioner.pull import pull
         from provisioner.resolve import resolve
         from provisioner.sources.source import open_source
 
-        wanted = Platform.parse(platform) if platform else None
-        source = open_source(reference, self._insecure_registries, self._store.paths.ingest)
+        wanted = Platform.parse(platform) if platform else Platform.host()
+        registries, unchanged = self._knowledge()
+        if reference.transport == "docker":
+            registries.settings.check_short_name(text)
+        source = open_source(reference, registries, self._store.paths.ingest, note_of(progress))
         try:
-            resolved = resolve(source, reference, wanted)
-            limits = self._limits or Limits()
-            return pull(self._store, source, reference, resolved, limits=limits, progress=progress)
+            image = unchanged.find(self._store, source, reference, wanted)
+            if image is None:
+                resolved = resolve(source, reference, wanted)
+                limits = self._limits or Limits()
+                image = pull(self._store, source, reference, resolved, limits=limits, progress=progress)
+                unchanged.remember(reference, wanted, resolved.root, image)
+            return image
         finally:
             source.close()
+
+    def _knowledge(self) -> tuple[Registries, Unchanged]:
+        if self._known is None:
+            from provisioner.registry.registries import Registries
+            from provisioner.unchanged import Unchanged
+
+            self._known = (Registries(self._options), Unchanged())
+        return self._known
 
 
 def _is_for(image: Image, platform: str | None) -> bool:

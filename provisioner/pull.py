@@ -14,7 +14,7 @@ import threading
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
-from provisioner.errors import StoreError
+from provisioner.errors import Cancelled, StoreError
 from provisioner.image import Image
 from provisioner.layer.inherit import inherit
 from provisioner.layer.limits import Budget, Limits
@@ -23,17 +23,13 @@ from provisioner.layer.workers import Workers
 from provisioner.progress import Phase, Progress
 from provisioner.reference import ImageReference
 from provisioner.resolve import Resolved
-from provisioner.sources.source import Source
+from provisioner.sources.source import Remote, Source
 from provisioner.store import locks
 from provisioner.store.ingest import Ingest
 from provisioner.store.store import Store
 
 _WORKERS = 3  # layers at a time; what Docker does, and registries expect
 _LOCK_POLL = 0.05  # seconds between looks at a layer that another process makes
-
-
-class Cancelled(Exception):
-    """Another layer failed, or the user gave up: this one stops too."""
 
 
 def pull(
@@ -118,7 +114,7 @@ class _Layers:
             stack.enter_context(self._workers)
             pool = ThreadPoolExecutor(_WORKERS, "layer")
             stack.callback(pool.shutdown, cancel_futures=True)
-            stack.callback(self._cancelled.set)
+            stack.callback(self._cancel)
             for index in range(len(self._layers)):
                 self._report(index, "waiting", 0)
                 self._futures.append(pool.submit(self._obtain, index))
@@ -127,6 +123,12 @@ class _Layers:
         for failure in failures:
             if failure is not None and not isinstance(failure, Cancelled | CancelledError):
                 raise failure
+
+    def _cancel(self) -> None:
+        """At the end, too, when nothing is left to be cancelled."""
+        self._cancelled.set()
+        if isinstance(self._source, Remote) and not all(future.done() for future in self._futures):
+            self._source.interrupt()  # a thread that waits for the network looks at nothing else
 
     def _obtain(self, index: int) -> None:
         key = self._keys[index]

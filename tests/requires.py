@@ -147,6 +147,7 @@ NEEDS: Mapping[str, Probe] = {
     "uidmap": _uidmap,
     "registry": _program("docker-registry", "docker-registry"),
     "busybox": _program("busybox", "busybox-static"),
+    "openssl": _program("openssl", "openssl"),
     "skopeo": _program("skopeo", "skopeo"),
     "umoci": _program("umoci", "umoci"),
     "podman": _program("podman", "podman"),

@@ -32,7 +32,10 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "os.forkpty": ((), "see os.fork"),
     "subprocess": (
-        ("launcher/forkserver_client.py",),  # starts the fork server, which starts everything else
+        (
+            "launcher/forkserver_client.py",  # starts the fork server, which starts everything else
+            "provisioner/registry/credential_helper.py",  # others' programs, before a pull
+        ),
         "a program costs milliseconds and hides its errno; call the kernel, or ask the fork server",
     ),
     "os.posix_spawn": (

@@ -1,7 +1,7 @@
-"""Where a registry listens, and whether in TLS.
+"""Endpoint: one place that may have the content of a repository, and how to speak to it.
 
 TLS always. Only loopback hosts and those that the operator calls insecure may speak plain HTTP, and
-only after a handshake showed that they speak no TLS.
+only after a handshake showed that they speak no TLS; or those that a hosts.toml says speak it.
 """
 
 from __future__ import annotations
@@ -9,26 +9,60 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from collections.abc import Sequence
+from typing import Literal
 from urllib.parse import urlsplit
 
+from launcher.data import Data
 from provisioner.errors import RegistryUnreachable
 
-_HUB = "registry-1.docker.io"  # what listens for "docker.io"
-_CONNECT = 10.0  # seconds
+HUB = "docker.io"
+_HUB_ADDRESS = "registry-1.docker.io"  # what listens for it
+CONNECT_TIMEOUT = 10.0  # seconds
 _LOOK = "check the address, and that the registry runs and no firewall or proxy is in the way"
 
+Scheme = Literal["https", "http", "either"]
 
-def base_url(registry: str, insecure_registries: Sequence[str]) -> str:
+
+class Trust(Data, kw_only=True):
+    """Which certificates count, besides those that the host trusts."""
+
+    verify: bool = True
+    authorities: tuple[str, ...] = ()  # PEM files
+    clients: tuple[tuple[str, str | None], ...] = ()  # PEM files: certificate, and key if it is apart
+
+
+class Endpoint(Data, kw_only=True):
+    """A registry or a mirror of one, for one repository."""
+
+    registry: str  # HOST[:PORT] as images' names have it; the key of its credentials
+    address: str  # HOST[:PORT] that listens
+    repository: str  # the name that it has there
+    scheme: Scheme = "https"
+    root: str = "/v2"  # path of the API
+    trust: Trust = Trust()
+    headers: tuple[tuple[str, str], ...] = ()  # sent to this address and to no other
+    resolves: bool = True  # may say what a tag stands for
+    pulls: bool = True  # may give what a digest names
+    namespace: str | None = None  # for a mirror: the registry that it stands for
+    proxy: str | None = None  # URL; None: what the environment says
+    connect_timeout: float = CONNECT_TIMEOUT  # seconds
+
+
+def address_of(registry: str) -> str:
+    """Where the registry of that name listens."""
+    return _HUB_ADDRESS if registry == HUB else registry
+
+
+def base_url(endpoint: Endpoint) -> str:
     """`https://HOST[:PORT]`, or http where that is allowed and spoken. Raises RegistryUnreachable."""
-    address = _HUB if registry == "docker.io" else registry
-    if (is_loopback(registry) or registry in insecure_registries) and not _speaks_tls(address):
-        return f"http://{address}"
-    return f"https://{address}"
+    scheme = endpoint.scheme
+    if scheme == "either":
+        scheme = "https" if _speaks_tls(endpoint.address, endpoint.connect_timeout) else "http"
+    return f"{scheme}://{endpoint.address}"
 
 
-def is_loopback(registry: str) -> bool:
-    host = urlsplit(f"//{registry}").hostname or ""
+def is_loopback(address: str) -> bool:
+    host = urlsplit(f"//{address}").hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -39,16 +73,15 @@ def unreachable(registry: str, why: str, hint: str = _LOOK) -> RegistryUnreachab
     return RegistryUnreachable(f"cannot reach registry {registry}: {why}", hint=hint)
 
 
-def _speaks_tls(address: str) -> bool:
+def _speaks_tls(address: str, timeout: float) -> bool:
     """Try a handshake and nothing else; who is at the other end is for the real connection to verify."""
     parts = urlsplit(f"//{address}")
     host = parts.hostname or ""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a default one would load all CAs: 20 ms
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        ports = [parts.port] if parts.port else [443]
         with (
-            socket.create_connection((host, ports[0]), timeout=_CONNECT) as connection,
+            socket.create_connection((host, parts.port or 443), timeout=timeout) as connection,
             context.wrap_socket(connection, server_hostname=host),
         ):
             return True

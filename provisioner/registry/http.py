@@ -1,127 +1,263 @@
-"""HTTP for the registry client: one session, retries, and foreign errors turned into ours.
+"""HTTP with one registry, its token service and those that it redirects to.
 
-No exception of requests or urllib3 leaves this module.
+What is secret or configured goes to the origin (scheme, host, port) it is meant for and to no
+other: redirects are followed here and not by requests. No exception of requests or urllib3, and no
+type of theirs, leaves this module.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
-import os
 import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import requests.adapters
 import requests.auth
 import urllib3.exceptions
 
-from provisioner.errors import RegistryUnreachable
-from provisioner.registry.endpoint import unreachable
+from provisioner.errors import RegistryFailed, RegistryUnreachable
+from provisioner.registry import failure, tls
+from provisioner.registry.endpoint import Endpoint, is_loopback
+from provisioner.registry.line import Line, pool_classes
+from provisioner.registry.retry import TRANSIENT, Backoff, retry_after
 
-_TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes
-_ATTEMPTS = 4
-_BACKOFF = 0.25  # seconds before the second attempt; doubles
-_MAX_RETRY_AFTER = 10.0  # seconds; a server that wants more has its answer reported
-_TRANSIENT = frozenset({429, 500, 502, 503, 504})
-_CONNECTIONS = 4
-_TRUST = "add its authority to the host's (update-ca-certificates), or name it in SSL_CERT_FILE"
+_READ_TIMEOUT = 60.0  # seconds between two bytes
+_MAX_REDIRECTS = 5
+_MAX_DRAINED = 64 << 10  # bytes of an answer that nobody wants, read so that its connection can be used again
+_PER_HOST = 6  # requests at a time from this process, whatever it pulls; what containerd and browsers allow
+_SLOT_POLL = 0.1  # seconds between looks whether the line was cut
+
+_slots: dict[str, threading.BoundedSemaphore] = {}  # HOST:PORT → who may ask it now
+_slots_lock = threading.Lock()
+
+Query = Sequence[tuple[str, str]]
+
+
+class ConnectionLost(Exception):
+    """The connection broke in the middle of a body."""
 
 
 class Http:
-    """A session with one registry and those that it redirects to."""
+    """Connections for one endpoint, in one pull. Safe to use from several threads."""
 
-    def __init__(self, registry: str, *, proxies: bool, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._registry = registry
-        self._sleep = sleep
-        self._session = requests.Session()
-        self._session.trust_env = proxies
-        self._session.max_redirects = 5
-        self._session.verify = _system_authorities()
-        # Cookies would make the session's state depend on the order of its threads.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
+    def __init__(self, endpoint: Endpoint, base: str, line: Line, note: Callable[[str], None]) -> None:
+        self._endpoint = endpoint
+        self._origin = _origin(urlsplit(base))
+        self._line = line
+        self._note = note
+        self._sessions: dict[tuple[bool, bool, bool], requests.Session] = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
-        self._session.close()
+        for session in self._sessions.values():
+            session.close()
 
-    def get(
+    def request(
         self,
+        method: str,
         url: str,
         *,
         authorization: str | None = None,
         headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-    ) -> requests.Response:
+        query: Query = (),
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
         """The answer, whatever its status, with its body still to be read; close it.
 
-        Follows redirects, the authorization only to the same host. Raises RegistryUnreachable.
+        Repeats what may work the next time. Follows redirects, the authorization only within its
+        origin. Raises RegistryUnreachable, RegistryFailed (for its redirects), Cancelled.
         """
-        for attempt in range(_ATTEMPTS):
-            last = attempt == _ATTEMPTS - 1
-            pause = _BACKOFF * 2**attempt
+        backoff = Backoff()
+        while True:
+            self._line.check()
             try:
-                response = self._session.get(
-                    url,
-                    params=params,
-                    headers={"Accept-Encoding": "identity", **(headers or {})},
-                    auth=_Authorization(authorization),
-                    stream=True,
-                    timeout=_TIMEOUT,
-                )
+                answer = self._follow(method, url, authorization, headers or {}, query, form)
             except requests.RequestException as error:
-                if last or not _is_transient(error):
-                    raise self._unreachable(error) from error
+                self._line.check()
+                pause = backoff.pause() if failure.is_transient(error) else None
+                if pause is None:
+                    raise failure.no_answer(self._endpoint.registry, error) from error
+                why = f"does not answer: {failure.reason(error)}"
             else:
-                pause = max(pause, _retry_after(response))
-                if last or response.status_code not in _TRANSIENT or pause > _MAX_RETRY_AFTER:
-                    return response
-                response.close()
-            self._sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+                answer.tries = backoff.tries
+                if answer.status not in TRANSIENT:
+                    return answer
+                pause = backoff.pause(retry_after(answer.headers.get("Retry-After", "")))
+                if pause is None:
+                    return answer
+                why = f"answers {answer.status}"
+                answer.drain()
+            self._note(f"registry {self._endpoint.registry} {why}; trying again in {pause:.1f} s")
+            self._line.wait(pause)
 
-    def _unreachable(self, error: requests.RequestException) -> RegistryUnreachable:
-        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
-            return unreachable(self._registry, _reason(error), _TRUST)
-        return unreachable(self._registry, _reason(error))
+    def _follow(
+        self,
+        method: str,
+        url: str,
+        authorization: str | None,
+        headers: Mapping[str, str],
+        query: Query,
+        form: Mapping[str, str] | None,
+    ) -> Answer:
+        first = _origin(urlsplit(url))
+        for _ in range(_MAX_REDIRECTS + 1):
+            origin = _origin(urlsplit(url))
+            secret = authorization if origin == first else None
+            answer = self._send(method, url, origin, secret, headers, query, form)
+            location = answer.headers.get("Location")
+            if answer.status not in (301, 302, 303, 307, 308) or not location:
+                return answer
+            answer.drain()
+            url, query = self._redirected(url, location), ()
+            if form is not None:
+                raise RegistryFailed(
+                    f"registry {self._endpoint.registry} redirects secrets from {first[1]} to {location!r}",
+                    hint="nothing was sent there; ask its operator",
+                )
+        raise RegistryFailed(f"registry {self._endpoint.registry} redirects more than {_MAX_REDIRECTS} times")
 
-    @contextlib.contextmanager
-    def stream(self, response: requests.Response) -> Iterator[Body]:
-        """The body of the answer; the connection is given back or closed at the end."""
-        with response:
-            yield Body(response, self._registry)
+    def _redirected(self, url: str, location: str) -> str:
+        target = urljoin(url, location)
+        try:
+            scheme, _, _ = _origin(urlsplit(target))
+        except ValueError:
+            scheme = ""
+        # What a tag stands for is believed because of TLS; an insecure registry has none to lose.
+        downgrade = url.startswith("https:") and scheme == "http" and self._endpoint.trust.verify
+        if scheme not in ("http", "https") or downgrade:
+            raise RegistryFailed(
+                f"registry {self._endpoint.registry} redirects to {location!r}, which is not in TLS",
+                hint="ask its operator",
+            )
+        return target
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        origin: tuple[str, str, int],
+        authorization: str | None,
+        headers: Mapping[str, str],
+        query: Query,
+        form: Mapping[str, str] | None,
+    ) -> Answer:
+        own = dict(self._endpoint.headers) if origin == self._origin else {}
+        session = self._session(origin)
+        release = self._take_slot(f"{origin[1]}:{origin[2]}")
+        try:
+            response = session.request(
+                method,
+                url,
+                params=list(query),
+                data=form,
+                headers={"Accept-Encoding": "identity", **own, **headers},
+                auth=_Authorization(authorization),
+                allow_redirects=False,
+                stream=True,
+                timeout=(self._endpoint.connect_timeout, _READ_TIMEOUT),
+            )
+        except BaseException:
+            release()
+            raise
+        return Answer(response, release, self._line)
+
+    def _take_slot(self, host: str) -> Callable[[], None]:
+        with _slots_lock:
+            slot = _slots.setdefault(host, threading.BoundedSemaphore(_PER_HOST))
+        while not slot.acquire(timeout=_SLOT_POLL):
+            self._line.check()
+        return slot.release
+
+    def _session(self, origin: tuple[str, str, int]) -> requests.Session:
+        scheme, host, _ = origin
+        own = origin == self._origin
+        # A proxy's idea of 127.0.0.1 is another machine than ours.
+        key = (own, scheme == "https", is_loopback(f"[{host}]" if ":" in host else host))
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = self._new_session(*key)
+            return self._sessions[key]
+
+    def _new_session(self, own: bool, secure: bool, loopback: bool) -> requests.Session:
+        session = requests.Session()
+        proxy = self._endpoint.proxy if own else None
+        session.trust_env = not loopback and proxy is None
+        session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+        # Cookies would make the session's state depend on the order of its threads.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        if not self._endpoint.trust.verify:
+            session.verify = False
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it was asked for
+        adapter = _Adapter(self._line, tls.context(self._endpoint.trust, own=own) if secure else None)
+        for prefix in ("https://", "http://"):
+            session.mount(prefix, adapter)
+        return session
 
 
-class Body:
-    """A body as a stream that ends early when the connection does: the reader knows its length."""
+class Answer:
+    """A status, headers, and a body that is read as a stream."""
 
-    def __init__(self, response: requests.Response, registry: str) -> None:
-        self._raw = response.raw
-        self._registry = registry
+    def __init__(self, response: requests.Response, release: Callable[[], None], line: Line) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.tries = 1  # requests that it took
+        self._response = response
+        self._read = getattr(response.raw, "read1", response.raw.read)  # what has come, or all that is asked
+        self._release: Callable[[], None] | None = release
+        self._line = line
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def read(self, size: int, /) -> bytes:
-        """Raises RegistryUnreachable when the connection breaks or stalls."""
+        """At most so many bytes; none at the end. Raises ConnectionLost, Cancelled."""
         try:
-            content: bytes = self._raw.read(size, decode_content=False)
+            content: bytes = self._read(size, decode_content=False)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            if any(isinstance(cause, http.client.IncompleteRead) for cause in _causes(error)):
-                return b""
-            raise RegistryUnreachable(
-                f"lost the connection to registry {self._registry}: {_reason(error)}",
-                hint="pull again: layers that are complete are not fetched twice",
-            ) from error
+            self._line.check()
+            raise ConnectionLost(failure.reason(error)) from error
+        if not content:
+            self._line.check()  # a connection that was shut down ends like any other
         return content
 
     def read_bounded(self, limit: int) -> bytes:
-        """All of it, but not more than limit + 1 bytes."""
+        """All of it, but not more than limit + 1 bytes. Raises RegistryUnreachable, Cancelled."""
         content = b""
-        while len(content) <= limit and (chunk := self.read(limit + 1 - len(content))):
-            content += chunk
+        try:
+            while len(content) <= limit and (chunk := self.read(limit + 1 - len(content))):
+                content += chunk
+        except ConnectionLost as error:
+            host = urlsplit(self._response.url).netloc
+            raise RegistryUnreachable(
+                f"lost the connection to registry {host}: {error}", hint="pull again"
+            ) from error
         return content
+
+    def drain(self) -> None:
+        """Read what is left if it is short, so that the connection can be used again; close."""
+        with contextlib.suppress(ConnectionLost), self:
+            left = _MAX_DRAINED
+            while left > 0 and (chunk := self.read(left)):
+                left -= len(chunk)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._response.close()
+        if self._release is not None:
+            self._release()
+            self._release = None
 
 
 class _Authorization(requests.auth.AuthBase):
@@ -136,48 +272,24 @@ class _Authorization(requests.auth.AuthBase):
         return request
 
 
-def _system_authorities() -> bool | str:
-    """The host's certificate authorities, where operators add theirs; else those of certifi."""
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile:
-        return paths.cafile
-    return paths.capath if paths.capath and os.listdir(paths.capath) else True
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connections that are on the line, with a TLS context of ours."""
+
+    def __init__(self, line: Line, context: ssl.SSLContext | None) -> None:
+        self._classes = pool_classes(line)
+        self._context = {"ssl_context": context} if context is not None else {}
+        super().__init__(pool_maxsize=_PER_HOST)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **options, **self._context)
+        self.poolmanager.pool_classes_by_scheme = self._classes
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options, **self._context)
+        manager.pool_classes_by_scheme = self._classes
+        return manager
 
 
-def _retry_after(response: requests.Response) -> float:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 6 else 0.0
-
-
-def _is_transient(error: requests.RequestException) -> bool:
-    """A connection that broke; not one that was refused, a wrong name, or a bad certificate."""
-    broken = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
-    return any(
-        isinstance(cause, http.client.RemoteDisconnected | TimeoutError)
-        or (isinstance(cause, OSError) and cause.errno in broken)
-        for cause in _causes(error)
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost words that say something, out of up to five exceptions around them."""
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {cause.verify_message}"
-        if isinstance(cause, TimeoutError | requests.Timeout):
-            return "timed out"
-        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
-            return cause.strerror.lower()
-    return str(error)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and those it wraps in any of the ways that urllib3 and requests have."""
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        cause = pending.pop(0)
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            pending += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    """Scheme, host and port. Raises ValueError."""
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

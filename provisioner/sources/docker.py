@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from provisioner.errors import DigestMismatch, InvalidImage
@@ -10,22 +10,35 @@ from provisioner.layer.stream import Readable
 from provisioner.manifest import MAX_DOCUMENT, Descriptor, verify
 from provisioner.reference import ImageReference
 from provisioner.registry.client import RegistryClient
+from provisioner.registry.registries import Registries
 from provisioner.sources.source import Document
 
 
 class DockerRegistry:
     """The Source of one reference into a registry."""
 
-    def __init__(self, reference: ImageReference, insecure_registries: Sequence[str]) -> None:
+    def __init__(
+        self, reference: ImageReference, registries: Registries, note: Callable[[str], None]
+    ) -> None:
         self._reference = reference
-        self._client = RegistryClient(
-            reference.registry, reference.repository, insecure_registries=insecure_registries
-        )
+        self._client = RegistryClient(reference, registries, note)
 
-    def root(self) -> Document:
+    @property
+    def _wanted(self) -> str:
         wanted = self._reference.digest or self._reference.tag
         assert wanted is not None  # ImageReference.parse has filled one in
-        served = self._client.manifest(wanted, str(self._reference))
+        return wanted
+
+    def digest(self) -> str | None:
+        """Of `root`, by one request that fetches nothing; None if the registry does not tell."""
+        return self._client.digest(self._wanted, str(self._reference))
+
+    def interrupt(self) -> None:
+        """Let all that waits for the registry, in whatever thread, end soon."""
+        self._client.interrupt()
+
+    def root(self) -> Document:
+        served = self._client.manifest(self._wanted, str(self._reference))
         promised = self._reference.digest or served.digest
         if promised:
             verify(served.content, promised, f"manifest of {self._reference}")
@@ -39,7 +52,7 @@ class DockerRegistry:
     def small_blob(self, descriptor: Descriptor) -> bytes:
         if descriptor.size > MAX_DOCUMENT:
             raise InvalidImage(f"configuration of {self._reference} is larger than {MAX_DOCUMENT} bytes")
-        with self._client.blob(descriptor.digest) as stream:
+        with self._client.blob(descriptor.digest, descriptor.size) as stream:
             content = b""
             while len(content) <= descriptor.size and (chunk := stream.read(MAX_DOCUMENT)):
                 content += chunk
@@ -52,7 +65,7 @@ class DockerRegistry:
         return content
 
     def blob(self, descriptor: Descriptor) -> AbstractContextManager[Readable]:
-        return self._client.blob(descriptor.digest)
+        return self._client.blob(descriptor.digest, descriptor.size)
 
     def close(self) -> None:
         self._client.close()

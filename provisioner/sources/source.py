@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from launcher.data import Data
 from provisioner.errors import InvalidReference
 from provisioner.layer.stream import Readable
 from provisioner.manifest import Descriptor
 from provisioner.reference import ImageReference
+
+if TYPE_CHECKING:
+    from provisioner.registry.registries import Registries
 
 
 class Document(Data, kw_only=True):
@@ -39,14 +42,30 @@ class Source(Protocol):
         """Give back connections."""
 
 
-def open_source(reference: ImageReference, insecure_registries: Sequence[str], scratch: str) -> Source:
-    """The source for the reference's transport; `scratch` is a directory for what archives unpack to."""
+@runtime_checkable
+class Remote(Protocol):
+    """What a Source has besides if it is reached over a network."""
+
+    def digest(self) -> str | None:
+        """Of `root`, by one request that fetches nothing; None if that cannot be told."""
+
+    def interrupt(self) -> None:
+        """Let all that waits for the network, in whatever thread, end soon."""
+
+
+def open_source(
+    reference: ImageReference, registries: Registries, scratch: str, note: Callable[[str], None]
+) -> Source:
+    """The source for the reference's transport.
+
+    `scratch` is a directory for what archives unpack to. `note` is told, for people, what is tried again.
+    """
     # Here, because the registry's client costs 75 ms of imports that a local image does without.
     match reference.transport:
         case "docker":
             from provisioner.sources.docker import DockerRegistry
 
-            return DockerRegistry(reference, insecure_registries)
+            return DockerRegistry(reference, registries, note)
         case "oci":
             from provisioner.sources.oci import Directory, OciLayout
 

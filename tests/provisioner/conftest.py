@@ -25,6 +25,22 @@ def scripted() -> Iterator[ScriptedRegistry]:
         yield running
 
 
+def isolate(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """Nothing of this host's or developer's settings counts, but what the test puts into the directory."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(directory))
+    monkeypatch.setenv("HOME", str(directory / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(directory / "config"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory / "run"))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    (directory / "registries.conf").touch()
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(directory / "registries.conf"))
+    monkeypatch.setenv("CONTAINERIZER_CERTS_DIR", str(directory / "certs.d"))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setattr("provisioner.registry.retry.FIRST_PAUSE", 0.01)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
@@ -32,5 +48,5 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def provisioner(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Provisioner:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))  # not the developer's credentials
+    isolate(monkeypatch, tmp_path)
     return Provisioner(str(root))

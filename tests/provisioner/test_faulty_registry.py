@@ -15,6 +15,7 @@ from provisioner.errors import (
     InvalidImage,
     InvalidLayer,
     ProvisionerError,
+    RegistryFailed,
     RegistryUnreachable,
     StoreError,
     Unauthorized,
@@ -101,7 +102,9 @@ def test_short_failures_are_retried(provisioner: Provisioner, scripted: Scripted
 def test_lasting_failure_names_the_answer(provisioner: Provisioner, scripted: ScriptedRegistry) -> None:
     body = b'{"errors": [{"code": "UNAVAILABLE", "message": "under\\u001b maintenance"}]}'
     scripted.answer("/v2/x/manifests/latest", Answer(503, body, {"Retry-After": "3600"}))
-    with pytest.raises(RegistryUnreachable, match=r"it answers 503 \(under maintenance\)"):
+    with pytest.raises(
+        RegistryFailed, match=r"answers 503 for .*/x:latest \(UNAVAILABLE: under maintenance\)"
+    ):
         provisioner.pull(f"{scripted.host}/x")
 
 
@@ -116,7 +119,7 @@ def test_unreachable_registry(provisioner: Provisioner, root: Path, name: str) -
 def test_plain_http_needs_permission(
     root: Path, scripted: ScriptedRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provisioner.registry.endpoint.is_loopback", lambda registry: False)
+    monkeypatch.setattr("provisioner.registry.settings.is_loopback", lambda registry: False)
     scripted.serve(image(ONE), "x", "latest")
     with pytest.raises(RegistryUnreachable):
         Provisioner(str(root)).pull(f"{scripted.host}/x")
@@ -130,10 +133,14 @@ def test_plain_http_needs_permission(
     [
         (Answer(body=corrupt(ONE.blob)), DigestMismatch, "hashes to"),
         (Answer(body=ONE.blob[:-9]), InvalidLayer, "truncated"),
-        (Answer(body=ONE.blob[:-9], length=len(ONE.blob)), InvalidLayer, "truncated"),
+        (
+            Answer(body=ONE.blob[:-9], length=len(ONE.blob)),
+            RegistryUnreachable,
+            "6 times: the connection was",
+        ),
         (Answer(body=ONE.blob + b"x"), InvalidLayer, "more than"),
         (Answer(404), ImageNotFound, "blob sha256:"),
-        (Answer(400), RegistryUnreachable, "answers 400"),
+        (Answer(400), RegistryFailed, "answers 400"),
     ],
 )
 def test_bad_layer_leaves_nothing(

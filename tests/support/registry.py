@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGE = "docker-registry"
@@ -33,8 +34,17 @@ class Registry:
     log: Path
 
     @classmethod
-    def start(cls, storage: str | Path, *, htpasswd: str | Path | None = None) -> Registry:
+    def start(
+        cls,
+        storage: str | Path,
+        *,
+        htpasswd: str | Path | None = None,
+        auth: Mapping[str, object] | None = None,
+        tls: Mapping[str, object] | None = None,
+    ) -> Registry:
         """Serve `storage`, made if missing. `htpasswd`: a file of users that Basic auth lets in.
+
+        `auth` and `tls` are what its configuration has under these names.
 
         Raises RegistryUnavailable when the package is missing or the registry does not come up.
         """
@@ -45,7 +55,9 @@ class Registry:
         storage.mkdir(parents=True, exist_ok=True)
         port = _free_port()
         config, log = storage / "config.yml", storage / "registry.log"
-        config.write_text(json.dumps(_config(storage, port, htpasswd)))  # JSON is YAML
+        if htpasswd is not None:
+            auth = {"htpasswd": {"realm": "test", "path": str(htpasswd)}}
+        config.write_text(json.dumps(_config(storage, port, auth, tls)))  # JSON is YAML
         with log.open("wb") as output:
             process = subprocess.Popen([program, "serve", str(config)], stdout=output, stderr=output)
         registry = cls(f"127.0.0.1:{port}", process, log)
@@ -81,8 +93,10 @@ class Registry:
             time.sleep(0.02)  # between two looks, not instead of one
 
 
-def _config(storage: Path, port: int, htpasswd: str | Path | None) -> dict[str, object]:
-    config: dict[str, object] = {
+def _config(
+    storage: Path, port: int, auth: Mapping[str, object] | None, tls: Mapping[str, object] | None
+) -> dict[str, object]:
+    return {
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
@@ -90,11 +104,8 @@ def _config(storage: Path, port: int, htpasswd: str | Path | None) -> dict[str, 
             "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
-        "http": {"addr": f"127.0.0.1:{port}", "secret": "loopback"},
-    }
-    if htpasswd is not None:
-        config["auth"] = {"htpasswd": {"realm": "test", "path": str(htpasswd)}}
-    return config
+        "http": {"addr": f"127.0.0.1:{port}", "secret": "loopback"} | ({"tls": tls} if tls else {}),
+    } | ({"auth": auth} if auth else {})
 
 
 def _free_port() -> int:
@@ -108,7 +119,7 @@ def _answers(host: str) -> bool:
     connection = http.client.HTTPConnection(host, timeout=2)
     try:
         connection.request("GET", "/v2/")
-        return connection.getresponse().status in (200, 401)
+        return connection.getresponse().status in (200, 400, 401)  # 400: it wants TLS
     except OSError:
         return False
     finally:
