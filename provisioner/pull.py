@@ -52,7 +52,7 @@ def pull(
         resolved.manifest.config.digest: resolved.config_content,
     }
     try:
-        with Ingest(store.paths) as ingest:
+        with Ingest(store.paths, resumable=True) as ingest:
             ingest.claim(keys, blobs)
             store.sweep()  # of what this pull will not use: a killed one may have left the disk full
             _Layers(store, source, resolved, ingest, Budget(limits), progress).run()

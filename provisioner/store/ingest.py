@@ -2,12 +2,16 @@
 
 The directory is locked while the pull lives. A claim is written under the store's shared lock
 before the pull looks what is there, so the deleter (exclusive) either sees the claim or is done.
+
+What a pull had verified when it was interrupted, killed too, is worth a repeat: its claim stays and
+counts for a day, or until an image that has the same layers is whole, or somebody frees space by hand.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 
@@ -18,11 +22,19 @@ from provisioner.store.paths import StorePaths
 _CLAIM = "claim.json"
 
 
-class Ingest:
-    """Use as a context manager; leaving it removes what was not committed."""
+_INTERRUPTED = 86400.0  # seconds that the claim of an interrupted pull counts
 
-    def __init__(self, paths: StorePaths) -> None:
+
+class Ingest:
+    """Use as a context manager; leaving it removes what was not committed.
+
+    `resumable`: an exception leaves the claim, so that a repeat finds what was committed.
+    """
+
+    def __init__(self, paths: StorePaths, *, resumable: bool = False) -> None:
         self._paths = paths
+        self._resumable = resumable
+        self._claimed: frozenset[str] = frozenset()
         self.path = f"{paths.ingest}/{os.urandom(8).hex()}"
         with locks.shared(paths.lock):
             os.makedirs(self.path, mode=0o700)
@@ -40,12 +52,28 @@ class Ingest:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        remove_tree(self.path)
-        os.close(self._fd)
+        try:
+            if kind is None:
+                self._forget_interrupted()
+            whole = [key for key in self._claimed if os.path.isdir(self._paths.layer(key))]
+            if kind is not None and self._resumable and whole:
+                _remove_all_but_claim(self.path)
+            else:
+                remove_tree(self.path)
+        finally:
+            os.close(self._fd)
+
+    def _forget_interrupted(self) -> None:
+        """Their repeat, or another image of the same layers, has them now."""
+        for path, alive in _ingests(self._paths):
+            claim = None if alive else files.read_json(f"{path}/{_CLAIM}")
+            if claim and self._claimed.issuperset(claim["layers"]):
+                remove_tree(path)
 
     def claim(self, layers: Iterable[str], blobs: Iterable[str]) -> None:
         """Keep these layers and small blobs from now on, there or not yet."""
-        record = json.dumps({"layers": list(layers), "blobs": list(blobs)}).encode()
+        self._claimed = frozenset(layers)
+        record = json.dumps({"layers": sorted(self._claimed), "blobs": list(blobs)}).encode()
         with locks.shared(self._paths.lock):
             files.write_atomically(f"{self.path}/{_CLAIM}", record, staging=self.path, durable=False)
 
@@ -75,18 +103,50 @@ class Ingest:
         files.sync_directory(os.path.dirname(target))
 
 
-def leftovers(paths: StorePaths) -> Iterator[str]:
-    """Directories of pulls that were killed. The caller holds the store's exclusive lock."""
+def leftovers(paths: StorePaths, *, interrupted: bool) -> Iterator[str]:
+    """What pulls have left that were killed. The caller holds the store's exclusive lock.
+
+    `interrupted`: but not the claims that still count.
+    """
     for path, alive in _ingests(paths):
-        if not alive:
+        if alive:
+            continue
+        if interrupted and _claim_of_interrupted(path):
+            yield from _all_but_claim(path)
+        else:
             yield path
 
 
-def claims(paths: StorePaths) -> Iterator[dict[str, list[str]]]:
-    """What the pulls at work will use. The caller holds the store's exclusive lock."""
+def claims(paths: StorePaths, *, interrupted: bool) -> Iterator[dict[str, list[str]]]:
+    """What the pulls at work will use. The caller holds the store's exclusive lock.
+
+    `interrupted`: and what those had that ended before they were done, for a day.
+    """
     for path, alive in _ingests(paths):
-        if alive and (claim := files.read_json(f"{path}/{_CLAIM}")):
+        if alive:
+            claim = files.read_json(f"{path}/{_CLAIM}")
+        else:
+            claim = _claim_of_interrupted(path) if interrupted else None
+        if claim:
             yield claim
+
+
+def _claim_of_interrupted(path: str) -> dict[str, list[str]] | None:
+    """None for one that no longer counts."""
+    try:
+        age = time.time() - os.stat(f"{path}/{_CLAIM}").st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return files.read_json(f"{path}/{_CLAIM}") if age < _INTERRUPTED else None
+
+
+def _all_but_claim(path: str) -> list[str]:
+    return [f"{path}/{name}" for name in os.listdir(path) if name != _CLAIM]
+
+
+def _remove_all_but_claim(path: str) -> None:
+    for each in _all_but_claim(path):
+        remove_tree(each)
 
 
 def _ingests(paths: StorePaths) -> Iterator[tuple[str, bool]]:

@@ -61,7 +61,7 @@ class Store:
             path = self.paths.ref(ImageReference.parse(image.reference))
             os.unlink(path)
             files.remove_empty_parents(path, self.paths.refs)
-            garbage = self._collect()
+            garbage = self._collect(interrupted=False)
         for leftover in garbage:
             remove_tree(leftover)
         return image
@@ -162,21 +162,24 @@ class Store:
 
     # Garbage.
 
-    def sweep(self) -> None:
-        """Delete what no name, lease or pull uses, such as what killed pulls left."""
+    def sweep(self, *, interrupted: bool = True) -> None:
+        """Delete what no name, lease or pull uses, such as what killed pulls left.
+
+        `interrupted`: keep the whole layers of pulls that ended before they were done, for a day.
+        """
         if not os.path.isdir(self.paths.root):
             return
         with locks.exclusive(self.paths.lock):
-            garbage = self._collect()
+            garbage = self._collect(interrupted=interrupted)
         for path in garbage:
             remove_tree(path)
 
-    def _collect(self) -> list[str]:
+    def _collect(self, *, interrupted: bool) -> list[str]:
         """Take unused layers and blobs out of the store; what is left to delete, at leisure."""
         from provisioner.store import ingest
 
         locks.remove_unheld(self.paths.locks)
-        layers, blobs = self._used(list(ingest.claims(self.paths)))
+        layers, blobs = self._used(list(ingest.claims(self.paths, interrupted=interrupted)))
         for digest in _digests(self.paths.blobs):
             if digest not in blobs:
                 os.unlink(self.paths.blob(digest))
@@ -184,7 +187,7 @@ class Store:
             if key not in layers:
                 os.makedirs(self.paths.ingest, exist_ok=True)
                 os.rename(self.paths.layer(key), f"{self.paths.ingest}/{os.urandom(8).hex()}")
-        return list(ingest.leftovers(self.paths))
+        return list(ingest.leftovers(self.paths, interrupted=interrupted))
 
     def _used(self, claims: Sequence[dict[str, list[str]]]) -> tuple[set[str], set[str]]:
         images, leases = self.images(), [lease for _, lease in self._leases()]
