@@ -9,6 +9,8 @@ from launcher.errors import InvalidRequest
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def parse_size(text: str | int) -> int:
@@ -28,6 +30,22 @@ def parse_cpus(text: str | float) -> float:
     if not (math.isfinite(cpus) and cpus > 0):
         raise InvalidRequest(f"invalid number of CPUs {text!r}", hint="write a number above 0, e.g. 0.5")
     return cpus
+
+
+def parse_age(text: str) -> float:
+    """Seconds from "90s", "15m", "12h", "7d" or "2w"."""
+    match = _AGE.fullmatch(text.strip())
+    if not match:
+        raise InvalidRequest(f"invalid age {text!r}", hint="write a number and s, m, h, d or w: 7d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def format_age(seconds: float) -> str:
+    """An age for people: "3 d"."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
 
 
 def format_size(count: int) -> str:

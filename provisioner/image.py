@@ -33,6 +33,15 @@ class Image(Data, kw_only=True):
         return cls(**known | {"layers": tuple(value["layers"])})
 
 
+class ImageUsage(Data, kw_only=True):
+    """What an image takes, and who uses it."""
+
+    image: Image
+    shared: int  # bytes of layers that other images have, too
+    used_at: float  # seconds since the epoch: pulled, or a container made of it
+    containers: tuple[str, ...]  # that use it now
+
+
 class Rootfs(Data, kw_only=True):
     """A container's root filesystem, as mounts still to be made."""
 

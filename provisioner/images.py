@@ -10,7 +10,7 @@ from typing import Literal
 from launcher.remove_tree import remove_tree
 from provisioner.backends.overlay import WRITABLE
 from provisioner.errors import ImageNotFound, StoreError
-from provisioner.image import Image
+from provisioner.image import Image, ImageUsage
 from provisioner.layer.limits import Limits
 from provisioner.layer.write_tar import TarWriter, to_descriptor
 from provisioner.load import load as load_archive
@@ -21,7 +21,11 @@ from provisioner.saving.commit import commit as commit_container
 from provisioner.saving.save import ArchiveOutput, DirectoryOutput, Output
 from provisioner.saving.save import save as save_images
 from provisioner.sources.archive import Archive
+from provisioner.store.prune import Criteria, Pruned
+from provisioner.store.prune import prune as prune_store
 from provisioner.store.store import Store
+from provisioner.store.verify import Verified
+from provisioner.store.verify import verify as verify_store
 
 _BLOCK = 512  # bytes, the unit of st_blocks: stat(2)
 
@@ -79,6 +83,36 @@ def commit(
         )
     with _storing(f"commit container {container}", store):
         return commit_container(store, container, upper, name, changes or Changes(), limits)
+
+
+def usage(store: Store) -> list[ImageUsage]:
+    """`Provisioner.usage`. Another name of the same image does not make it shared."""
+    images, users = store.images(), store.users()
+    owners: dict[str, set[str]] = {}
+    for image in images:
+        for key in image.layers:
+            owners.setdefault(key, set()).add(image.digest)
+    return [
+        ImageUsage(
+            image=image,
+            shared=sum(store.layer_size(key) for key in set(image.layers) if len(owners[key]) > 1),
+            used_at=store.used_at(image),
+            containers=tuple(users.get(image.digest, ())),
+        )
+        for image in images
+    ]
+
+
+def prune(store: Store, criteria: Criteria) -> Pruned:
+    """`Provisioner.prune`."""
+    with _storing("prune images", store):
+        return prune_store(store, criteria)
+
+
+def verify(store: Store) -> Verified:
+    """`Provisioner.verify`."""
+    with _storing("verify images", store):
+        return verify_store(store)
 
 
 def writable_size(directory: str) -> int:

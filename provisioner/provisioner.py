@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from launcher.data import replace
 from provisioner.backends.overlay import Overlay
 from provisioner.errors import ImageNotFound, StoreError
-from provisioner.image import Image, Rootfs
+from provisioner.image import Image, ImageUsage, Rootfs
 from provisioner.progress import Progress, note_of, silent
 from provisioner.reference import ImageReference
 from provisioner.registry.options import RegistryOptions
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from provisioner.layer.limits import Limits
     from provisioner.registry.registries import Registries
     from provisioner.saving.commit import Changes
+    from provisioner.store.prune import Criteria, Pruned
+    from provisioner.store.verify import Verified
     from provisioner.unchanged import Unchanged
 
 Policy = Literal["always", "missing", "never"]
@@ -110,6 +112,24 @@ class Provisioner:
     def images(self) -> list[Image]:
         """All images in the store, sorted by name."""
         return self._store.images()
+
+    def usage(self) -> list[ImageUsage]:
+        """All images in the store, with what each takes and who uses it."""
+        from provisioner.images import usage
+
+        return usage(self._store)
+
+    def prune(self, criteria: Criteria) -> Pruned:
+        """Free the space of images that no container uses. Raises InvalidReference, StoreError."""
+        from provisioner.images import prune
+
+        return prune(self._store, criteria)
+
+    def verify(self) -> Verified:
+        """Read everything in the store, and say what is no longer as it was. Raises StoreError."""
+        from provisioner.images import verify
+
+        return verify(self._store)
 
     def remove(self, reference: str) -> Image:
         """Remove an image by name or by a digest's start that only it has; layers of no other go too.

@@ -1,29 +1,129 @@
-"""List the images in the store."""
+"""List the images in the store: what each takes, how much of that it shares with others, and its age.
+
+`images verify` reads them all and says what is damaged; `images prune` frees the space of those that no
+container uses.
+"""
 
 from __future__ import annotations
 
 import argparse
+import time
+from typing import TYPE_CHECKING
 
 from containerizer.cli.table import add_json_option, print_json, print_table
-from containerizer.units import format_size
+from containerizer.units import format_age, format_size, parse_age
+from launcher.errors import EXIT_CONTAINERIZER_FAILED, InvalidRequest
+from provisioner.image import ImageUsage
 from provisioner.provisioner import Provisioner
+
+if TYPE_CHECKING:
+    from provisioner.store.prune import Criteria
+
+_SHORT = 12  # digits of a digest that the table shows
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print digests only")
     add_json_option(parser)
+    actions = parser.add_subparsers(dest="action", metavar="[ACTION]")
+    verify = actions.add_parser(
+        "verify", description="Hash all that is stored, and compare.", help="look for damage"
+    )
+    add_json_option(verify)
+    prune = actions.add_parser("prune", description=_PRUNE, help="free space")
+    _configure_prune(prune)
+    add_json_option(prune)
+
+
+_PRUNE = """\
+Remove images that no container uses, and their layers. Without options, only what interrupted pulls
+have left. What a container uses, or a pull at work, stays in any case."""
+
+
+def _configure_prune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-a", "--all", action="store_true", help="all that no container uses")
+    parser.add_argument("--older-than", metavar="AGE", help="those not used for so long: 12h, 7d")
+    parser.add_argument(
+        "--headroom",
+        metavar="PART",
+        type=float,
+        help="the oldest, until this part of the disk is free: 0.1",
+    )
+    parser.add_argument("--exclude", metavar="IMAGE", action="append", default=[], help="keep it; repeatable")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    images = Provisioner(arguments.root).images()
+    provisioner = Provisioner(arguments.root)
+    if arguments.action == "verify":
+        return _verify(provisioner, as_json=arguments.format == "json")
+    if arguments.action == "prune":
+        return _prune(provisioner, _criteria(arguments), as_json=arguments.format == "json")
+    usages = provisioner.usage()
     if arguments.format == "json":
-        print_json([image.to_json() for image in images])
+        print_json([_as_json(usage) for usage in usages])
     elif arguments.quiet:
-        print("\n".join(image.digest for image in images))
+        print("".join(f"{usage.image.digest}\n" for usage in usages), end="")
     else:
-        rows = [
-            (image.reference, image.digest.partition(":")[2][:12], image.platform, format_size(image.size))
-            for image in images
-        ]
-        print_table(("IMAGE", "DIGEST", "PLATFORM", "SIZE"), rows)
+        print_table(
+            ("IMAGE", "DIGEST", "PLATFORM", "SIZE", "SHARED", "USED"), [_row(usage) for usage in usages]
+        )
+    return 0
+
+
+def _as_json(usage: ImageUsage) -> dict[str, object]:
+    return usage.image.to_json() | {
+        "shared_size": usage.shared,
+        "used_at": usage.used_at,
+        "containers": list(usage.containers),
+    }
+
+
+def _row(usage: ImageUsage) -> tuple[str, ...]:
+    image = usage.image
+    return (
+        image.reference,
+        image.digest.partition(":")[2][:_SHORT],
+        image.platform,
+        format_size(image.size),
+        format_size(usage.shared),
+        f"{format_age(time.time() - usage.used_at)} ago",
+    )
+
+
+def _verify(provisioner: Provisioner, *, as_json: bool) -> int:
+    found = provisioner.verify()
+    if as_json:
+        damages = [{"images": list(damage.images), "what": damage.what} for damage in found.damages]
+        print_json({"layers": found.layers, "recorded": found.recorded, "damages": damages})
+    else:
+        for damage in found.damages:
+            print(f"{', '.join(damage.images)}: {damage.what}; remove the image and pull it again")
+        print(
+            f"{found.layers} layers compared, {found.recorded} seen for the first time,"
+            f" {len(found.damages)} damaged parts"
+        )
+    return EXIT_CONTAINERIZER_FAILED if found.damages else 0
+
+
+def _criteria(arguments: argparse.Namespace) -> Criteria:
+    from provisioner.store.prune import Criteria
+
+    if arguments.headroom is not None and not 0 <= arguments.headroom <= 1:
+        raise InvalidRequest(f"invalid --headroom {arguments.headroom}", hint="write a part of the disk: 0.1")
+    return Criteria(
+        everything=arguments.all,
+        unused_for=None if arguments.older_than is None else parse_age(arguments.older_than),
+        headroom=arguments.headroom,
+        excluded=tuple(arguments.exclude),
+    )
+
+
+def _prune(provisioner: Provisioner, criteria: Criteria, *, as_json: bool) -> int:
+    pruned = provisioner.prune(criteria)
+    if as_json:
+        print_json({"images": [image.to_json() for image in pruned.images], "freed": pruned.freed})
+    else:
+        for image in pruned.images:
+            print(image.reference)
+        print(f"freed {format_size(pruned.freed)}")
     return 0

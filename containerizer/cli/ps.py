@@ -16,7 +16,7 @@ from containerizer.lifecycle import State
 from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
-from containerizer.units import format_size
+from containerizer.units import format_age, format_size
 
 LOST = "lost"  # neither is there a task, nor anybody who would take back what it has left
 
@@ -100,7 +100,7 @@ def _as_json(record: ContainerRecord, condition: str) -> dict[str, object]:
 def _row(record: ContainerRecord, condition: str, width: int | None) -> tuple[str, ...]:
     command = shlex.join(record.command)
     short = command if width is None or len(command) <= width else command[: width - 1] + "…"
-    age = _age(time.time() - record.created_at)
+    age = format_age(time.time() - record.created_at)
     return (record.container_id, record.image, short, age, _status(record, condition))
 
 
@@ -108,10 +108,3 @@ def _status(record: ContainerRecord, condition: str) -> str:
     if record.ended:
         return record.ended.message
     return "lost: its processes were killed; rm cleans up" if condition == LOST else condition
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -31,7 +31,7 @@ def write_atomically(path: str, content: bytes, *, staging: str, durable: bool) 
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        _move(temporary, path)
+        _move(temporary, path, durable=durable)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -40,9 +40,23 @@ def write_atomically(path: str, content: bytes, *, staging: str, durable: bool) 
         sync_directory(os.path.dirname(path))
 
 
-def _move(source: str, path: str) -> None:
+def make_directories(path: str, *, durable: bool) -> None:
+    """Make the directory and its parents. `durable`: their names survive a power cut from then on."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(each)
+        if durable:
+            sync_directory(os.path.dirname(each))
+
+
+def _move(source: str, path: str, *, durable: bool) -> None:
     while True:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # as below, in the midst; the rename will tell
+            make_directories(os.path.dirname(path), durable=durable)
         try:
             return os.rename(source, path)
         except FileNotFoundError:  # a neighbour removed the parent that it just found empty

@@ -98,7 +98,7 @@ class Ingest:
         files.write_atomically(f"{staged}/layer.json", record, staging=staged, durable=False)
         files.sync_filesystem(staged)
         target = self._paths.layer(key)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        files.make_directories(os.path.dirname(target), durable=True)
         os.rename(staged, target)
         files.sync_directory(os.path.dirname(target))
 
@@ -141,7 +141,10 @@ def _claim_of_interrupted(path: str) -> dict[str, list[str]] | None:
 
 
 def _all_but_claim(path: str) -> list[str]:
-    return [f"{path}/{name}" for name in os.listdir(path) if name != _CLAIM]
+    try:
+        return [f"{path}/{name}" for name in os.listdir(path) if name != _CLAIM]
+    except FileNotFoundError:  # its repeat is done just now
+        return []
 
 
 def _remove_all_but_claim(path: str) -> None:

@@ -7,6 +7,7 @@ given back, and the deleter reads all of that.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,41 @@ class Store:
                     hint="remove the container first",
                 )
 
+    def used_at(self, image: Image) -> float:
+        """When it was last pulled, or a container made of it: seconds since the epoch; 0.0: it is gone."""
+        try:
+            return os.stat(self.paths.ref(ImageReference.parse(image.reference))).st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def users(self) -> dict[str, list[str]]:
+        """The containers that use images, by the digests of those."""
+        users: dict[str, list[str]] = {}
+        for container, lease in self._leases():
+            users.setdefault(str(lease.get("digest")), []).append(container)
+        return users
+
+    def discard(self, images: Sequence[Image], *, spare_since: float) -> list[Image]:
+        """Remove those that no container uses, and that were not used after `spare_since`; returns them.
+
+        What only they kept goes too, and what interrupted pulls had.
+        """
+        if not os.path.isdir(self.paths.root):
+            return []
+        gone = []
+        with locks.exclusive(self.paths.lock):
+            users = self.users()
+            for image in images:
+                if image.digest not in users and 0.0 < self.used_at(image) <= spare_since:
+                    path = self.paths.ref(ImageReference.parse(image.reference))
+                    os.unlink(path)
+                    files.remove_empty_parents(path, self.paths.refs)
+                    gone.append(image)
+            garbage = self._collect(interrupted=False)
+        for leftover in garbage:
+            remove_tree(leftover)
+        return gone
+
     # Layers.
 
     def has_layer(self, key: str) -> bool:
@@ -103,6 +139,10 @@ class Store:
         """Bytes of its files."""
         record = files.read_json(self.paths.layer_record(key))
         return int(record["size"]) if record else 0
+
+    def layers_size(self) -> int:
+        """Bytes of the files of all layers."""
+        return sum(self.layer_size(key) for key in _digests(self.paths.layers))
 
     def read_blob(self, digest: str) -> bytes:
         """A manifest or configuration, verified. Raises ImageNotFound, DigestMismatch."""
@@ -127,6 +167,8 @@ class Store:
             "layers": list(image.layers),
         }
         with locks.shared(self.paths.lock):
+            with contextlib.suppress(FileNotFoundError):  # its name may be another's by now
+                os.utime(self.paths.ref(ImageReference.parse(image.reference)))
             for key in image.layers:
                 if not self.has_layer(key):
                     raise ImageNotFound(

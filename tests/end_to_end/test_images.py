@@ -41,6 +41,38 @@ def test_archives_go_through_pipes(cli: Cli, layout: str, tmp_path: Path) -> Non
     assert load.stdout.startswith("localhost/loaded:")
 
 
+@pytest.mark.requires("overlay", "cgroup")
+def test_list_verify_and_prune(fresh: Cli, layout: str) -> None:
+    fresh("run", "--name", "user", layout, "true")
+    (listed,) = json.loads(fresh("images", "--json").stdout)
+    assert (listed["reference"], listed["shared_size"], listed["containers"]) == (layout, 0, ["user"])
+    assert fresh("images").stdout.splitlines()[0].split() == [
+        "IMAGE",
+        "DIGEST",
+        "PLATFORM",
+        "SIZE",
+        "SHARED",
+        "USED",
+    ]
+    assert fresh("images", "-q").stdout == f"{listed['digest']}\n"
+    assert json.loads(fresh("images", "verify", "--json").stdout)["damages"] == []
+    assert json.loads(fresh("images", "prune", "--all", "--json").stdout)["images"] == []
+    fresh("rm", "user")
+    assert fresh("images", "prune", "--older-than", "1h", "--exclude", layout).stdout == "freed 0 B\n"
+    (layer,) = (fresh.root / "store/layers/sha256").iterdir()
+    (layer / "diff/bin/busybox").write_bytes(b"changed")
+    damaged = fresh("images", "verify")
+    assert damaged.returncode == 125 and "has changed" in damaged.stdout
+    assert fresh("images", "prune", "-a").stdout.startswith(f"{layout}\nfreed ")
+    assert json.loads(fresh("images", "--json").stdout) == []
+
+
+def test_options_of_prune(fresh: Cli) -> None:
+    assert "invalid age 'x'" in fresh("images", "prune", "--older-than", "x").stderr
+    assert "invalid --headroom" in fresh("images", "prune", "--headroom", "2").stderr
+    assert fresh("images", "prune", "--headroom", "0.1").stdout == "freed 0 B\n"
+
+
 def test_what_cannot_be_loaded_or_saved(cli: Cli, layout: str, tmp_path: Path) -> None:
     assert "no image" in cli("save", "-o", f"{tmp_path}/x", "absent").stderr
     assert not (tmp_path / "x").exists()
