@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from containerizer.cli.progress import layer_bars
+from containerizer.cli.progress import layer_progress
 from containerizer.cli.table import add_json_option, print_json
 from launcher.errors import InvalidRequest
 from provisioner.provisioner import Provisioner
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequest(
             "an archive does not come from a terminal", hint="redirect the input, or use --input"
         )
-    with layer_bars() as progress:
+    with layer_progress(as_json=arguments.format == "json") as progress:
         images = Provisioner(arguments.root).load(
             _STDIN if arguments.input is None else arguments.input,
             name=arguments.tag,

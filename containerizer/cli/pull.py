@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from containerizer.cli import container_options
-from containerizer.cli.progress import layer_bars
+from containerizer.cli.progress import layer_progress
 from containerizer.cli.table import add_json_option, print_json
 from provisioner.provisioner import Provisioner
 
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     provisioner = Provisioner(arguments.root, insecure_registries=arguments.insecure_registry)
     pulled = []
     for reference in arguments.images:
-        with layer_bars() as progress:
+        with layer_progress(as_json=arguments.format == "json") as progress:
             image = provisioner.pull(
                 reference, policy="always", platform=arguments.platform, progress=progress
             )
