@@ -21,7 +21,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages demo test lint check bench-launch clean
+.PHONY: help venv packages demo test lint check bench-launch bench-pull clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -59,6 +59,9 @@ test: lint packages ## all checks: lint, then every test that this host can run
 
 bench-launch: venv packages ## launch times, ours and those of the runtimes installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/launch.py
+
+bench-pull: venv packages ## pull times, ours and those of the tools installed here
+	@$(AS_ROOT) $(PYTHON) benchmarks/pull.py
 
 lint: venv ## style, types and import directions
 	@$(PYTHON) -m ruff check .

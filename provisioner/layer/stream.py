@@ -118,22 +118,32 @@ def _plain(source: Readable) -> Iterator[bytes]:
 
 def _gunzip(source: Readable) -> Iterator[bytes]:
     """RFC 1952, which allows several members one after the other."""
-    from isal import isal_zlib  # what a cached image does without
-
+    zlib = _zlib()
     try:
-        decoder = isal_zlib.decompressobj(wbits=_GZIP)
+        decoder = zlib.decompressobj(wbits=_GZIP)
         while data := source.read(CHUNK):
             while data:
                 if decoder.eof:
                     if not data.startswith(_GZIP_MAGIC[: len(data)]):  # isal waits for a whole header
                         raise MalformedContent("garbage after the gzip stream")
-                    decoder = isal_zlib.decompressobj(wbits=_GZIP)
+                    decoder = zlib.decompressobj(wbits=_GZIP)
                 yield from _inflate(decoder, data)
                 data = decoder.unused_data
-    except isal_zlib.error as error:  # type: ignore[misc]  # its stub declares a variable
+    except zlib.error as error:
         raise MalformedContent(f"broken gzip stream, or garbage after it: {error}") from error
     if not decoder.eof:
         raise MalformedContent("truncated gzip stream")
+
+
+def _zlib() -> Any:
+    """isal, which knows the vector instructions of some processors; elsewhere what it imitates."""
+    try:
+        from isal import isal_zlib
+    except ImportError:
+        import zlib
+
+        return zlib
+    return isal_zlib
 
 
 def _inflate(decoder: Any, data: bytes) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import stat
+import sys
 import tarfile  # noqa: TID251 - names of entry types
 from collections.abc import Callable
 from dataclasses import replace
@@ -105,6 +106,17 @@ def test_every_compression(tree: Path, apply: Apply, compression: str) -> None:
     content = os.urandom(3_000_000)
     apply(layer([entry("f", content)], compression=compression))
     assert (tree / "f").read_bytes() == content
+
+
+def test_gzip_without_isal(tree: Path, apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "isal", None)
+    content = os.urandom(3_000_000)
+    apply(layer([entry("f", content)]))
+    assert (tree / "f").read_bytes() == content
+    broken = layer([entry("g", content)])
+    for blob in (broken.blob + b"garbage", broken.blob[:-9], broken.blob[:50] + broken.blob[60:]):
+        with pytest.raises(InvalidLayer, match="gzip"):
+            apply(replace(broken, blob=blob))
 
 
 def test_gzip_members_and_zstd_frames_follow_each_other(tree: Path, apply: Apply) -> None:
