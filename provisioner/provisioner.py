@@ -198,7 +198,7 @@ class Provisioner:
         registries, unchanged = self._knowledge()
         if reference.transport == "docker":
             registries.settings.check_short_name(text)
-        source = open_source(reference, registries, self._store.paths.ingest, note_of(progress))
+        source = open_source(reference, registries, self._store.paths.ingest, note_of(progress), wanted)
         try:
             image = unchanged.find(self._store, source, reference, wanted)
             if image is None:

@@ -24,5 +24,6 @@ class RegistryOptions(Data, kw_only=True):
     insecure: tuple[str, ...] = ()  # HOST[:PORT] that may do without TLS, or without a trusted certificate
     registries_conf: str | None = None  # file in the form of containers-registries.conf(5)
     certs_dir: str | None = None  # directory in the form of containerd's, Docker's or containers-certs.d(5)
+    appc_prefix: str | None = None  # URL or directory of `appc:` images; None: of the environment, or https
     authfile: str | None = None  # file in the form of containers-auth.json(5)
     credentials: Credentials | None = None  # instead of those of any file, for the registry that is named

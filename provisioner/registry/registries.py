@@ -34,6 +34,11 @@ class Registries:
                 self._settings = Settings(self._options)
             return self._settings
 
+    @property
+    def appc_prefix(self) -> str | None:
+        """Where `appc:` images are, if the caller says so."""
+        return self._options.appc_prefix
+
     def endpoints(self, reference: ImageReference) -> tuple[Endpoint, ...]:
         """Raises ImageBlocked, RegistryConfigurationError."""
         return self.settings.endpoints(reference)

@@ -115,6 +115,10 @@ def _members(fd: int, what: str) -> Iterator[tuple[str, Member]]:
             name = _normal(os.fsdecode(entry.unsafe_name))
             if entry.kind not in ("file", "symlink", "hardlink"):
                 continue
+            if entry.segments is not None:
+                raise InvalidImage(
+                    f"{what} stores {name!r} as a sparse file", hint="write it without tar's -S"
+                )
             # Readers disagree which of two files of one name counts: each would see another image.
             if name in seen:
                 raise InvalidImage(f"{what} holds {name!r} twice")

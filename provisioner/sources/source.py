@@ -13,6 +13,7 @@ from provisioner.manifest import Descriptor
 from provisioner.reference import ImageReference
 
 if TYPE_CHECKING:
+    from provisioner.platforms import Platform
     from provisioner.registry.registries import Registries
 
 
@@ -54,11 +55,16 @@ class Remote(Protocol):
 
 
 def open_source(
-    reference: ImageReference, registries: Registries, scratch: str, note: Callable[[str], None]
+    reference: ImageReference,
+    registries: Registries,
+    scratch: str,
+    note: Callable[[str], None],
+    platform: Platform | None = None,
 ) -> Source:
     """The source for the reference's transport.
 
     `scratch` is a directory for what archives unpack to. `note` is told, for people, what is tried again.
+    `platform` is for sources that have images of each under names of their own; None: this machine's.
     """
     # Here, because the registry's client costs 75 ms of imports that a local image does without.
     match reference.transport:
@@ -78,4 +84,8 @@ def open_source(
             from provisioner.sources.docker_archive import open_reference
 
             return open_reference(reference, scratch)
+        case "appc":
+            from provisioner.sources import appc
+
+            return appc.open_reference(reference, scratch, platform, registries.appc_prefix)
     raise InvalidReference(f"unknown transport {reference.transport!r} of image {reference}")

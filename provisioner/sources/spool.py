@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
-from provisioner.errors import InvalidImage
+from provisioner.errors import InvalidImage, StoreError
 from provisioner.layer.stream import CHUNK, OUTPUT, MalformedContent, Readable, decompress
 from provisioner.manifest import Compression
 
@@ -87,6 +87,11 @@ def spool(
     except MalformedContent as error:
         os.close(fd)
         raise InvalidImage(f"{what}: {error}") from error
+    except OSError as error:
+        os.close(fd)
+        raise StoreError(
+            f"cannot unpack {what}: {error.strerror or error}", hint=f"look at the space of {directory}"
+        ) from error
     except BaseException:
         os.close(fd)
         raise

@@ -30,6 +30,26 @@ def test_a_saved_image_is_loaded_and_run(cli: Cli, layout: str, tmp_path: Path) 
     assert (done.stdout, done.stderr) == ("from an archive\n", "")
 
 
+@pytest.mark.requires("overlay", "cgroup")
+def test_an_aci_is_run(cli: Cli, tmp_path: Path) -> None:
+    (base,) = images.busybox().layers
+    app = {
+        "exec": ["/bin/sh", "-c", "id -u; pwd; echo $A"],
+        "user": "5",
+        "group": "6",
+        "workingDirectory": "/tmp",
+    }
+    app |= {"environment": [{"name": "A", "value": "from the manifest"}]}
+    manifest = {"acKind": "ImageManifest", "acVersion": "0.8.0", "name": "example.com/app", "app": app}
+    (tmp_path / "manifest").write_text(json.dumps(manifest))
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "base.tar").write_bytes(base.archive)
+    subprocess.run(["tar", "-C", tmp_path / "rootfs", "-xf", tmp_path / "base.tar"], check=True)
+    subprocess.run(["tar", "-C", tmp_path, "-czf", tmp_path / "app.aci", "manifest", "rootfs"], check=True)
+    done = cli("run", "--rm", f"appc:{tmp_path}/app.aci")
+    assert (done.stdout, done.stderr) == ("5\n/tmp\nfrom the manifest\n", "")
+
+
 def test_archives_go_through_pipes(cli: Cli, layout: str, tmp_path: Path) -> None:
     cli("pull", layout)
     other = Cli(tmp_path / "other", cli.state)
