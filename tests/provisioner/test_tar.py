@@ -134,3 +134,25 @@ def test_no_input_does_anything_but_raise(junk: bytes, position: int) -> None:
         read(content)
     except MalformedContent:
         return
+
+
+def test_extended_attributes_as_bsdtar_writes_them() -> None:
+    pax = {
+        "LIBARCHIVE.xattr.user.a%20b": "dmFsdWU",
+        "LIBARCHIVE.xattr.user.k": "eA",
+        "SCHILY.xattr.user.k": "y",
+    }
+    ((one, _),) = read(archive([entry("f", pax=pax)]))
+    assert one.xattrs == {"user.a b": b"value", "user.k": b"y"}
+    with pytest.raises(MalformedContent, match="base 64"):
+        read(archive([entry("f", pax={"LIBARCHIVE.xattr.user.k": "x"})]))
+
+
+def test_global_headers_are_ignored() -> None:
+    records = pax_header(b"14 path=other\n")
+    header = bytearray(records[:512])
+    header[156:157] = b"g"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    ((one, _),) = read(bytes(header) + records[512:])
+    assert one.unsafe_name == b"f"
