@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/installed
 
 # Programs that tests and the demo start, and the Debian packages that have them.
-PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uidmap
+PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uidmap openssl:openssl
 
 # Tests and demo need root, for namespaces, cgroups and mounts. Without sudo they run anyway and say
 # what they lack; with it they leave nothing of root's in the checkout.

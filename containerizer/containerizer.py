@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from launcher.attach import Attachment
     from provisioner.image import Image
     from provisioner.progress import Progress
+    from provisioner.registry.options import RegistryOptions
 
 
 class Containerizer:
@@ -53,6 +54,7 @@ class Containerizer:
         state: str | None = None,
         isolation: str | Sequence[str] | None = None,
         insecure_registries: Sequence[str] = (),
+        registries: RegistryOptions | None = None,
         flags: IsolatorFlags | None = None,
         launcher: str = "linux",
         in_process: bool = False,
@@ -67,7 +69,9 @@ class Containerizer:
         self.paths = Paths.of(root, state)
         self._flags = flags or IsolatorFlags()
         self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
-        self.provisioner = Provisioner(self.paths.root, insecure_registries=insecure_registries)
+        self.provisioner = Provisioner(
+            self.paths.root, insecure_registries=insecure_registries, registries=registries
+        )
         self._launcher_name = launcher
         self._launcher = launchers.make(launcher, in_process=in_process)
         self._containers: list[Container] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from containerizer.cli import attribute_options
+from containerizer.cli import attribute_options, registry_options
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import DEFAULT
 from launcher.errors import InvalidRequest
@@ -167,14 +167,7 @@ def _add_image(group: argparse._ArgumentGroup) -> None:
         "--pull", choices=PULL_POLICIES, default="missing", help="when to ask the registry (%(default)s)"
     )
     group.add_argument("--platform", metavar="OS/ARCH", help="(this machine's)")
-    add_registry_options(group)
-
-
-def add_registry_options(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
-    """What every command takes that may talk to a registry."""
-    group.add_argument(
-        "--insecure-registry", action="append", default=[], metavar="HOST[:PORT]", help="may do without TLS"
-    )
+    registry_options.add(group)
 
 
 def add_detach_keys(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:

@@ -39,6 +39,8 @@ COMMANDS = {
     "unpause": Command("let the processes of paused containers go on", needs_root=False),
     "rm": Command("remove containers that have ended, or end them first", needs_root=False),
     "pull": Command("pull images from their registries"),
+    "login": Command("try credentials at a registry, and store them for pulls", needs_root=False),
+    "logout": Command("forget the credentials for a registry", needs_root=False),
     "images": Command("list the images in the store"),
     "rmi": Command("remove images from the store"),
     "load": Command("load the images of an archive"),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from containerizer.cli import container_options
+from containerizer.cli import container_options, registry_options
 from containerizer.cli.progress import layer_bars
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         state=arguments.state,
         isolation=container_options.isolation(arguments),
         launcher=arguments.launcher,
-        insecure_registries=arguments.insecure_registry,
+        registries=registry_options.of(arguments),
     )
     with layer_bars() as progress:
         merged = containerizer.plan(container_options.request(arguments), progress)

@@ -24,10 +24,10 @@ _OVER = ("exists", "done")
 
 
 @contextlib.contextmanager
-def layer_bars(stream: TextIO = sys.stderr) -> Iterator[Progress | None]:
-    """A Progress that draws on a terminal; None elsewhere, where a task's output goes."""
+def layer_bars(stream: TextIO = sys.stderr) -> Iterator[Progress]:
+    """A Progress that draws on a terminal; elsewhere, where a task's output goes, it tells of trouble."""
     if not stream.isatty():
-        yield None
+        yield Notes(stream)
         return
     bars = LayerBars(stream)
     try:
@@ -42,8 +42,11 @@ def layer_progress(*, as_json: bool, stream: TextIO = sys.stderr) -> Iterator[Pr
     if as_json:
         yield JsonLines(stream)
         return
+    if not stream.isatty():
+        yield PlainLines(stream)
+        return
     with layer_bars(stream) as bars:
-        yield bars or PlainLines(stream)
+        yield bars
 
 
 class Meter:
@@ -104,6 +107,13 @@ class Layers:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class Notes(Layers):
+    """A line for what takes longer than it should, and why; what goes well is nothing to tell."""
+
+    def _show(self, layer: str, meter: Meter) -> None:
+        pass
 
 
 class PlainLines(Layers):

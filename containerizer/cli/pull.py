@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from containerizer.cli import container_options
+from containerizer.cli import registry_options
 from containerizer.cli.progress import layer_progress
 from containerizer.cli.table import add_json_option, print_json
 from provisioner.provisioner import Provisioner
@@ -12,13 +12,14 @@ from provisioner.provisioner import Provisioner
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform", metavar="OS/ARCH", help="(this machine's)")
-    container_options.add_registry_options(parser)
+    registry_options.add(parser)
+    registry_options.add_credentials(parser)
     add_json_option(parser)
     parser.add_argument("images", metavar="IMAGE", nargs="+")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    provisioner = Provisioner(arguments.root, insecure_registries=arguments.insecure_registry)
+    provisioner = Provisioner(arguments.root, registries=registry_options.of(arguments))
     pulled = []
     for reference in arguments.images:
         with layer_progress(as_json=arguments.format == "json") as progress:

@@ -118,7 +118,7 @@ def _adorned(table: Table, endpoint: Endpoint) -> Endpoint:
 
 
 def _clients(table: Table) -> Iterator[tuple[str, str | None]]:
-    value = table.value.get("client", ())
+    value = table.value.get("client", [])
     for item in [value] if isinstance(value, str) else value if isinstance(value, list) else [None]:
         pair = [item, ""] if isinstance(item, str) else item
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(p, str) for p in pair):

@@ -78,10 +78,11 @@ class Line:
             tap.close()
 
     def close(self) -> None:
-        """Forget them all."""
+        """Hang up: urllib3 closes idle connections only when nothing refers to their pool any more."""
         with self._lock:
             while self._taps:
-                self._taps.pop().close()
+                with self._taps.pop() as tap, contextlib.suppress(OSError):
+                    tap.shutdown(socket.SHUT_RDWR)
 
     def _tap(self, connection: socket.socket) -> socket.socket:
         with self._lock:

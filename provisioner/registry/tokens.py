@@ -79,15 +79,13 @@ class Authorizer:
                 return basic(credentials.username, credentials.password)
         raise failure.answered(self._registry, 401, b"", self._name)
 
-    def token(
-        self, http: Http, base: str, challenge: Challenge, *, offline: bool = False, scoped: bool = True
-    ) -> Token:
+    def token(self, http: Http, base: str, challenge: Challenge, *, offline: bool = False) -> Token:
         """Ask the token service. `offline`: for an identity token too. Raises Unauthorized."""
         realm = challenge.parameters["realm"]
         self._check_realm(realm, base)
         credentials = self._stored()
         asked = {"service": challenge.parameters["service"]} if "service" in challenge.parameters else {}
-        scopes = challenge.parameters.get("scope", "").split() if scoped else []
+        scopes = challenge.parameters.get("scope", "").split()
         if not scopes and self._repository:
             scopes = [f"repository:{self._repository}:pull"]
         if credentials and credentials.identity_token:
