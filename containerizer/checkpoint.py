@@ -15,8 +15,12 @@ from typing import Any
 def write(path: str, value: Mapping[str, Any]) -> None:
     """Replace the file at `path`. Not synced: state lives as long as the kernel runs."""
     beside = f"{path}.{os.getpid()}.new"
-    with open(beside, "w") as file:
-        json.dump(value, file)
+    text = json.dumps(value).encode()  # at once: json.dump writes each token by itself
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
     os.rename(beside, path)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from containerizer import ending
-from containerizer.lifecycle import LAUNCHING, State, transition
+from containerizer.lifecycle import BRIEF, LAUNCHING, State, transition
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
 from isolators.isolator import ContainerConfig, Limitation, Usage, Watch
@@ -23,7 +23,7 @@ from launcher.process_attributes import Clamped
 if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
     from launcher.attach import Attachment
-    from launcher.linux import Task
+    from launcher.task import Task
 
 _KILLED = ExitStatus(signal=signal.SIGKILL)
 
@@ -61,7 +61,8 @@ class Container:
         if goes_on and ending.requested(self._owner.paths, self.id):
             raise LaunchFailed(f"container {self.id} was destroyed by somebody else while it was launched")
         self.record = replace(self.record, state=state.value, **changes)
-        self.record.save(self._owner.paths)
+        if state not in BRIEF:
+            self.record.save(self._owner.paths)
 
     def watch(self, watch: Watch) -> None:
         """Have `wait` poll this too, and close it at the end."""

@@ -24,11 +24,11 @@ from containerizer.remote import RemoteContainer
 from containerizer.request import HOST, ContainerRequest, of_request
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
+from launcher.base import LaunchRequest
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
 from launcher.launch_info import LaunchInfo
-from launcher.linux import LaunchRequest
 from launcher.merge import Merged, merge
 from launcher.stdio import Inherit, Service, Stdio, mode_of
 from provisioner.provisioner import Provisioner

@@ -10,10 +10,10 @@ from isolators import catalog
 from launcher.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from launcher.linux import LinuxLauncher
+    from launcher.base import Launcher
 
 
-def make(name: str, *, in_process: bool) -> LinuxLauncher:
+def make(name: str, *, in_process: bool) -> Launcher:
     """The launcher of a name that `isolation` knows."""
     if name == "posix":
         from launcher.posix import PosixLauncher  # which most never ask for

@@ -40,6 +40,10 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 LAUNCHING = frozenset({State.STARTING, State.PROVISIONING, State.PREPARING, State.ISOLATING, State.FETCHING})
 
 
+# Too short to be worth a checkpoint: whoever comes upon one finds the state before, and does the same.
+BRIEF = frozenset({State.PREPARING, State.FETCHING})
+
+
 class IllegalTransition(Exception):
     """A defect of ours: the message names both states."""
 

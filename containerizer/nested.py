@@ -29,7 +29,7 @@ from isolators.isolator import ContainerConfig, Parent, idmapped_paths
 from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
-from launcher.launch_info import LaunchInfo
+from launcher.launch_info import FIELDS, LaunchInfo
 from launcher.namespaces import KINDS
 from launcher.stdio import Inherit, Stdio, mode_of
 
@@ -45,6 +45,9 @@ PLACE = (
     *("masked_paths", "readonly_paths", "readonly_rootfs"),
 )
 
+# Of these nobody asks any more, and they are most of the whole.
+_MADE = ("mounts", "file_operations", "masked_paths", "readonly_paths")
+
 
 class ExecRequest(Data, kw_only=True):
     """A further command in a running container; what is None is as in the container."""
@@ -58,7 +61,8 @@ class ExecRequest(Data, kw_only=True):
 
 def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
     """Checkpoint what later commands and nested containers need to know."""
-    checkpoint.write(paths.launch_info(container_id), info.to_json())
+    kept = replace(info, **{name: FIELDS[name].value() for name in _MADE})
+    checkpoint.write(paths.launch_info(container_id), kept.to_json())
 
 
 @contextlib.contextmanager

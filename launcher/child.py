@@ -1,209 +1,286 @@
 """The child: from clone to exec, as one list of steps.
 
-Rules, for this file and what it calls after `clone`:
-- nothing is imported: once the root has changed, the files are gone;
-- nothing is logged: a failure is one `Failed` record, and the launcher writes the sentence;
-- every way out is execve or os._exit.
+Each step writes its system calls into the launch program (launcher/program), which the child runs: no
+interpreter, no allocation and no decision lies between its clone and the task. What has to be known
+for that (the task's user, what the host grants) is found out here, in the launcher, before.
 """
 
 from __future__ import annotations
 
-import binascii
 import contextlib
 import errno
-import fcntl
 import os
 import signal
-import socket
 import struct
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
 
-from launcher import attributes, init, protocol, root_filesystem, task_stdio, trampoline
-from launcher import namespaces as namespace_plan
-from launcher.credentials import apply_credentials
-from launcher.data import asdict
-from launcher.execute import execute, find
-from launcher.kernel import cgroups, mounts, namespaces, prctl, seccomp, signals
+from launcher import attribute_steps, init, namespaces, root_filesystem, root_view, task_stdio
+from launcher.credential_steps import (
+    forbid_new_privileges,
+    load_filter,
+    load_filter_with_privileges,
+    take_credentials,
+    take_ids,
+)
+from launcher.execute import candidates
+from launcher.kernel import keyring, signals
+from launcher.kernel.libc import AT_FDCWD
+from launcher.kernel.mounts import MNT_DETACH
+from launcher.kernel.namespaces import CLONE_FLAGS
+from launcher.kernel.sysctl import path_of
 from launcher.launch_info import LaunchInfo
 from launcher.process_attributes import Clamped
+from launcher.program import mounts
+from launcher.program.assembler import ANY, CHANNEL, FIRST_STDIO, PROGRAM, Label, Program, Slot
+from launcher.program.messages import EXECUTING, REPORT, tell
+from launcher.program.objects import Explained
+from launcher.protocol import EXECUTE, NO_INTERPRETER
+from launcher.root_view import RootView
 from launcher.stdio import Inherit, Stdio, Terminal
 from launcher.user import User
 
-_STDIO = 3  # descriptors 0, 1 and 2; the channel to the supervisor becomes this one
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_F_SETFD, _FD_CLOEXEC = 2, 1
+_SIG_SETMASK = 2
+_SIGNAL_SET = 8  # bytes
+_EVERYTHING = 0xFFFFFFFF
 
-_IFREQ = "16sH22x"  # struct ifreq up to its flags, netdevice(7)
-_NULL = os.makedev(1, 3)  # Documentation/admin-guide/devices.txt
-
-_SIOCGIFFLAGS = 0x8913
+_IFREQ = struct.Struct("16sH22x")  # struct ifreq up to its flags, netdevice(7)
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
+_IFF_MULTICAST = 0x1000
+_MSG_PEEK, _MSG_DONTWAIT = 0x02, 0x40
+_AF_INET, _SOCK_DGRAM = 2, 2
+_WRITE = os.O_WRONLY | os.O_CLOEXEC
+_X_OK = 1
+_PATH_MAX = 4096
+_OUTSIDE = "the working directory is outside the container"
+_NOT_HERE = (errno.ENOENT, errno.ENOTDIR)
+
+_ROOT = User(0, 0, (), "/")
 
 
 class Child:
-    """What the steps share: the task in, and what earlier steps found out."""
+    """What the steps share: the task in, the program out."""
 
-    def __init__(self, info: LaunchInfo, channel: socket.socket, stdio: Stdio) -> None:
+    def __init__(self, info: LaunchInfo, stdio: Stdio) -> None:
         self.info = info
-        self.channel = channel
         self.stdio = stdio
+        self.program = Program()
+        self.view = RootView(-1)  # as long as the program is written
+        self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
+        self.filler: root_filesystem.Filler | None = None
+        self.user = _ROOT
         self.environment: dict[str, str] = {}
-        self.sources: dict[str, int] = {}  # what is bound into the root filesystem, by target
-        self.root = -1  # descriptor of the root filesystem, until it is /
-        self.user = User(0, 0, (), "/")
-        self.trampoline: int | None = None
-        self.command_line = (0, 0)  # where ours lies in memory
-        self.clamped: list[Clamped] = []  # what the host did not grant, and nobody required
+        self.granted: list[Clamped] = []  # less than was asked for: known by now,
+        self.reports: list[Clamped] = []  # or reported by the child, by the place here
+
+    def look_into_root(self, opened: contextlib.ExitStack) -> None:
+        """Open the view, and find the user in the image's own files. Raises OSError."""
+        self.program.stage = "mount the root filesystem"
+        self.view = opened.enter_context(root_view.opened(self.info))
+        self.program.stage = "resolve the user"
+        self.user = self.view.resolve_user(self.info.user)
+        terminal = {"TERM": task_stdio.TERM} if isinstance(self.stdio, Terminal) else {}
+        self.environment = {"HOME": self.user.home, **terminal, **self.info.environment}
+
+    def report(self, clamped: Clamped) -> None:
+        """Have the child report this when it comes here."""
+        tell(self.program, REPORT, len(self.reports))
+        self.reports.append(clamped)
+
+
+def hide(child: Child) -> None:
+    """From whoever is in a PID namespace that it enters, and with its supervisor's end: prctl(2)."""
+    child.program.call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+    child.program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    child.program.call("fcntl", CHANNEL, _F_SETFD, _FD_CLOEXEC)
+
+
+def wait_for_release(child: Child) -> None:
+    released = Label()
+    byte = child.program.buffer(bytes(1), 1)
+    child.program.call("read", CHANNEL, byte, 1, then=released)
+    child.program.call("exit_group", 1)  # the channel has ended: there is no supervisor any more
+    child.program.place(released)
 
 
 def join_cgroups(child: Child) -> None:
+    # "0" in `tasks`, by the process itself: launcher.kernel.cgroups.join_v1 says why.
     for cgroup in child.info.cgroups_v1:
-        cgroups.join_v1(cgroup)
+        tasks = os.path.join(cgroup, "tasks")
+        write_file(child.program, tasks, b"0")
 
 
 def unshare_cgroup_namespace(child: Child) -> None:
-    if child.info.namespaces.get("cgroup") == "new":
-        namespaces.unshare("cgroup")
+    if child.info.namespaces.get("cgroup") == namespaces.NEW:
+        child.program.call("unshare", CLONE_FLAGS["cgroup"], on="cgroup")
 
 
 def detach_from_session(child: Child) -> None:
-    os.setsid()
-    os.umask(0o022)
-    # The task starts as if from init: what the launcher ignores (Python: SIGPIPE) is not for it.
-    signals.reset_ignored()
-    signals.unblock_all()
+    program = child.program
+    program.call("setsid")
+    program.call("umask", 0o022)
+    # The task starts as if from init. Its supervisor ignores these, and no others.
+    default = program.constant(bytes(32))
+    for number in signals.IGNORED:
+        program.call("rt_sigaction", number, default, 0, _SIGNAL_SET)
+    program.call("rt_sigprocmask", _SIG_SETMASK, program.constant(bytes(_SIGNAL_SET)), 0, _SIGNAL_SET)
+
+
+def take_keyring(child: Child) -> None:
+    program, joined = child.program, keyring.JOIN_SESSION_KEYRING
+    program.call("keyctl", joined, 0, on="session keyring", tolerate=keyring.NOTHING_TO_HIDE)
+
+
+def take_stdio(child: Child) -> None:
+    if not isinstance(child.stdio, Terminal):
+        for target in range(3):
+            child.program.call("dup3", FIRST_STDIO + target, target, 0)
 
 
 def bring_up_interfaces(child: Child) -> None:
     if not child.info.interfaces_up:
         return
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        for name in child.info.interfaces_up:
-            request = struct.pack(_IFREQ, name.encode(), 0)
-            (flags,) = struct.unpack_from("H", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request), 16)
-            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack(_IFREQ, name.encode(), flags | _IFF_UP))
+    any_socket = child.program.call("socket", _AF_INET, _SOCK_DGRAM, 0)
+    for name in child.info.interfaces_up:
+        flags = _IFF_UP if name == "lo" else _IFF_UP | _IFF_MULTICAST
+        request = child.program.constant(_IFREQ.pack(name.encode(), flags))
+        child.program.call("ioctl", any_socket, _SIOCSIFFLAGS, request, on=name)
 
 
 def set_hostname(child: Child) -> None:
     if child.info.hostname is not None:
-        namespaces.set_hostname(child.info.hostname)
+        name = child.info.hostname.encode()
+        child.program.call("sethostname", name, len(name), on=child.info.hostname)
 
 
 def set_sysctls(child: Child) -> None:
-    attributes.set_sysctls(child.info.sysctls)
+    """`launcher.validate` has refused what is not the container's own."""
+    for name, value in child.info.sysctls.items():
+        write_file(child.program, path_of(name), value.encode())
 
 
 def set_oom_score_adj(child: Child) -> None:
-    child.clamped += attributes.set_oom_score_adj(child.info.oom_score_adj)
-
-
-def find_command_line(child: Child) -> None:
-    if child.info.init:
-        child.command_line = init.command_line()
+    attribute_steps.set_oom_score_adj(child)
 
 
 def isolate_mounts(child: Child) -> None:
-    if child.info.namespaces.get("mnt") == "new":
-        mounts.make_all_private()
+    if child.info.namespaces.get("mnt") == namespaces.NEW:
+        mounts.make_all_private(child.program)
 
 
 def mount_root(child: Child) -> None:
+    if "mnt" not in namespaces.made(child.info):
+        return
     if "user" in child.info.namespaces:  # then launcher.intermediate has mounted it
-        child.root = root_filesystem.detach_root(child.info)
+        child.root = root_filesystem.detach_root(child.program, child.info)
     else:
-        child.root = root_filesystem.mount_root(child.info)
+        child.root = root_filesystem.mount_root(child.program, child.info, child.view.trees)
+    child.filler = root_filesystem.Filler(child.program, child.root, child.info, child.view)
 
 
 def open_sources(child: Child) -> None:
-    child.sources = root_filesystem.open_sources(child.info)
+    if child.filler:
+        child.filler.open_sources()
 
 
 def become_root(child: Child) -> None:
     if "user" in child.info.namespaces:
-        apply_credentials(User(0, 0, (), "/"), None)
-
-
-def resolve_user(child: Child) -> None:
-    child.user = root_filesystem.resolve_user(child.root, child.info)
-    terminal = {"TERM": task_stdio.TERM} if isinstance(child.stdio, Terminal) else {}
-    child.environment = {"HOME": child.user.home, **terminal, **child.info.environment}
+        take_ids(child.program, _ROOT)
 
 
 def fill_root(child: Child) -> None:
-    root_filesystem.fill(child.root, child.info, child.sources)
+    if child.filler:
+        child.filler.fill()
 
 
 def change_root(child: Child) -> None:
-    if child.info.rootfs is not None:
-        mounts.pivot_root(child.root)
-
-
-def reopen_null(child: Child) -> None:
-    """What the launcher gave as /dev/null is the host's, whose mode root in the container could change."""
-    if child.info.rootfs is None and "mnt" not in namespace_plan.joined(child.info):
+    """Stack the old root on the new one, so that no directory for it is needed: pivot_root(2), NOTES."""
+    if child.info.rootfs is None:
         return
-    for descriptor in range(_STDIO):
-        if os.fstat(descriptor).st_rdev == _NULL:
-            null = os.open("/dev/null", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-            if os.fstat(null).st_rdev != _NULL:  # a task has put something else there
-                raise OSError(errno.ENODEV, "it is not the null device any more", "/dev/null")
-            os.dup2(null, descriptor)
-            os.close(null)
+    program = child.program
+    program.call("fchdir", child.root, on=child.info.rootfs)
+    program.call("pivot_root", b".", b".", on=child.info.rootfs)
+    program.call("umount2", b".", MNT_DETACH, on="the old root")
+    program.call("chdir", b"/")
 
 
-def take_stdio(child: Child) -> None:
+def open_terminal(child: Child) -> None:
     if isinstance(child.stdio, Terminal):
-        task_stdio.open_terminal(child.stdio, child.channel, contained=child.info.rootfs is not None)
+        contained = child.info.rootfs is not None
+        task_stdio.open_terminal(child.program, child.stdio, contained=contained)
     if not isinstance(child.stdio, Inherit):
-        task_stdio.hand_over(child.user)
+        task_stdio.hand_over(child.program, child.stdio, child.user)
 
 
 def close_descriptors(child: Child) -> None:
-    prctl.close_from(_STDIO + 1)
+    child.program.call("close_range", PROGRAM, _EVERYTHING, 0)
 
 
 def enter_working_directory(child: Child) -> None:
+    program = child.program
     directory = child.info.working_directory or "/"
-    try:
-        os.chdir("/")
-        for name in filter(None, directory.split("/")):  # one by one: os.makedirs recurses
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(name, 0o755)
-            os.chdir(name)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, directory) from None
-    # The kernel names a directory outside the root "(unreachable)/…": CVE-2024-21626.
-    if not os.getcwd().startswith("/"):
-        raise PermissionError(1, "the working directory is outside the container", directory)
+    program.call("chdir", b"/")
+    for name in filter(None, directory.split("/")):  # one by one, as far as they are missing
+        program.call("mkdirat", AT_FDCWD, os.fsencode(name), 0o755, on=directory, tolerate=(errno.EEXIST,))
+        program.call("chdir", os.fsencode(name), on=directory)
+    if directory != "/":
+        # A directory outside the root the kernel names "(unreachable)/…", which leads nowhere:
+        # CVE-2024-21626.
+        path = program.buffer(bytes(_PATH_MAX))
+        program.call("getcwd", path, _PATH_MAX, on=directory)
+        program.call("chdir", path, on=Explained(directory, {None: _OUTSIDE}))
 
 
 def set_attributes(child: Child) -> None:
-    child.clamped += attributes.set_attributes(child.info)
+    attribute_steps.set_attributes(child)
 
 
-def make_trampoline(child: Child) -> None:
-    child.trampoline = trampoline.make()
+def die_with_supervisor(child: Child) -> None:
+    program, alive = child.program, Label()
+    program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # That misses one that is gone already; but then so is the other end of the channel.
+    peek = (program.buffer(bytes(1), 1), 1, _MSG_PEEK | _MSG_DONTWAIT, 0, 0)
+    program.call("recvfrom", CHANNEL, *peek, tolerate=(ANY,), otherwise=alive)
+    program.call("exit_group", 1)
+    program.place(alive)
 
 
-def load_filter_with_privileges(child: Child) -> None:
-    if not child.info.no_new_privileges:
-        _load_filter(child)
+def split_init(child: Child) -> None:
+    if child.info.init:
+        init.split(child.program)
 
 
-def take_credentials(child: Child) -> None:
-    apply_credentials(child.user, child.info.capabilities)
-    if child.info.no_new_privileges:
-        prctl.set_no_new_privileges()
-
-
-def load_filter(child: Child) -> None:
-    if child.info.no_new_privileges:
-        _load_filter(child)
-
-
-def _load_filter(child: Child) -> None:
-    if child.info.seccomp is not None:
-        seccomp.load(binascii.a2b_base64(child.info.seccomp))
+def execute(child: Child) -> None:
+    """As execvpe(3): the first in PATH that is there and can be executed; else the best reason why not."""
+    program = child.program
+    argv = child.info.argv or ("",)
+    tell(program, EXECUTING)
+    arguments = program.pointers(map(os.fsencode, argv))
+    variables = program.pointers(os.fsencode(f"{name}={value}") for name, value in child.environment.items())
+    paths = [(path, os.fsencode(path)) for path in candidates(argv[0], child.environment)]
+    for unsuitable in (*_NOT_HERE, errno.EACCES), _NOT_HERE:
+        for path, encoded in paths:
+            following = Label()
+            program.call(
+                "faccessat",
+                *(AT_FDCWD, encoded, _X_OK),
+                on=path,
+                tolerate=unsuitable,
+                otherwise=following,
+            )
+            denied = tuple(number for number in unsuitable if number == errno.EACCES)  # a directory
+            program.call(
+                "execve",
+                *(encoded, arguments, variables),
+                on=Explained(path, {errno.ENOENT: NO_INTERPRETER}),
+                tolerate=denied,
+                otherwise=following if denied else None,
+            )
+            program.place(following)
+    program.call("faccessat", AT_FDCWD, b"", _X_OK, on=argv[0])  # ENOENT
 
 
 # The order is the design: each step stands where the reason puts it.
@@ -214,13 +291,15 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("unshare the cgroup namespace", unshare_cgroup_namespace),
     # Away from the launcher's terminal: no TIOCSTI into it, no signals from it.
     ("start a session", detach_from_session),
+    # Or the launcher's would be in the task's reach. As the host's root, whose quota is large.
+    ("take a keyring of its own", take_keyring),
+    ("take the standard descriptors", take_stdio),
     # While /sys of the host and all capabilities are still there.
     ("bring up the network interfaces", bring_up_interfaces),
     ("set the hostname", set_hostname),
     # In the container's namespaces, by the host's /proc, which the change of root takes away.
     ("set the sysctls", set_sysctls),
     ("set the OOM score adjustment", set_oom_score_adj),
-    ("find the command line", find_command_line),
     # Before the first mount, or it would show on the host.
     ("make the mounts private", isolate_mounts),
     ("mount the root filesystem", mount_root),
@@ -228,74 +307,48 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("open the sources of the mounts", open_sources),
     # An id that the user namespace does not map can make no file.
     ("become root in the user namespace", become_root),
-    # From the image's own files, before the mounts can hide them, and before the root changes.
-    ("resolve the user", resolve_user),
     ("mount the filesystems", fill_root),
     ("change the root", change_root),
     # The container's own /dev is there now, and no descriptor of the terminal's is left over.
-    ("open the terminal", take_stdio),
-    # From the container's own /dev, which is there by now.
-    ("reopen /dev/null", reopen_null),
+    ("open the terminal", open_terminal),
     # Before the working directory: a path through /proc/self/fd would lead out (CVE-2024-21626).
     ("close the descriptors", close_descriptors),
     ("enter the working directory", enter_working_directory),
-    # After the descriptors are closed, and before what may forbid it: its file must be the launcher's.
-    ("make the trampoline", make_trampoline),
     # After what makes files and opens them, which a umask and the limits would disturb.
     ("set the process attributes", set_attributes),
     # Without no-new-privileges only who has CAP_SYS_ADMIN may: seccomp(2). The next step gives it up.
     ("load the seccomp filter", load_filter_with_privileges),
     # Every step above needs privileges that this one gives up.
     ("take the task's credentials", take_credentials),
+    ("forbid new privileges", forbid_new_privileges),
+    # Again: the change of credentials has undone it, prctl(2).
+    ("die with the supervisor", die_with_supervisor),
     # Last: what the filter forbids the task, the steps above may need.
     ("load the seccomp filter", load_filter),
+    # As the task, with its privileges and its filter.
+    ("become PID 1", split_init),
+    (EXECUTE, execute),
 )
 
 
-def run(
-    info: LaunchInfo, channel: socket.socket, stdio: Stdio, descriptors: tuple[int, int, int]
-) -> NoReturn:
-    """Be the child: wait for the release, take the steps, become the task. Never returns."""
-    stage = "wait for the release"
-    try:
-        # This is still our memory, in a PID namespace that may be another container's: CVE-2016-9962.
-        prctl.hide_from_ptrace()
-        prctl.set_parent_death_signal(signal.SIGKILL)
-        channel = _rearrange_descriptors(channel, descriptors)
-        protocol.receive(channel, protocol.Release)
-        child = Child(info, channel, stdio)
-        for name, step in STEPS:
-            stage = name
-            step(child)
-        # The change of uid has undone it: prctl(2). It misses a supervisor that is gone already;
-        # then so is the other end of the channel, and the next line fails.
-        prctl.set_parent_death_signal(signal.SIGKILL)
-        stage = protocol.EXECUTE
-        argv = info.argv or ("",)
-        path = find(argv[0], child.environment)
-        if info.init:
-            init.split(child.command_line)
-        protocol.send(channel, protocol.Executing(path, tuple(map(asdict, child.clamped))))
-        execute(path, argv, child.environment, child.trampoline, channel.fileno())
-    except BaseException as error:
-        _report(channel, stage, error)
-    os._exit(1)
+STEPS_AFTER_INTERMEDIATE = tuple(step for step in STEPS if step[1] is not join_cgroups)
 
 
-def _rearrange_descriptors(channel: socket.socket, stdio: tuple[int, int, int]) -> socket.socket:
-    """stdin, stdout, stderr to 0, 1, 2, and the channel to 3: everything above can be closed."""
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _STDIO + 1) for fd in (*stdio, channel.detach())]
-    for target, source in enumerate(high):
-        os.dup2(source, target, inheritable=target < _STDIO)
-        os.close(source)
-    return socket.socket(fileno=_STDIO)
+def write_steps(child: Child, steps: Sequence[tuple[str, Callable[[Child], None]]]) -> None:
+    """Write the child's program from its release on. Raises OSError for what can be told by now."""
+    child.program.stage = "mount the filesystems"
+    for mount in child.info.mounts:
+        if mount.populate:
+            child.view.populate(mount)
+    child.program.stage = "wait for the release"
+    hide(child)
+    wait_for_release(child)
+    for name, step in steps:
+        child.program.stage = name
+        step(child)
 
 
-def _report(channel: socket.socket, stage: str, error: BaseException) -> None:
-    """Ship the failure to the supervisor, which may be gone: then there is nobody to tell."""
-    if isinstance(error, protocol.PeerGone):
-        return
-    try:
-        protocol.send(channel, protocol.Failed.from_error(stage, error))
-    except OSError:
-        os._exit(1)
+def write_file(program: Program, path: str, content: bytes) -> None:
+    file = program.call("openat", AT_FDCWD, os.fsencode(path), _WRITE, on=path)
+    program.call("write", file, program.constant(content, 1), len(content), on=path)
+    program.call("close", file)

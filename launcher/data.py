@@ -55,6 +55,8 @@ class Data:
 
     __fields__: ClassVar[dict[str, Field]] = {}
     __kw_only__: ClassVar[bool] = False
+    __defaults__: ClassVar[dict[str, Any]] = {}  # those that are shared, for they cannot be changed
+    __made__: ClassVar[tuple[tuple[str, Callable[[], Any]], ...]] = ()  # those made anew each time
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         cls.__kw_only__ = kw_only or cls.__kw_only__
@@ -62,23 +64,39 @@ class Data:
         for name, annotation in cls.__annotations__.items():
             if not str(annotation).startswith("ClassVar"):
                 cls.__fields__[name] = _described(name, cls.__dict__.get(name, _MISSING))
+        described = cls.__fields__.items()
+        cls.__defaults__ = {name: field.default for name, field in described}
+        cls.__made__ = tuple((name, f.default_factory) for name, f in described if f.default_factory)
 
     def __init__(self, *values: Any, **named: Any) -> None:
+        if values:
+            self.__name(values, named)
+        own = self.__dict__
+        own.update(self.__defaults__)  # which are in the order of the fields
+        for name, make in self.__made__:
+            if name not in named:
+                own[name] = make()
+        own.update(named)
+        if len(own) != len(self.__fields__) or _MISSING in own.values():
+            self.__refuse(named)
+        self.__post_init__()
+
+    def __name(self, values: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Add the values that were given by their places."""
         names = self.__fields__
         if len(values) > (0 if self.__kw_only__ else len(names)):
             raise TypeError(f"{type(self).__name__} takes its fields by name")
         for name, value in zip(names, values, strict=False):
             if named.setdefault(name, value) is not value:
                 raise TypeError(f"{type(self).__name__} got {name} twice")
-        unknown = named.keys() - names.keys()
+
+    def __refuse(self, named: dict[str, Any]) -> None:
+        unknown = named.keys() - self.__fields__.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
-        for name, described in names.items():
-            value = named[name] if name in named else described.value()
+        for name, value in self.__dict__.items():
             if value is _MISSING:
                 raise TypeError(f"{type(self).__name__} lacks {name}")
-            self.__dict__[name] = value
-        self.__post_init__()
 
     def __post_init__(self) -> None:
         """Check the values; for subclasses."""

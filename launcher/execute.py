@@ -1,6 +1,4 @@
-"""Become the task: execvpe(3) without late imports (os.execvpe imports `warnings` when it fails),
-and by way of the trampoline.
-"""
+"""Become the task: execvpe(3) without late imports (os.execvpe imports `warnings` when it fails)."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ def find(command: str, environment: Mapping[str, str]) -> str:
     other reason why a candidate cannot be executed.
     """
     failure = errno.ENOENT
-    for path in _candidates(command, environment):
+    for path in candidates(command, environment):
         reason = _obstacle(path)
         if reason is None:
             return path
@@ -32,17 +30,9 @@ def find(command: str, environment: Mapping[str, str]) -> str:
     raise OSError(failure, os.strerror(failure), command)
 
 
-def execute(
-    path: str, argv: Sequence[str], environment: Mapping[str, str], trampoline: int | None, channel: int
-) -> NoReturn:
-    """Replace the process by the trampoline, which replaces itself by the task. Raises OSError.
-
-    `channel` stays open for the trampoline's failure, and is closed by the task's execution.
-    """
-    if trampoline is None:
-        os.execve(path, list(argv), dict(environment))  # noqa: S606 - the task
-    os.set_inheritable(channel, True)
-    os.execve(trampoline, [path, *argv], dict(environment))  # noqa: S606 - the task
+def execute(path: str, argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Replace the process by the task. Raises OSError."""
+    os.execve(path, list(argv), dict(environment))  # noqa: S606 - the task
 
 
 def _obstacle(path: str) -> int | None:
@@ -54,7 +44,8 @@ def _obstacle(path: str) -> int | None:
     return None if stat.S_ISREG(mode) and os.access(path, os.X_OK) else errno.EACCES
 
 
-def _candidates(command: str, environment: Mapping[str, str]) -> list[str]:
+def candidates(command: str, environment: Mapping[str, str]) -> list[str]:
+    """The paths where a command may be; a name without a slash is looked for in the environment's PATH."""
     if "/" in command:
         return [command]
     if not command:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from launcher.errors import CommandNotExecutable, CommandNotFound, LaunchFailed
+from launcher.program.objects import Explained
 from launcher.protocol import EXECUTE, Failed
 
 _ATTRIBUTES = ("set the process attributes", "set the OOM score adjustment")  # the stages
@@ -17,11 +19,21 @@ _HINTS = {
 }
 
 
+# System calls whose name says no more than the stage and the errno's text.
+_OF_FILES = ("openat", "openat2", "chdir", "mkdirat", "write", "symlinkat", "unlinkat", "ioctl")
+
 _NO_MORE_NAMESPACES = "the kernel makes no more namespaces"
 _HINT_NAMESPACES = (
     "those of processes and of users nest 32 deep, the host's included;"
     " and the sysctls user.max_*_namespaces limit how many there are"
 )
+
+
+def explain_call(stage: str, call: str, on: object, number: int) -> LaunchFailed:
+    """The error of a system call of the child that has failed on the object `on`."""
+    better = on.reason(number) if isinstance(on, Explained) else None
+    reason = better or os.strerror(number)
+    return explain(Failed(stage, "" if better else call, str(on), number, reason))
 
 
 def explain(failed: Failed) -> LaunchFailed:
@@ -31,7 +43,8 @@ def explain(failed: Failed) -> LaunchFailed:
     if failed.stage == EXECUTE:
         hint = "it must be an executable file for this machine, with its permission bits set"
         return CommandNotExecutable(_cannot_execute(failed), hint=hint)
-    where = " ".join(part for part in (failed.operation, failed.object) if part)
+    operation = "" if failed.operation in _OF_FILES and failed.object else failed.operation
+    where = " ".join(part for part in (operation, failed.object) if part)
     causes = [f"cannot {failed.stage}", where, _reason(failed)]
     return LaunchFailed(": ".join(cause for cause in causes if cause), hint=_hint(failed))
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
-from typing import NoReturn
+
+from launcher import protocol
+from launcher.supervision import Descriptors, Main
 
 
-def fork_supervisor(main: Callable[[socket.socket], NoReturn], channel: socket.socket) -> int:
-    """Fork a process that runs `main(channel)`. Returns its pid. For a single-threaded process only."""
+def fork_supervisor(
+    main: Main, channel: socket.socket, request: protocol.Launch, descriptors: Descriptors
+) -> int:
+    """Fork a process that runs `main`. Returns its pid. For a single-threaded process only."""
     # A Python signal handler that raises must not do so in a copy of the launcher.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
         if pid == 0:
-            main(channel)
+            main(channel, request, descriptors)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid

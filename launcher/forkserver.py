@@ -12,37 +12,44 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from typing import NoReturn
 
 import launcher.io.served  # noqa: F401 - before the first fork, or each supervisor loads its own
 from launcher import protocol
-from launcher.fork import fork_supervisor
+from launcher.supervision import Main, Module
 
 
-def serve(requests: socket.socket, supervise: Callable[[socket.socket], NoReturn]) -> None:
-    """Fork a supervisor, a process that runs `supervise`, for each request, until the launcher has gone."""
+def main(supervisors: Module) -> None:
+    """Entry: argv[1] is the number of the inherited channel to the launcher."""
     os.setsid()
     if sys.platform == "linux":
         from launcher.kernel import prctl
 
         prctl.set_name("ctz:forkserver")
+    supervise = supervisors.prepare(settled=True)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors that end are collected by the kernel
     gc.collect()
-    gc.freeze()  # or the collector would touch, and so copy, each page in every supervisor
+    gc.freeze()
+    gc.disable()  # or the collector would touch, and so copy, pages in every supervisor
+    _serve(socket.socket(fileno=int(sys.argv[1])), supervise)
+
+
+def _serve(requests: socket.socket, supervise: Main) -> None:
+    """Fork a supervisor for each request, until the launcher has gone."""
     while True:
         try:
-            _, (descriptor,) = protocol.receive(requests, protocol.Fork)
+            request, (number, *descriptors) = protocol.receive(requests, protocol.Launch)
         except protocol.PeerGone:
             return
-        with socket.socket(fileno=descriptor) as channel:
-            try:
-                fork_supervisor(supervise, channel)
-            except OSError as error:
-                with contextlib.suppress(protocol.PeerGone):  # nobody waits for it any more
-                    protocol.send(channel, protocol.Failed.from_error("fork the supervisor", error))
+        with socket.socket(fileno=number) as channel:
+            _fork(supervise, channel, request, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def main(supervise: Callable[[socket.socket], NoReturn]) -> None:
-    """Entry: argv[1] is the number of the inherited channel to the launcher."""
-    serve(socket.socket(fileno=int(sys.argv[1])), supervise)
+def _fork(supervise: Main, channel: socket.socket, request: protocol.Launch, descriptors: list[int]) -> None:
+    try:
+        if os.fork() == 0:
+            supervise(channel, request, descriptors)
+    except OSError as error:
+        with contextlib.suppress(protocol.PeerGone):  # nobody waits for it any more
+            protocol.send(channel, protocol.Failed.from_error("fork the supervisor", error))

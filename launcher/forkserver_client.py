@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from launcher import protocol
@@ -14,8 +15,7 @@ from launcher.errors import LaunchFailed
 # Isolated (-I) and without site (-S): no path of the environment or the working directory is
 # searched for modules, and nothing is imported that a supervisor does not use.
 _BOOTSTRAP = (
-    "import sys; sys.path.insert(0, sys.argv[2]);"
-    " from launcher import forkserver, {0}; forkserver.main({0}.main)"
+    "import sys; sys.path.insert(0, sys.argv[2]); from launcher import forkserver, {0}; forkserver.main({0})"
 )
 _IMPORT_ROOT = str(Path(__file__).resolve().parent.parent)
 
@@ -30,14 +30,14 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
 
-    def fork(self, channel: socket.socket) -> None:
+    def fork(self, channel: socket.socket, request: protocol.Launch, descriptors: Sequence[int]) -> None:
         """Have a supervisor forked onto `channel`; a failure to fork is told there."""
         with self._lock:
             for _ in range(2):
                 if self._requests is None:
                     self._requests = self._start()
                 try:
-                    protocol.send(self._requests, protocol.Fork(), [channel.fileno()])
+                    protocol.send(self._requests, request, [channel.fileno(), *descriptors])
                     return
                 except protocol.PeerGone:
                     self._stop()  # it was killed since the last launch; one more try with a new one

@@ -2,9 +2,9 @@
 
 To be born in a namespace that is there already, somebody has to enter it first; a supervisor that
 did would not come back from a user namespace, and would end with the container's PID namespace. So
-it forks this process, which enters, clones the child as its sibling (CLONE_PARENT: the supervisor
+it starts this process, which enters, clones the child as its sibling (CLONE_PARENT: the supervisor
 is the parent) and ends. A container all of whose namespaces are new, the user's not among them,
-does without.
+does without. Its steps come first in the same launch program as the child's.
 
 Mounts that need the host's privileges are made here too, in a mount namespace of their own, of
 which the child gets a copy.
@@ -12,31 +12,38 @@ which the child gets a copy.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
-import signal
-import socket
+import struct
 from collections.abc import Callable
-from typing import NoReturn
 
-from launcher import child, namespaces, protocol, root_filesystem
-from launcher.data import replace
-from launcher.kernel import cgroups, clone, mounts, prctl, user_namespaces
-from launcher.kernel import namespaces as kernel_namespaces
-from launcher.launch_info import IdMapping, LaunchInfo
-from launcher.stdio import Stdio
+from launcher import namespaces, overlay
+from launcher.child import Child, hide, join_cgroups, write_file
+from launcher.kernel import capabilities, clone
+from launcher.kernel.libc import AT_FDCWD
+from launcher.kernel.namespaces import CLONE_FLAGS
+from launcher.launch_info import IdMapping, LaunchInfo, Mount
+from launcher.program import mounts
+from launcher.program.assembler import CHANNEL, Argument, Label
+from launcher.program.messages import CLONED, message_with_descriptor
+from launcher.program.objects import Explained
 
 _OFFSETS = "/proc/self/timens_offsets"
+_CLONE_ARGS = struct.Struct("<11Q")
+_NO_IDMAP = "idmapped mounts need Linux 5.19, and a filesystem that has them (ext4, xfs, btrfs; tmpfs: 6.3)"
 
 
 class Intermediate:
     """What the steps share."""
 
-    def __init__(self, info: LaunchInfo) -> None:
-        self.info = info
-        self.made = namespaces.made(info)
-        self.joined = namespaces.joined(info)
-        self.opened: dict[str, int] = {}  # descriptors of the namespaces to enter, by kind
+    def __init__(self, child: Child, opened: dict[str, int]) -> None:
+        """`opened`: the child's descriptors of the namespaces to enter, by kind; the new user's too."""
+        self.child = child
+        self.program = child.program
+        self.info = child.info
+        self.made = namespaces.made(child.info)
+        self.joined = namespaces.joined(child.info)
+        self.opened: dict[str, Argument] = dict(opened)
 
 
 def is_needed(info: LaunchInfo) -> bool:
@@ -44,29 +51,16 @@ def is_needed(info: LaunchInfo) -> bool:
     return bool(namespaces.joined(info)) or not {"user", "time"}.isdisjoint(namespaces.made(info))
 
 
-def join_cgroups(own: Intermediate) -> None:
-    for cgroup in own.info.cgroups_v1:
-        cgroups.join_v1(cgroup)
-
-
-def open_namespaces(own: Intermediate) -> None:
-    for kind, path in own.joined.items():
-        own.opened[kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if "user" in own.made:
-        uid_map, gid_map = (
-            [(part.inside, part.outside, part.count) for part in whole]
-            for whole in (own.info.uid_map or (), own.info.gid_map or ())
-        )
-        own.opened["user"] = user_namespaces.create(uid_map, gid_map)
+def join_the_cgroups(own: Intermediate) -> None:
+    join_cgroups(own.child)
 
 
 def make_time_namespace(own: Intermediate) -> None:
     if "time" not in own.made:
         return
-    kernel_namespaces.unshare("time")
-    with open(_OFFSETS, "wb", buffering=0) as file:
-        for clock, seconds in own.info.time_offsets.items():
-            file.write(f"{clock} {seconds} 0\n".encode())
+    own.program.call("unshare", CLONE_FLAGS["time"], on="time")
+    for clock, seconds in own.info.time_offsets.items():
+        write_file(own.program, _OFFSETS, f"{clock} {seconds} 0\n".encode())
 
 
 def mount_with_mapped_owners(own: Intermediate) -> None:
@@ -77,12 +71,52 @@ def mount_with_mapped_owners(own: Intermediate) -> None:
     """
     if "user" not in own.opened or "mnt" not in own.made:
         return
-    kernel_namespaces.unshare("mnt")
-    mounts.make_all_private()
+    own.program.call("unshare", CLONE_FLAGS["mnt"], on="mnt")
+    mounts.make_all_private(own.program)
     for directory in own.info.idmapped_paths:
-        mounts.cover_idmapped(directory, own.opened["user"])
-    with user_namespaces.filesystem_ids(_root(own.info.uid_map), _root(own.info.gid_map)):
-        os.close(root_filesystem.mount_root(own.info))
+        _cover(own, directory)
+    # Through an idmapped mount an id that is not mapped can make nothing, root's among them: setfsuid(2).
+    # What is mounted meanwhile goes on with these ids; overlayfs keeps the mounter's privileges.
+    own.program.call("setfsgid", _root(own.info.gid_map))
+    own.program.call("setfsuid", _root(own.info.uid_map))
+    _keep_capabilities(own)
+    for mount in own.info.rootfs_mounts:
+        _mount(own, mount)
+    own.program.call("setfsuid", 0)
+    own.program.call("setfsgid", 0)
+
+
+def _keep_capabilities(own: Intermediate) -> None:
+    """All that this process has, which another filesystem user id has lowered."""
+    sets = capabilities.packed(*capabilities.get_capabilities())
+    header, data = (own.program.constant(part) for part in sets)
+    own.program.call("capset", header, data)
+
+
+def _cover(own: Intermediate, directory: str) -> None:
+    tree = mounts.clone_tree(own.program, directory, on=directory)
+    mounts.map_owners(own.program, tree, own.opened["user"], Explained(directory, {errno.EINVAL: _NO_IDMAP}))
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    target = own.program.call("openat", AT_FDCWD, os.fsencode(directory), flags, on=directory)
+    mounts.attach(own.program, tree, target, directory)
+
+
+def _mount(own: Intermediate, mount: Mount) -> None:
+    program = own.program
+    if mount.fstype == "overlay" and not overlay.BY_DESCRIPTOR:
+        overlay.write_overlay(program, mount)  # and it is in its place
+        return
+    if mount.fstype in ("bind", "rbind"):
+        recursive = mount.fstype == "rbind"
+        tree = mounts.clone_tree(program, mount.source, mount.flags, recursive=recursive, on=mount.source)
+    elif mount.fstype == "overlay":
+        tree = overlay.write_overlay(program, mount)
+    else:
+        what = (mount.fstype, mount.source, mount.flags, mount.options)
+        tree = mounts.new_filesystem(program, *what, on=mount)
+    path = os.fsencode(mount.target)
+    target = program.call("openat", AT_FDCWD, path, os.O_PATH | os.O_CLOEXEC, on=mount.target)
+    mounts.attach(program, tree, target, mount.target)
 
 
 def _root(mapping: tuple[IdMapping, ...] | None) -> int:
@@ -94,55 +128,55 @@ def enter_namespaces(own: Intermediate) -> None:
     # Who has no privileges gets some from it, and enters it first: setns(2).
     user_first = os.geteuid() != 0
     for kind in sorted(own.opened, key=lambda kind: (kind == "user") != user_first):
-        kernel_namespaces.enter(own.opened[kind], kind, own.joined.get(kind, "a new one"))
-        os.close(own.opened[kind])
+        name = own.joined.get(kind, "a new one")
+        own.program.call("setns", own.opened[kind], CLONE_FLAGS[kind], on=name)
 
 
 def be_born_in_pid_namespace(own: Intermediate) -> None:
     """A PID namespace is made below that which its maker is in, not one it has entered: setns(2)."""
     if "pid" in own.made and "pid" in own.joined:
-        pid, _ = clone.clone_sibling(0)
-        if pid:
-            os._exit(0)
-        prctl.set_parent_death_signal(signal.SIGKILL)
+        _clone_sibling(own, 0, tell=False)
+
+
+def clone_the_child(own: Intermediate) -> None:
+    # The cgroup namespace is the child's to make, as in launcher.child; time's is made already.
+    flags = [CLONE_FLAGS[kind] for kind in own.made if kind not in ("user", "time", "cgroup")]
+    _clone_sibling(own, sum(flags), tell=True)
+
+
+def _clone_sibling(own: Intermediate, flags: int, *, tell: bool) -> None:
+    """Go on in a new process whose parent is this one's; this one ends."""
+    program, parent, child = own.program, Label(), Label()
+    sent, place = message_with_descriptor(program, CLONED)
+    flags |= clone.CLONE_PARENT | clone.CLONE_PIDFD
+    args = program.buffer(_CLONE_ARGS.pack(flags, place, *(0,) * 9))
+    program.call("clone3", args, _CLONE_ARGS.size, on=f"flags {flags:#x}", then=parent)
+    program.jump(child)
+    program.place(parent)
+    if tell:
+        program.call("sendmsg", CHANNEL, sent, 0)
+    program.call("exit_group", 0)
+    program.place(child)
 
 
 # The order is the design, as in launcher.child.
 STEPS: tuple[tuple[str, Callable[[Intermediate], None]], ...] = (
     # While the host's cgroupfs is in sight; the child inherits them.
-    ("join the cgroups", join_cgroups),
-    # All before the first is entered: seen from another mount namespace, a path leads elsewhere.
-    ("open the namespaces", open_namespaces),
+    ("join the cgroups", join_the_cgroups),
     # Before a process is in it, or its offsets could not be set: time_namespaces(7).
     ("make the time namespace", make_time_namespace),
     ("mount with mapped owners", mount_with_mapped_owners),
     ("enter the namespaces", enter_namespaces),
     # What else may be entered is entered; this process is the one that clones.
     ("be born in the PID namespace", be_born_in_pid_namespace),
+    ("clone the child", clone_the_child),
 )
 
 
-def run(
-    info: LaunchInfo, channel: socket.socket, stdio: Stdio, descriptors: tuple[int, int, int]
-) -> NoReturn:
-    """Be the intermediate: sends Cloned or Failed on `channel`, which the child then goes on using."""
-    stage = "hide"
-    try:
-        # Our memory is the host's; the namespaces may be full of strangers: CVE-2016-9962.
-        prctl.hide_from_ptrace()
-        prctl.set_parent_death_signal(signal.SIGKILL)
-        own = Intermediate(info)
-        for name, step in STEPS:
-            stage = name
-            step(own)
-        stage = "clone the child"
-        # The cgroup namespace is the child's to make, as in launcher.child; time's is made already.
-        flags = [kernel_namespaces.CLONE_FLAGS[k] for k in own.made if k not in ("user", "time", "cgroup")]
-        pid, pidfd = clone.clone_sibling(sum(flags))
-        if pid == 0:
-            child.run(replace(info, cgroups_v1=()), channel, stdio, descriptors)
-        protocol.send(channel, protocol.Cloned(pid), [pidfd])
-    except BaseException as error:
-        with contextlib.suppress(OSError):  # the supervisor is gone
-            protocol.send(channel, protocol.Failed.from_error(stage, error))
-    os._exit(0)
+def write_steps(own: Intermediate) -> None:
+    """Write the intermediate's part of the program."""
+    own.program.stage = "hide"
+    hide(own.child)
+    for name, step in STEPS:
+        own.program.stage = name
+        step(own)

@@ -178,12 +178,18 @@ class LaunchInfo(Data, kw_only=True):
 FIELDS: Mapping[str, Field] = {f.name: f for f in fields(LaunchInfo)}
 
 
-def _asked(item: Any) -> dict[str, Any]:
-    values = ((f, getattr(item, f.name)) for f in fields(item))
-    return {f.name: value for f, value in values if value != f.default and value != {}}
+def _asked(item: Data) -> dict[str, Any]:
+    defaults = item.__defaults__
+    return {
+        name: value
+        for name, value in item.__dict__.items()
+        if value is not defaults[name] and value != {} and value != defaults[name]
+    }
 
 
 def _encode(value: Any) -> Any:
+    if isinstance(value, (str, int)):
+        return value
     if isinstance(value, Data):
         return {name: _encode(item) for name, item in _asked(value).items()}
     if isinstance(value, tuple):

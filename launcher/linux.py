@@ -1,238 +1,177 @@
 """The Linux launcher: tasks in namespaces, each under a supervisor of its own.
 
-A supervisor has to be forked from a single-threaded process. A program that launches once and has
-one thread (the command line) forks it itself; every other one has a fork server do it.
+The launcher writes what the child will do, as a launch program (launcher/child.py); a supervisor starts
+the child, and sees it to its end.
 """
 
 from __future__ import annotations
 
-import _thread
 import contextlib
-import importlib
 import os
-import select
-import signal
-import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from launcher import protocol
-from launcher.data import Data, asdict
-from launcher.errors import InvalidRequest, LaunchFailed
-from launcher.exit_status import ExitStatus
-from launcher.failure import explain
-from launcher.launch_info import LaunchInfo
+from launcher import child, intermediate, namespaces, protocol
+from launcher.base import Launcher, LaunchRequest
+from launcher.child import Child
+from launcher.data import asdict
+from launcher.errors import LaunchFailed
+from launcher.failure import explain, explain_call
+from launcher.kernel import mounts
+from launcher.kernel.namespaces import CLONE_FLAGS
+from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.process_attributes import Clamped
-from launcher.stdio import Inherit, Service, Stdio, to_json
+from launcher.program.assembler import TooLarge
+from launcher.program.messages import PACKET, REPORT
+from launcher.stdio import Inherit, Pipes, Stdio, to_json
+from launcher.task import Outcome, Task
 from launcher.validate import validate
 
-if TYPE_CHECKING:
-    from launcher.forkserver_client import ForkServer
+_NULL = os.makedev(1, 3)  # Documentation/admin-guide/devices.txt
 
 
-class LaunchRequest(Data, kw_only=True):
-    """One launch."""
+class LinuxLauncher(Launcher):
+    """Launches tasks in namespaces. Needs root."""
 
-    container_id: str
-    info: LaunchInfo
-    stdio: Stdio
-    service: Service | None = None  # required by, and only for, what is not inherited
-    exit_status_path: str  # the supervisor records the exit status here; absolute
-    reaper: Sequence[str] = ()  # argv the supervisor ends in when the launcher is gone by then
-
-
-class LinuxLauncher:
-    """Launches tasks. With `in_process` the calling process forks the supervisors; see above."""
-
-    supervisor = "supervisor"  # the module of this package that forked supervisors run
-
-    def __init__(self, *, in_process: bool = False) -> None:
-        self._in_process = in_process
-        self._server: ForkServer | None = None
-        self._lock = _thread.allocate_lock()  # held to make a server: a second one would be nobody's
+    supervisor = "supervisor"
 
     def launch(self, request: LaunchRequest) -> Task:
-        """Make the container's first process. It blocks until `Task.release`.
-
-        Raises LaunchFailed, or InvalidRequest for what would touch the host; then nothing is left.
-        """
-        self._validate(request)
-        try:
-            return self._launch(request)
-        except protocol.PeerGone:
-            raise LaunchFailed("cannot clone the child: the supervisor was killed") from None
-        except OSError as error:
-            raise LaunchFailed(f"cannot fork the supervisor: {error}") from error
-
-    def _launch(self, request: LaunchRequest) -> Task:
-        supervisor = None
-        channel, supervisor_end = protocol.channel()
-        try:
-            with supervisor_end:
-                supervisor = self._fork_supervisor(supervisor_end)
-            message = protocol.Launch(
-                container_id=request.container_id,
-                launch_info=request.info.to_json(),
-                exit_status_path=request.exit_status_path,
-                stdio=to_json(request.stdio),
-                service=asdict(request.service) if request.service else None,
-                reaper=tuple(request.reaper),
-            )
-            with contextlib.suppress(protocol.PeerGone):  # then it has said why
-                protocol.send(channel, message, _descriptors(request.stdio))
-            return self._task(channel, supervisor)
-        except BaseException:
-            channel.close()
-            collect(supervisor)
-            raise
-
-    def _fork_supervisor(self, channel: socket.socket) -> int | None:
-        """Its pid if it is our child, to be collected."""
-        if self._in_process and self._has_one_thread():
-            # Here, since a supervisor that is forked from this process needs it in memory already.
-            from launcher import fork
-
-            main = importlib.import_module(f"launcher.{self.supervisor}").main
-            return fork.fork_supervisor(main, channel)
-        with self._lock:
-            if self._server is None:
-                from launcher.forkserver_client import ForkServer  # subprocess: 7 ms that `run` spares
-
-                self._server = ForkServer(self.supervisor)
-            server = self._server
-        server.fork(channel)
-        return None
-
-    def _validate(self, request: LaunchRequest) -> None:
         validate(request.info)
+        with contextlib.ExitStack() as opened:
+            descriptors = _Opened(opened)
+            message, outcome = _prepare(request, descriptors)
+            return self._start(message, descriptors.all, outcome)
 
     def _has_one_thread(self) -> bool:
         return len(os.listdir("/proc/self/task")) == 1
 
-    def _task(self, channel: socket.socket, supervisor: int | None) -> Task:
-        return Task.from_channel(channel, supervisor)
 
-    def close(self) -> None:
-        """Stop the fork server; the containers run on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+class LinuxOutcome(Outcome):
+    """What the packets of a launch program mean."""
 
+    def __init__(self, written: Child) -> None:
+        self._written = written
+        self._reported: list[Clamped] = []
 
-class Task:
-    """A launched task, through the channel to its supervisor. Blocked until `release`."""
-
-    def __init__(self, channel: socket.socket, pid: int, pidfd: int, supervisor: int | None) -> None:
-        self.pid = pid  # of the first process, as the host sees it
-        self._channel = channel
-        self._pidfd = pidfd
-        self._supervisor = supervisor  # its pid while it is a child of ours, not yet collected
-        self._status: ExitStatus | None = None
-        self.clamped: tuple[Clamped, ...] = ()  # what the host did not grant; known after the release
-
-    @classmethod
-    def from_channel(cls, channel: socket.socket, supervisor: int | None) -> Task:
-        """Wait for the clone. Raises LaunchFailed."""
-        try:
-            message, descriptors = protocol.receive(channel, protocol.Cloned, protocol.Failed)
-        except BaseException:
-            end_container(channel)  # we were interrupted
-            raise
-        if isinstance(message, protocol.Failed):
-            raise explain(message)
-        assert isinstance(message, protocol.Cloned)
-        return cls(channel, message.pid, descriptors[0], supervisor)
-
-    def release(self) -> None:
-        """Let the child become the task. Raises LaunchFailed; `destroy` is still to be called."""
-        try:
-            with contextlib.suppress(protocol.PeerGone):  # then it has said why
-                protocol.send(self._channel, protocol.Release())
-            message, _ = protocol.receive(self._channel, protocol.Running, protocol.Failed)
-        except protocol.PeerGone:
-            raise LaunchFailed("cannot prepare the task: its supervisor was killed") from None
-        if isinstance(message, protocol.Failed):
-            raise explain(message)
-        assert isinstance(message, protocol.Running)
-        self.clamped = tuple(Clamped(**clamped) for clamped in message.clamped)
-
-    def fileno(self) -> int:
-        """Polls readable when `exit_status` will not block."""
-        return self._channel.fileno()
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the task; SIGKILL ends the container. One that has ended is fine.
-
-        Before the release only SIGKILL does anything. Raises InvalidRequest if there is no such signal.
-        """
-        if number not in signal.valid_signals():
-            raise InvalidRequest(f"invalid signal number {number}", hint="see `kill -l` for the signals")
-        with contextlib.suppress(protocol.PeerGone):  # then it has ended, or the kernel has killed it
-            protocol.send(self._channel, protocol.Signal(number))
-
-    def exit_status(self) -> ExitStatus | None:
-        """Wait for the end. None: the supervisor was killed, so the kernel killed the task.
-
-        Raises LaunchFailed if the supervisor has failed, and so ended the container.
-        """
-        if self._status is not None:
-            return self._status
-        try:
-            message, _ = protocol.receive(self._channel, protocol.Exited, protocol.Failed)
-        except protocol.PeerGone:
-            return None
-        if isinstance(message, protocol.Failed):
-            raise explain(message)
-        assert isinstance(message, protocol.Exited)
-        self._status = ExitStatus(message.code, message.signal)
-        return self._status
-
-    def abandon(self) -> None:
-        """Let the supervisor see to the end by itself: to it, its launcher is gone from now on."""
-        self._channel.close()
-        os.close(self._pidfd)
-        self._pidfd = -1
-
-    def destroy(self) -> None:
-        """End everything in the container and wait until it is gone. Idempotent."""
-        if self._pidfd < 0:
+    def told(self, packet: bytes) -> None:
+        kind, number = PACKET.unpack(packet)
+        if kind == REPORT:
+            self._reported.append(self._written.reports[number])
             return
-        # From here too: the supervisor may be gone, or hear us late, while the child hangs in a mount.
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        end_container(self._channel)
-        self._channel.close()
-        _wait_for_end(self._pidfd)
-        os.close(self._pidfd)
-        self._pidfd = -1
-        collect(self._supervisor)
-        self._supervisor = None
+        stage, call, on = self._written.program.origin(kind)
+        if isinstance(on, Mount):
+            on = _explained_mount(on)
+        raise explain_call(stage, call, on, number)
+
+    @property
+    def clamped(self) -> tuple[Clamped, ...]:
+        return (*self._written.granted, *self._reported)
 
 
-def _descriptors(stdio: Stdio) -> tuple[int, ...]:
-    return (stdio.stdin, stdio.stdout, stdio.stderr) if isinstance(stdio, Inherit) else ()
+class _Opened:
+    """The descriptors of a launch, in the order in which its supervisor expects them."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self.stack = stack
+        self.all: list[int] = []
+
+    def open(self, path: str, flags: int) -> int:
+        return self.own(os.open(path, flags | os.O_CLOEXEC))
+
+    def own(self, descriptor: int) -> int:
+        """Close it once the launch is on its way."""
+        self.stack.callback(os.close, descriptor)
+        return descriptor
 
 
-def end_container(channel: socket.socket) -> None:
-    """Have the supervisor end everything, and wait until it ends itself."""
-    with contextlib.suppress(protocol.PeerGone):
-        protocol.send(channel, protocol.Signal(signal.SIGKILL))
-    with contextlib.suppress(protocol.PeerGone):
-        while True:
-            _, descriptors = protocol.receive(
-                channel, protocol.Cloned, protocol.Running, protocol.Failed, protocol.Exited
-            )
-            for descriptor in descriptors:
-                os.close(descriptor)
+def _prepare(request: LaunchRequest, opened: _Opened) -> tuple[protocol.Launch, Outcome]:
+    """Everything that the supervisor needs, in `opened` too. Raises LaunchFailed."""
+    info = request.info
+    written, user_namespace = _write(request, opened)
+    maps = (info.uid_map, info.gid_map) if user_namespace >= 0 else ()
+    message = protocol.Launch(
+        container_id=request.container_id,
+        exit_status_path=request.exit_status_path,
+        stdio=to_json(request.stdio),
+        service=asdict(request.service) if request.service else None,
+        reaper=tuple(request.reaper),
+        flags=sum(CLONE_FLAGS[kind] for kind in namespaces.made(info) if kind != "cgroup"),
+        cgroup_v2=info.cgroup_v2,
+        intermediate=intermediate.is_needed(info),
+        maps=tuple(_plain(mapping or ()) for mapping in maps),
+        user_namespace=user_namespace,
+    )
+    return message, LinuxOutcome(written)
 
 
-def collect(supervisor: int | None) -> None:
-    if supervisor is not None:
-        with contextlib.suppress(ChildProcessError):  # by whoever collects every child of this process
-            os.waitpid(supervisor, 0)
+def _write(request: LaunchRequest, opened: _Opened) -> tuple[Child, int]:
+    """The launch program, and the child's descriptor of a new user namespace, or -1."""
+    written = Child(request.info, request.stdio)
+    try:
+        written.look_into_root(opened.stack)
+        user_namespace = _write_program(written, opened)
+        program = opened.own(os.memfd_create("program", os.MFD_CLOEXEC))
+        os.write(program, written.program.assemble())
+        os.lseek(program, 0, os.SEEK_SET)
+        stdio = _stdio(request.stdio, request.info, opened)
+    except OSError as error:
+        raise explain(protocol.Failed.from_error(written.program.stage, error)) from error
+    except TooLarge as error:
+        raise LaunchFailed(f"cannot prepare the child: too much is asked of it: {error}") from error
+    opened.all = [program, *stdio, *written.program.passed]
+    return written, user_namespace
 
 
-def _wait_for_end(pidfd: int) -> None:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    poll.poll()
+def _write_program(written: Child, opened: _Opened) -> int:
+    user_namespace = -1
+    if not intermediate.is_needed(written.info):
+        child.write_steps(written, child.STEPS)
+        return user_namespace
+    entered = {}
+    written.program.stage = "open the namespaces"
+    for kind, path in namespaces.joined(written.info).items():
+        entered[kind] = written.program.pass_descriptor(opened.open(path, os.O_RDONLY))
+    if "user" in namespaces.made(written.info):
+        # The supervisor makes it, and puts it in the place of this one.
+        placeholder = opened.open(os.devnull, os.O_RDONLY)
+        user_namespace = entered["user"] = written.program.pass_descriptor(placeholder)
+    intermediate.write_steps(intermediate.Intermediate(written, entered))
+    child.write_steps(written, child.STEPS_AFTER_INTERMEDIATE)
+    return user_namespace
+
+
+def _stdio(stdio: Stdio, info: LaunchInfo, opened: _Opened) -> Sequence[int]:
+    """What is to be the task's stdin, stdout and stderr, as far as it comes from here."""
+    contained = info.rootfs is not None or "mnt" in namespaces.joined(info)
+    if isinstance(stdio, Inherit):
+        if not contained:
+            return stdio.descriptors
+        return [_contained_null(opened) if _is_null(fd) else fd for fd in stdio.descriptors]
+    if isinstance(stdio, Pipes):
+        return [_contained_null(opened) if contained else opened.open(os.devnull, os.O_RDWR)]
+    return []
+
+
+def _is_null(descriptor: int) -> bool:
+    return os.fstat(descriptor).st_rdev == _NULL
+
+
+def _contained_null(opened: _Opened) -> int:
+    """/dev/null by way of a mount that is read-only: root in the container must not change its mode."""
+    tree = mounts.clone_tree(os.devnull, ("ro",))
+    try:
+        return opened.open(f"/proc/self/fd/{tree}", os.O_RDWR)
+    finally:
+        os.close(tree)
+
+
+def _plain(mapping: Sequence[IdMapping]) -> tuple[tuple[int, int, int], ...]:
+    return tuple((part.inside, part.outside, part.count) for part in mapping)
+
+
+def _explained_mount(mount: Mount) -> str:
+    """What the kernel has to say of a filesystem that the child could not make: asked for it again."""
+    try:
+        os.close(mounts.new_filesystem(mount.fstype, mount.source, mount.flags, mount.options))
+    except OSError as error:
+        return str(error.filename)
+    return mount.fstype

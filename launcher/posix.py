@@ -11,20 +11,34 @@ import socket
 import threading
 
 from launcher import protocol, session
+from launcher.base import Launcher, LaunchRequest
 from launcher.errors import InvalidRequest
 from launcher.failure import explain
-from launcher.linux import LaunchRequest, LinuxLauncher, Task, collect, end_container
-from launcher.stdio import Inherit
+from launcher.stdio import Inherit, to_json
+from launcher.task import Outcome, Task, collect, end_container
 
 _SUPPORTED = frozenset(
     ("argv", "environment", "working_directory", "user", "stop_signal", "rlimits", "nice", "umask")
 )
 
 
-class PosixLauncher(LinuxLauncher):
-    """Launches tasks; asks for its supervisors as the Linux launcher does, which are others."""
+class PosixLauncher(Launcher):
+    """Launches tasks in sessions of their own."""
 
     supervisor = "posix_supervisor"
+
+    def launch(self, request: LaunchRequest) -> Task:
+        self._validate(request)
+        assert isinstance(request.stdio, Inherit)
+        message = protocol.Launch(
+            container_id=request.container_id,
+            exit_status_path=request.exit_status_path,
+            stdio=to_json(request.stdio),
+            service=None,
+            reaper=tuple(request.reaper),
+            launch_info=request.info.to_json(),
+        )
+        return self._start(message, request.stdio.descriptors, Outcome(), PosixTask)
 
     def _validate(self, request: LaunchRequest) -> None:
         if not request.info.argv:
@@ -41,9 +55,6 @@ class PosixLauncher(LinuxLauncher):
     def _has_one_thread(self) -> bool:
         return threading.active_count() == 1
 
-    def _task(self, channel: socket.socket, supervisor: int | None) -> PosixTask:
-        return PosixTask.from_channel(channel, supervisor)
-
 
 class PosixTask(Task):
     """A launched task. What starts a session of its own, a daemon, is not found by `destroy`.
@@ -52,7 +63,7 @@ class PosixTask(Task):
     """
 
     @classmethod
-    def from_channel(cls, channel: socket.socket, supervisor: int | None) -> PosixTask:
+    def from_channel(cls, channel: socket.socket, supervisor: int | None, outcome: Outcome) -> PosixTask:
         """Wait for the fork. Raises LaunchFailed."""
         try:
             message, _ = protocol.receive(channel, protocol.Cloned, protocol.Failed)
@@ -62,7 +73,7 @@ class PosixTask(Task):
         if isinstance(message, protocol.Failed):
             raise explain(message)
         assert isinstance(message, protocol.Cloned)
-        return cls(channel, message.pid, -1, supervisor)
+        return cls(channel, message.pid, -1, supervisor, outcome)
 
     def destroy(self) -> None:
         """End everything in the task's session and wait until it is gone. Idempotent."""

@@ -22,22 +22,21 @@ def set_nice(wanted: Nice) -> Iterator[Clamped]:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, wanted.value)
     except PermissionError:
-        granted = min(os.getpriority(os.PRIO_PROCESS, 0), _lowest_nice())
+        granted = min(os.getpriority(os.PRIO_PROCESS, 0), lowest_nice())
         os.setpriority(os.PRIO_PROCESS, 0, granted)
         yield clamped(wanted, "nice value", wanted.value, granted, "less needs CAP_SYS_NICE")
 
 
 def set_rlimit(name: str, wanted: Rlimit) -> Iterator[Clamped]:
     number = getattr(resource, f"RLIMIT_{name.upper()}")
-    soft, hard = _infinite(wanted.soft), _infinite(wanted.hard)
+    soft, hard = infinite(wanted.soft), infinite(wanted.hard)
     try:
         resource.setrlimit(number, (soft, hard))
     except (ValueError, PermissionError):  # EPERM: resource makes a ValueError of it
-        _, highest = resource.getrlimit(number)
-        granted = Rlimit(soft=_finite(_least(soft, highest)), hard=_finite(highest))
+        granted = granted_limit(number, wanted)
         reason = "more than the host's hard limit needs CAP_SYS_RESOURCE"
-        yield clamped(wanted, f"limit on {name}", _limits(wanted), _limits(granted), reason)
-        resource.setrlimit(number, (_infinite(granted.soft), highest))
+        yield clamped(wanted, f"limit on {name}", limits_text(wanted), limits_text(granted), reason)
+        resource.setrlimit(number, (infinite(granted.soft), infinite(granted.hard)))
 
 
 def set_posix_attributes(info: LaunchInfo) -> Iterator[Clamped]:
@@ -57,17 +56,25 @@ def clamped(wanted: Attribute, what: str, asked: object, granted: object, reason
     return Clamped(attribute=what, asked=str(asked), granted=str(granted), reason=reason)
 
 
-def _lowest_nice() -> int:
+def granted_limit(number: int, wanted: Rlimit) -> Rlimit:
+    """What a process without privileges gets of it: no more than the hard limit."""
+    _, highest = resource.getrlimit(number)
+    return Rlimit(soft=_finite(_least(infinite(wanted.soft), highest)), hard=_finite(highest))
+
+
+def lowest_nice() -> int:
     """What RLIMIT_NICE allows without privileges: 20 less the limit, getrlimit(2)."""
     number = getattr(resource, "RLIMIT_NICE", None)
     return 19 if number is None else max(-20, 20 - resource.getrlimit(number)[0])
 
 
-def _limits(limit: Rlimit) -> str:
+def limits_text(limit: Rlimit) -> str:
+    """A limit for people."""
     return f"{limit_text(limit.soft)}:{limit_text(limit.hard)}"
 
 
-def _infinite(value: int | None) -> int:
+def infinite(value: int | None) -> int:
+    """A limit as setrlimit(2) takes it."""
     return resource.RLIM_INFINITY if value is None else value
 
 

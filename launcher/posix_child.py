@@ -98,7 +98,7 @@ def run(info: LaunchInfo, channel: socket.socket, stdio: tuple[int, int, int]) -
         path = find(argv[0], child.environment)
         protocol.send(channel, protocol.Executing(path, tuple(map(asdict, child.clamped))))
         try:
-            execute(path, argv, child.environment, None, channel.fileno())
+            execute(path, argv, child.environment)
         except OSError as error:
             raise OSError(error.errno, _reason(error), argv[0]) from None
     except protocol.PeerGone:

@@ -18,7 +18,7 @@ from typing import NoReturn
 from launcher import exit_record, posix_child, protocol, session
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
-from launcher.supervision import supervise
+from launcher.supervision import Descriptors, Main, supervise
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -28,13 +28,17 @@ _ENDED = os.WEXITED | os.WNOWAIT
 _ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Exited
 
 
-def main(channel: socket.socket) -> NoReturn:
-    """Be a supervisor, just forked, talking on `channel`. Never returns."""
-    supervise(channel, _settle, Supervisor)
+def prepare(*, settled: bool) -> Main:
+    """What a forked process runs. It settles by itself, wherever it is forked (`settled`)."""
+
+    def main(channel: socket.socket, request: protocol.Launch, descriptors: Descriptors) -> NoReturn:
+        supervise(channel, lambda: Supervisor(*_settle(channel, descriptors), request))
+
+    return main
 
 
-def _settle(channel: socket.socket) -> socket.socket:
-    """Leave the launcher's session, directory, signal handlers and descriptors."""
+def _settle(channel: socket.socket, stdio: Descriptors) -> tuple[socket.socket, Descriptors]:
+    """Leave the launcher's session, directory, signal handlers and descriptors but the task's stdio."""
     os.setsid()
     os.chdir("/")
     signal.set_wakeup_fd(-1)
@@ -42,12 +46,13 @@ def _settle(channel: socket.socket) -> socket.socket:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the fork has blocked them
-    descriptor = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, _CHANNEL + 1)
-    channel.close()
+    above = _CHANNEL + 1 + len(stdio)
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in (channel.detach(), *stdio)]
     _silence(0, 1)
-    os.dup2(descriptor, _CHANNEL, inheritable=False)
-    posix_child.close_above(_CHANNEL)
-    return socket.socket(fileno=_CHANNEL)
+    for place, descriptor in enumerate(moved, _CHANNEL):
+        os.dup2(descriptor, place, inheritable=False)
+    posix_child.close_above(above - 1)
+    return socket.socket(fileno=_CHANNEL), range(_CHANNEL + 1, above)
 
 
 def _silence(*descriptors: int) -> None:
@@ -61,12 +66,12 @@ def _silence(*descriptors: int) -> None:
 class Supervisor:
     """The life of one task, seen from its parent."""
 
-    def __init__(self, launcher: socket.socket) -> None:
-        self._launcher = launcher
+    def __init__(self, launcher: socket.socket, stdio: Descriptors, request: protocol.Launch) -> None:
+        self.launcher = launcher
         self._launcher_gone = False
-        self._request, stdio = protocol.receive(launcher, protocol.Launch)
+        self._request = request
         self._stdio = (stdio[0], stdio[1], stdio[2])
-        self._info = LaunchInfo.from_json(self._request.launch_info)
+        self._info = LaunchInfo.from_json(request.launch_info or {})
 
     def run(self) -> None:
         """Fork, wait for the release, start the task, and see it to its end."""
@@ -130,7 +135,7 @@ class Supervisor:
         except protocol.PeerGone:
             return _CHILD_KILLED
         if isinstance(message, protocol.Executing):
-            return protocol.receive_end(channel, message.path) or protocol.Running(message.clamped)
+            return protocol.receive_end(channel) or protocol.Running(message.clamped)
         assert isinstance(message, protocol.Failed)
         return message
 
@@ -160,7 +165,7 @@ class Supervisor:
     def _receive(self, *expected: type[protocol.Release | protocol.Signal]) -> object:
         """The launcher's next message; None if it is gone."""
         try:
-            message, _ = protocol.receive(self._launcher, *expected)
+            message, _ = protocol.receive(self.launcher, *expected)
         except protocol.PeerGone:
             self._launcher_gone = True
             return None
@@ -188,7 +193,7 @@ class Supervisor:
 
     def _tell(self, message: _ToLauncher) -> None:
         try:
-            protocol.send(self._launcher, message)
+            protocol.send(self.launcher, message)
         except protocol.PeerGone:
             self._launcher_gone = True
 

@@ -5,24 +5,23 @@ Descriptors travel beside it (SCM_RIGHTS). The end of a channel is a message too
 
     launcher                   fork server           supervisor                    child
        |                            |
-       |-- Fork + its channel ----->|-- fork(2) -------->|          (within one process: just fork)
-       |                                                 |
-       |-- Launch (+ stdin, stdout, stderr) ------------>|
+       |-- Launch + its channel --->|-- fork(2) -------->|          (within one process: just fork)
+       |   (+ program, stdio, …)                         |
        |                                                 |-- clone3(2) -------------->|
        |<-- Cloned + pidfd ------------------------------|                            | blocks
        |    (isolators act on the pid)                   |                            |
-       |-- Release ------------------------------------->|-- Release ---------------->|
-       |                                                 |                            | steps
-       |                                                 |<-- TerminalOpened + master-|    where asked for
-       |                                                 |<-- Executing --------------|
+       |-- Release ------------------------------------->|-- one byte --------------->|
+       |                                                 |                            | the program
+       |<-- FromChild, where it has something to say ----|<-- packets ----------------|
        |<-- Running -------------------------------------|<-- end (close on exec) ----|
        |-- Signal, any number of them ------------------>|                            | execve(2)
        |                                                 |<== wait(2) ================|
        |<-- Exited --------------------------------------|
 
-Failed takes the place of Cloned or Running. A launcher that goes away before Release takes the
-child with it; one that goes away later leaves the container running under its supervisor. The
-Signal SIGKILL may come before Release as well: that launcher is there, and cleans up itself.
+Failed, or a FromChild that tells of a failure, takes the place of Cloned or Running. A launcher that
+goes away before Release takes the child with it; one that goes away later leaves the container running
+under its supervisor. The Signal SIGKILL may come before Release as well: that launcher is there, and
+cleans up itself. What the child says itself is in launcher/program/messages.py.
 """
 
 from __future__ import annotations
@@ -36,14 +35,15 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from launcher import data, trampoline
+from launcher import data
 from launcher.data import Data, field
 
 EXECUTE = "execute the command"  # the child's last stage
 NO_INTERPRETER = "its interpreter or dynamic linker is missing in the image"  # the file itself is there
 
+_RELAYED = b"\0"  # JSON does not begin so
 _INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
-_ANCILLARY = socket.CMSG_SPACE(8 * 4)  # 8 descriptors, each an int; twice what any message has
+_ANCILLARY = socket.CMSG_SPACE(253 * 4)  # SCM_MAX_FD descriptors, each an int: unix(7)
 
 
 class PeerGone(ConnectionError):
@@ -54,19 +54,25 @@ class ProtocolError(Exception):
     """A message came that the reader did not expect: a defect of ours."""
 
 
-class Fork(Data):
-    """To the fork server: fork a supervisor onto the channel that comes with this."""
-
-
 class Launch(Data):
-    """To the supervisor: everything it needs."""
+    """To the fork server, with the supervisor's end of the channel: fork a supervisor for this.
+
+    The other descriptors are the supervisor's: see `launcher.supervisor`.
+    """
 
     container_id: str
-    launch_info: dict[str, Any]
     exit_status_path: str  # where the exit status is recorded
-    stdio: dict[str, Any]  # launcher.stdio; for "inherit" the descriptors come with this
-    service: dict[str, Any] | None  # where the other modes are served
+    stdio: dict[str, Any]  # launcher.stdio
+    service: dict[str, Any] | None  # where pipes and terminals are served
     reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
+    flags: int = 0  # of clone(2)
+    cgroup_v2: str | None = None  # the child is cloned into it
+    intermediate: bool = False  # what is cloned first clones the child
+    maps: Sequence[Sequence[Sequence[int]]] = field(
+        default_factory=list
+    )  # of a new user namespace: of uids, of gids
+    user_namespace: int = -1  # the child's descriptor for it
+    launch_info: dict[str, Any] | None = None  # the posix launcher's task; others have a launch program
 
 
 class Cloned(Data):
@@ -79,8 +85,10 @@ class Release(Data):
     """The child may go on."""
 
 
-class TerminalOpened(Data):
-    """The child has made its terminal; the master comes with this."""
+class FromChild(Data):
+    """A packet of the machine that runs the launch program: launcher.program.messages."""
+
+    packet: bytes
 
 
 class Executing(Data):
@@ -130,10 +138,7 @@ class Exited(Data):
     signal: int | None
 
 
-_TYPES = {
-    cls.__name__: cls
-    for cls in (Fork, Launch, Cloned, Release, TerminalOpened, Executing, Running, Failed, Signal, Exited)
-}
+_TYPES = {cls.__name__: cls for cls in (Launch, Cloned, Release, Executing, Running, Failed, Signal, Exited)}
 _M = TypeVar("_M")
 
 
@@ -204,20 +209,26 @@ def _receive_packet(peer: socket.socket) -> tuple[bytes, list[int]]:
         return body, descriptors
 
 
-def receive_end(peer: socket.socket, path: str) -> Failed | None:
+def receive_end(peer: socket.socket) -> Failed | None:
     """After Executing: None when the channel ends, for the task has been executed."""
     packet = peer.recv(_INLINE)
     if not packet:
         return None
-    number = trampoline.failure(packet)
-    if number is None:
-        failed: Failed = _decode(packet)
-        return failed
-    reason = NO_INTERPRETER if number == errno.ENOENT else os.strerror(number)
-    return Failed(EXECUTE, "execve", path, number, reason)
+    failed: Failed = _decode(packet)
+    return failed
+
+
+def relay(peer: socket.socket, packet: bytes) -> None:
+    """Pass on a packet of the machine, as FromChild. Raises PeerGone."""
+    try:
+        peer.send(_RELAYED + packet, socket.MSG_NOSIGNAL)
+    except ConnectionError as error:
+        raise PeerGone("cannot relay a packet") from error
 
 
 def _decode(body: bytes) -> Any:
+    if body.startswith(_RELAYED):
+        return FromChild(body.removeprefix(_RELAYED))
     try:
         fields = json.loads(body)
         return _TYPES[fields.pop("type")](**fields)

@@ -9,227 +9,284 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from launcher.copy_tree import copy_tree
-from launcher.kernel import mounts
-from launcher.kernel.safe_path import open_beneath
+from launcher.kernel import mounts as kernel
+from launcher.kernel.libc import AT_FDCWD
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
-from launcher.user import User
-from launcher.user import resolve_user as _resolve
+from launcher.program import mounts
+from launcher.program.assembler import Label, Program, Slot
+from launcher.program.objects import Explained
+from launcher.root_view import RootView
 
-_MAX_PASSWD = 4 * 1024 * 1024  # bytes; an image's file is read no further
 _BINDS = ("bind", "rbind")
+_FRESH = ("tmpfs", "devpts", "mqueue")  # a new one has nothing in it but what we put there
+_FIXED = ("proc", "sysfs")  # nobody makes files in these
 _HOST_MOUNTS = {"sysfs": "/sys", "mqueue": "/dev/mqueue"}  # where the host has them
 
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_NAME = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # A new file, so that no link of the image is followed and no file of it is written to.
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_F_DUPFD_CLOEXEC = 1030  # linux/fcntl.h
+_MISSING = (errno.ENOENT, errno.ENOTDIR)
+
+_ELSEWHERE = "the volume would lie in another mount"
+_DANGLING = "the image has a dangling symbolic link here"
 
 
-def mount_root(info: LaunchInfo) -> int:
-    """Mount what makes the root filesystem. Returns a descriptor of its top directory."""
-    for mount in info.rootfs_mounts:
-        _mount_on_host_path(mount)
-    return os.open(info.rootfs or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def mount_root(program: Program, info: LaunchInfo, trees: Sequence[int]) -> Slot | int:
+    """Attach what makes the root filesystem: `trees` is as in RootView. Returns its top directory."""
+    at: dict[str, Slot | int] = {}
+    for mount, tree in zip(info.rootfs_mounts, trees, strict=True):
+        at[mount.target] = program.pass_descriptor(tree)
+        target = program.call("openat", AT_FDCWD, os.fsencode(mount.target), _DIRECTORY, on=mount.target)
+        mounts.attach(program, at[mount.target], target, mount.target)
+    root = info.rootfs or "/"
+    if root in at:
+        return at[root]
+    return program.call("openat", AT_FDCWD, os.fsencode(root), _DIRECTORY, on=root)
 
 
-def detach_root(info: LaunchInfo) -> int:
-    """Mount the root filesystem that is mounted already on itself; as `mount_root`.
+def detach_root(program: Program, info: LaunchInfo) -> Slot:
+    """Mount the root filesystem that is mounted already on itself; returns its top directory.
 
     In a user namespace the mounts that were there before are locked, and cannot become the root:
     mount_namespaces(7).
     """
-    root = os.open(info.rootfs or "/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    path = info.rootfs or "/"
+    root = program.call("openat", AT_FDCWD, os.fsencode(path), _DIRECTORY, on=path)
     if info.rootfs is None:
         return root
-    _attach(mounts.clone_tree(root, recursive=True, name=info.rootfs), root, info.rootfs)
-    return os.open(info.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    tree = mounts.clone_tree(program, root, recursive=True, on=path)
+    mounts.attach(program, tree, root, path)
+    return tree
 
 
-def open_sources(info: LaunchInfo) -> dict[str, int]:
-    """Copies of the mounts that are bound below the root, detached, by their targets."""
-    binds = (mount for mount in info.mounts if mount.fstype in _BINDS)
-    return {mount.target: _new_mount(mount) for mount in binds}
+class Filler:
+    """Makes the mounts and files below the root, then hides and protects what the task must not touch."""
 
+    def __init__(self, program: Program, root: Slot | int, info: LaunchInfo, view: RootView) -> None:
+        self._program = program
+        self._root = root
+        self._info = info
+        self._view = view
+        self._mounted: dict[str, str] = {}  # target → filesystem type
+        self._directories: dict[str, Slot] = {}  # open ones, by their paths
+        self._made: set[str] = set()
+        self._sources: dict[str, Slot] = {}
 
-def resolve_user(root: int, info: LaunchInfo) -> User:
-    """The task's user, from the passwd and group files below `root`. Raises OSError."""
-    return _resolve(info.user or "", _read(root, "/etc/passwd"), _read(root, "/etc/group"))
+    def open_sources(self) -> None:
+        """Copy the mounts that are bound below the root, while the paths of the host are in sight."""
+        for mount in self._info.mounts:
+            if mount.fstype in _BINDS:
+                recursive = mount.fstype == "rbind"
+                self._sources[mount.target] = mounts.clone_tree(
+                    self._program, mount.source, mount.flags, recursive=recursive, on=mount.source
+                )
 
+    def fill(self) -> None:
+        for mount in self._info.mounts:
+            self._mount(mount)
+        for operation in self._info.file_operations:
+            self._operate(operation)
+        for path in self._info.readonly_paths:
+            self._protect(path)
+        for path in self._info.masked_paths:
+            self._mask(path)
+        if self._info.readonly_rootfs:
+            ro = kernel.ATTRIBUTES["ro"]
+            mounts.set_attributes(self._program, self._root, ro, on=self._info.rootfs or "/")
 
-def fill(root: int, info: LaunchInfo, sources: Mapping[str, int]) -> None:
-    """Make the mounts and files below `root`, then hide and protect what the task must not touch.
+    # Mounts ------------------------------------------------------------------------------------
 
-    `sources` are those of `open_sources`; they are closed.
-    """
-    for mount in info.mounts:
-        _mount_beneath(root, mount, sources.get(mount.target))
-    for operation in info.file_operations:
-        _operate(root, operation)
-    for path in info.readonly_paths:
-        _protect(root, path)
-    for path in info.masked_paths:
-        _mask(root, path)
-    if info.readonly_rootfs:
-        mounts.set_attributes(root, mounts.ATTRIBUTES["ro"])
-
-
-def _mount_on_host_path(mount: Mount) -> None:
-    try:
-        tree = _new_mount(mount)
-    except OSError as error:
-        if mount.fstype != "overlay" or error.errno != errno.EINVAL:
-            raise
-        mounts.mount_overlay_by_string(mount.target, mount.flags, mount.options)
-        return
-    target = os.open(mount.target, os.O_PATH | os.O_CLOEXEC)
-    _attach(tree, target, mount.target)
-
-
-def _mount_beneath(root: int, mount: Mount, source: int | None) -> None:
-    tree = _new_mount(mount) if source is None else source
-    try:
-        directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-        target = make_target(root, mount.target, directory=directory)
-        if mount.fstype in ("proc", "sysfs"):
+    def _mount(self, mount: Mount) -> None:
+        tree = self._sources.get(mount.target)
+        if tree is None:
+            tree = self._new_filesystem(mount)
+        directory = mount.fstype not in _BINDS or os.path.isdir(mount.source)
+        target = self._target(mount.target, directory=directory)
+        if mount.fstype in _FIXED:
             # A link here would put /proc elsewhere, and what is masked in it not: CVE-2019-19921.
-            os.close(open_beneath(root, mount.target, os.O_PATH, follow_symlinks=False))
+            mounts.open_beneath(self._program, self._root, mount.target, follow_symlinks=False)
         if mount.populate:
             # An image may lead its volume into what is mounted by now, /proc for one, by a link.
-            if os.fstat(target).st_dev != os.fstat(root).st_dev:
-                raise OSError(errno.EXDEV, "the volume would lie in another mount", mount.target)
-            copy_tree(target, tree)
-    except BaseException:
-        os.close(tree)
-        raise
-    _attach(tree, target, mount.target)
+            inside = Explained(mount.target, {errno.EXDEV: _ELSEWHERE})
+            mounts.open_beneath(self._program, self._root, mount.target, leave_mount=False, on=inside)
+        mounts.attach(self._program, tree, target, mount.target)
+        self._mounted[mount.target] = mount.fstype
+        hidden = mount.target.rstrip("/") + "/"
+        for path in [path for path in self._directories if path.startswith(hidden)]:
+            del self._directories[path]
+        if directory:
+            self._directories[mount.target] = tree
 
-
-def _new_mount(mount: Mount) -> int:
-    if mount.fstype in _BINDS:
-        return mounts.clone_tree(mount.source, mount.flags, recursive=mount.fstype == "rbind")
-    try:
-        return mounts.new_filesystem(mount.fstype, mount.source, mount.flags, mount.options)
-    except OSError as error:
+    def _new_filesystem(self, mount: Mount) -> Slot:
+        what = (mount.fstype, mount.source, mount.flags, mount.options)
+        place = _HOST_MOUNTS.get(mount.fstype)
+        if "user" not in self._info.namespaces or place is None:
+            return mounts.new_filesystem(self._program, *what, on=mount)
         # To root in a user namespace, what shows somebody else's network or IPC namespace is denied.
-        if error.errno != errno.EPERM or mount.fstype not in _HOST_MOUNTS:
-            raise
-        return _show_the_hosts(mount)
+        chosen, denied, done = self._program.slot(), Label(), Label()
+        made = mounts.new_filesystem(
+            self._program, *what, on=mount, tolerate=(errno.EPERM,), otherwise=denied
+        )
+        self._program.call("fcntl", made, _F_DUPFD_CLOEXEC, 0, store=chosen, then=done)
+        self._program.place(denied)
+        if os.path.isdir(place):
+            tree = mounts.clone_tree(self._program, place, mount.flags, recursive=True, on=place)
+        else:
+            tree = mounts.new_filesystem(self._program, "tmpfs", "tmpfs", ("ro", *mount.flags), (), on=mount)
+        self._program.call("fcntl", tree, _F_DUPFD_CLOEXEC, 0, store=chosen)
+        self._program.place(done)
+        return chosen
 
+    # Targets -----------------------------------------------------------------------------------
 
-def _show_the_hosts(mount: Mount) -> int:
-    place = _HOST_MOUNTS[mount.fstype]
-    if not os.path.isdir(place):
-        return mounts.new_filesystem("tmpfs", "tmpfs", ("ro", *mount.flags), ())
-    return mounts.clone_tree(place, mount.flags, recursive=True)
+    def _target(self, path: str, *, directory: bool) -> Slot:
+        """Open `path` below the root with O_PATH; what is missing is made, the last as directory or file."""
+        over = self._over(path)
+        if self._is_free(path, over):
+            self._made.add(path)
+            return self._make(self._directories[over or ""], path, directory=directory)
+        if self._mounted.get(over or "") in _FIXED or (over is None and self._view.has(path)):
+            return mounts.open_beneath(self._program, self._root, path)
+        return self._open_or_make(path, directory=directory)
 
+    def _is_free(self, path: str, over: str | None) -> bool:
+        """Whether it is sure that nothing is there yet, but what it is in."""
+        if over is None or self._mounted[over] not in _FRESH or path in self._made:
+            return False
+        return os.path.dirname(path) == over
 
-def _attach(tree: int, target: int, name: str) -> None:
-    try:
-        mounts.attach(tree, target, name)
-    finally:
-        os.close(target)
-        os.close(tree)
+    def _over(self, path: str) -> str | None:
+        """The target of the mount that `path` is in; None for the root filesystem itself."""
+        while path != "/":
+            path = os.path.dirname(path)
+            if path in self._mounted:
+                return path
+        return None
 
+    def _open_or_make(self, path: str, *, directory: bool) -> Slot:
+        """Go down from the root by the names of `path`; from the first that is missing on, make them."""
+        opened, done, making = self._program.slot(), Label(), Label()
+        mounts.open_beneath(
+            *(self._program, self._root, path),
+            store=opened,
+            then=done,
+            tolerate=(errno.ENOENT,),
+            otherwise=making,
+        )
+        self._program.place(making)
+        parent = mounts.open_beneath(self._program, self._root, "/")
+        names = [name for name in path.split("/") if name]
+        for depth in range(1, len(names) + 1):
+            prefix = "/" + "/".join(names[:depth])
+            is_directory = directory or depth < len(names)
+            parent = self._step(parent, prefix, directory=is_directory)
+        self._program.call("fcntl", parent, _F_DUPFD_CLOEXEC, 0, store=opened)
+        self._program.place(done)
+        return opened
 
-def make_target(root: int, path: str, *, directory: bool) -> int:
-    """Open `path` below `root` with O_PATH; what is missing is made, the last as directory or file."""
-    target, missing = _deepest(root, path)
-    for depth, name in enumerate(missing, 1):
-        parent = target
-        try:
-            target = _make(parent, name, directory=directory or depth < len(missing))
-        except FileExistsError as error:
-            raise OSError(error.errno, "the image has a dangling symbolic link here", path) from None
-        finally:
-            os.close(parent)
-    return target
+    def _step(self, parent: Slot, path: str, *, directory: bool) -> Slot:
+        opened, missing, there = self._program.slot(), Label(), Label()
+        mounts.open_beneath(
+            *(self._program, self._root, path),
+            store=opened,
+            then=there,
+            tolerate=(errno.ENOENT,),
+            otherwise=missing,
+        )
+        self._program.place(missing)
+        self._make(parent, path, directory=directory, store=opened)
+        self._program.place(there)
+        return opened
 
+    def _make(self, parent: Slot, path: str, *, directory: bool, store: int = 0) -> Slot:
+        """Make a directory or an empty file, and open it with O_PATH."""
+        name, on = os.path.basename(path).encode(), Explained(path, {errno.EEXIST: _DANGLING})
+        if directory:
+            self._program.call("mkdirat", parent, name, 0o755, on=on)
+        else:
+            self._program.call("openat", parent, name, _CREATE, 0o644, on=on)
+        return self._program.call("openat", parent, name, _NAME, on=path, store=store)
 
-def _deepest(root: int, path: str) -> tuple[int, list[str]]:
-    """Open what is there of `path`; the names of what is not."""
-    missing: list[str] = []
-    while True:
-        try:
-            return open_beneath(root, path or "/", os.O_PATH), missing
-        except FileNotFoundError:
-            path, name = os.path.split(path.rstrip("/"))
-            missing.insert(0, name)
+    # Files -------------------------------------------------------------------------------------
 
-
-def _make(parent: int, name: str, *, directory: bool) -> int:
-    """Make a directory or an empty file, and open it with O_PATH."""
-    if directory:
-        os.mkdir(name, 0o755, dir_fd=parent)
-    else:
-        os.close(os.open(name, _CREATE, 0o644, dir_fd=parent))
-    return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-
-
-def _operate(root: int, operation: FileOperation) -> None:
-    parent_path, name = os.path.split(operation.path)
-    parent = make_target(root, parent_path, directory=True)
-    try:
-        # Removed first, so that a link of the image is replaced and not followed.
-        _unlink(name, parent)
+    def _operate(self, operation: FileOperation) -> None:
+        parent_path, name = os.path.split(operation.path)
+        parent = self._directories.get(parent_path)
+        if parent is None:
+            parent = self._directories[parent_path] = self._target(parent_path or "/", directory=True)
+        if self._mounted.get(parent_path) not in _FRESH:
+            # Removed first, so that a link of the image is replaced and not followed.
+            self._program.call(
+                "unlinkat", parent, name.encode(), 0, on=operation.path, tolerate=(errno.ENOENT,)
+            )
+        content = os.fsencode(operation.content)
         if operation.kind == "symlink":
-            os.symlink(operation.content, name, dir_fd=parent)
+            self._program.call("symlinkat", content, parent, name.encode(), on=operation.path)
         else:
-            with open(os.open(name, _CREATE, operation.mode, dir_fd=parent), "wb") as file:
-                file.write(os.fsencode(operation.content))
-                os.fchmod(file.fileno(), operation.mode)
-    finally:
-        os.close(parent)
+            self._write(parent, name, operation, content)
+
+    def _write(self, parent: Slot, name: str, operation: FileOperation, content: bytes) -> None:
+        on = operation.path
+        file = self._program.call("openat", parent, name.encode(), _CREATE, operation.mode, on=on)
+        self._program.call("write", file, self._program.constant(content, 1), len(content), on=on)
+        self._program.call("fchmod", file, operation.mode, on=on)
+        self._program.call("close", file, on=on)
+
+    # What the task must not touch ----------------------------------------------------------------
+
+    def _protect(self, path: str) -> None:
+        """Make what is at `path`, and below it, read-only; a missing path is skipped."""
+        if self._is_absent(path):
+            return
+        skipped = Label()
+        target = mounts.open_beneath(self._program, self._root, path, tolerate=_MISSING, otherwise=skipped)
+        tree = mounts.clone_tree(self._program, target, ("ro",), recursive=True, on=path)
+        mounts.attach(self._program, tree, target, path)
+        self._program.place(skipped)
+
+    def _mask(self, path: str) -> None:
+        """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
+        if self._is_absent(path):
+            return
+        skipped, file = Label(), Label()
+        kind = _kind_in_kernel(path)
+        if kind is not stat.S_IFREG:
+            target = mounts.open_beneath(
+                *(self._program, self._root, path, _DIRECTORY),
+                tolerate=(errno.ENOTDIR, errno.ENOENT),
+                otherwise=file,
+            )
+            mounts.attach(self._program, self._new_mask(directory=True), target, path)
+            self._program.jump(skipped)
+        self._program.place(file)
+        if kind is not stat.S_IFDIR:
+            target = mounts.open_beneath(
+                self._program, self._root, path, tolerate=_MISSING, otherwise=skipped
+            )
+            mounts.attach(self._program, self._new_mask(directory=False), target, path)
+        self._program.place(skipped)
+
+    def _new_mask(self, *, directory: bool) -> Slot:
+        if directory:
+            flags = ("ro", "nosuid", "nodev", "noexec")
+            return mounts.new_filesystem(self._program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
+        return mounts.clone_tree(self._program, "/dev/null", ("ro",), on="/dev/null")
+
+    def _is_absent(self, path: str) -> bool:
+        """Whether the kernel has no such file: what it has in procfs and sysfs, the host's have as well."""
+        over = self._over(path)
+        return over is not None and self._mounted[over] in _FIXED and not os.path.lexists(path)
 
 
-def _unlink(name: str, parent: int) -> None:
+def _kind_in_kernel(path: str) -> int | None:
+    """The kind of a file of procfs or sysfs, which is the same for everybody; None for others."""
+    if not path.startswith(("/proc/", "/sys/")):
+        return None
     try:
-        os.unlink(name, dir_fd=parent)
-    except FileNotFoundError:
-        return
-
-
-def _protect(root: int, path: str) -> None:
-    """Make what is at `path`, and below it, read-only; a missing path is skipped."""
-    try:
-        target = open_beneath(root, path, os.O_PATH)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    try:
-        tree = mounts.clone_tree(target, ("ro",), recursive=True, name=path)
-    except BaseException:
-        os.close(target)
-        raise
-    _attach(tree, target, path)
-
-
-def _mask(root: int, path: str) -> None:
-    """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
-    try:
-        target = open_beneath(root, path, os.O_PATH)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    try:
-        if stat.S_ISDIR(os.fstat(target).st_mode):
-            tree = mounts.new_filesystem("tmpfs", "tmpfs", ("ro", "nosuid", "nodev", "noexec"), ())
-        else:
-            tree = mounts.clone_tree("/dev/null", ("ro",))
-    except BaseException:
-        os.close(target)
-        raise
-    _attach(tree, target, path)
-
-
-def _read(root: int, path: str) -> str:
-    """The text of an image's file, "" if it has none. A fifo or device is never opened for real."""
-    try:
-        fd = open_beneath(root, path, os.O_PATH)
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        with open(f"/proc/self/fd/{fd}", "rb") as file:
-            return file.read(_MAX_PASSWD).decode("utf-8", "surrogateescape")
-    finally:
-        os.close(fd)
+        return stat.S_IFDIR if stat.S_ISDIR(os.stat(path).st_mode) else stat.S_IFREG
+    except OSError:
+        return None

@@ -33,6 +33,10 @@ class Inherit(Data):
     stdout: int = 1
     stderr: int = 2
 
+    @property
+    def descriptors(self) -> tuple[int, int, int]:
+        return self.stdin, self.stdout, self.stderr
+
     @classmethod
     def without_input(cls) -> Inherit:
         """/dev/null as input, which is then the caller's to close; this process' own output."""

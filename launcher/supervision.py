@@ -5,39 +5,53 @@ from __future__ import annotations
 import os
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from launcher import protocol
+
+Descriptors = Sequence[int]
+
+Main = Callable[[socket.socket, protocol.Launch, Descriptors], NoReturn]
+"""What a forked process runs to be a supervisor, talking on the channel. The descriptors are its own."""
 
 
 class Supervisor(Protocol):
     """The life of one container, seen from its parent."""
 
+    launcher: socket.socket  # the channel, wherever it is by now
+
     def run(self) -> None: ...
 
 
-def supervise(
-    channel: socket.socket,
-    settle: Callable[[socket.socket], socket.socket],
-    supervisor: Callable[[socket.socket], Supervisor],
-) -> NoReturn:
-    """Be a supervisor, just forked, talking on `channel`: settle, then run. Never returns."""
+class Module(Protocol):
+    """A module of supervisors."""
+
+    def prepare(self, *, settled: bool) -> Main:
+        """Make what all supervisors of this process will share; `settled`: this process is a fork server."""
+
+
+def supervise(channel: socket.socket, make: Callable[[], Supervisor]) -> NoReturn:
+    """Be a supervisor, just forked, talking on `channel`. Never returns."""
     code = 1
     try:
-        _run(settle(channel), supervisor)
+        _run(channel, make)
         code = 0
     except protocol.PeerGone:
         pass  # nobody to tell, and no child yet
     except BaseException:
-        traceback.print_exc()  # stderr is the launcher's: a defect of ours must not be silent
+        # The launcher's stderr: a defect of ours must not be silent. By number, since what the launcher
+        # has as sys.stderr may have another, which is something else here.
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
 
 
-def _run(launcher: socket.socket, supervisor: Callable[[socket.socket], Supervisor]) -> None:
+def _run(launcher: socket.socket, make: Callable[[], Supervisor]) -> None:
     try:
-        supervisor(launcher).run()
+        supervisor = make()
+        launcher = supervisor.launcher
+        supervisor.run()
     except protocol.PeerGone:
         raise
     except BaseException as error:

@@ -2,6 +2,12 @@
 
 It outlives the launcher that asked for it. It is the child's parent, so it alone can collect the
 exit status; and it is the subreaper, so what the task leaves behind comes to it and is ended here.
+
+It has no part in how the container is made: it hands the launch program on, unread. The fewer
+objects it touches the smaller it is, since each that it does is no longer its fork server's.
+
+Its descriptors come from the launcher as: the program; what is to be the task's stdin, stdout and
+stderr (of pipes stdin only, of a terminal none); what the program has the launcher pass along.
 """
 
 from __future__ import annotations
@@ -15,44 +21,55 @@ import socket
 from collections.abc import Sequence
 from typing import NoReturn
 
-from launcher import child, exit_record, intermediate, namespaces, protocol
+from launcher import exit_record, protocol
 from launcher.exit_status import ExitStatus
 from launcher.io.inherited import InheritedIO
 from launcher.io.loop import IN, Loop
-from launcher.kernel import cgroups, clone, prctl, signals
-from launcher.kernel.namespaces import CLONE_FLAGS
-from launcher.launch_info import LaunchInfo
-from launcher.stdio import Inherit, Service, from_json
-from launcher.supervision import supervise
+from launcher.kernel import cgroups, clone, prctl, signals, user_namespaces
+from launcher.program.assembler import CHANNEL, FIRST_PASSED, FIRST_STDIO
+from launcher.program.messages import CLONED, EXECUTING, PACKET, TERMINAL_OPENED, is_failure
+from launcher.program.spawn import Spawner
+from launcher.supervision import Descriptors, Main, supervise
 
-_CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _CHILD_KILLED = protocol.Failed("prepare the task", "", "", 0, "the child was killed")
 _PIPE_BUFFER = 64 * 1024  # bytes
+_STDIO = {"inherit": 3, "pipes": 1, "terminal": 0}  # how many of the task's descriptors come with it
+_ANCILLARY = socket.CMSG_SPACE(4)  # one descriptor
 
 _ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Exited
 
 
-def main(channel: socket.socket) -> NoReturn:
-    """Be a supervisor, just forked, talking on `channel`. Never returns."""
-    supervise(channel, _settle, Supervisor)
+def prepare(*, settled: bool) -> Main:
+    """What a forked process runs; in a fork server (`settled`) its process takes the common steps now."""
+    shared = Spawner() if settled else None
+    if settled:
+        _settle()
+
+    def main(channel: socket.socket, request: protocol.Launch, descriptors: Descriptors) -> NoReturn:
+        def make() -> Supervisor:
+            os.setsid()
+            signals.default((signal.SIGCHLD,))
+            prctl.set_child_subreaper()
+            spawner = shared or Spawner()
+            stdio = _STDIO[request.stdio["mode"]]
+            own = _Descriptors(channel, spawner.executable, descriptors, stdio)
+            if not settled:
+                _settle()  # now that no descriptor of the task's is among what it replaces
+            return Supervisor(own, spawner, request)
+
+        supervise(channel, make)
+
+    return main
 
 
-def _settle(channel: socket.socket) -> socket.socket:
-    """Leave the launcher's session, directory, signal handlers and descriptors; stderr till later."""
-    os.setsid()
+def _settle() -> None:
+    """Leave the launcher's directory, signal handlers and stdio; stderr till later."""
     os.chdir("/")
     signal.set_wakeup_fd(-1)
-    signals.default((signal.SIGCHLD,))
-    signals.ignore(_IGNORED)
-    signals.unblock_all()  # `fork` has blocked them
-    descriptor = fcntl.fcntl(channel, fcntl.F_DUPFD_CLOEXEC, _CHANNEL + 1)
-    channel.close()
+    signals.reset_ignored()  # Python's and the launcher's own, so that the child knows what to reset
+    signals.ignore(signals.IGNORED)
+    signals.unblock_all()
     _close_stdio((0, 1) if _is_open(2) else (0, 1, 2))
-    os.dup2(descriptor, _CHANNEL, inheritable=False)
-    prctl.close_from(_CHANNEL + 1)
-    prctl.set_child_subreaper()
-    return socket.socket(fileno=_CHANNEL)
 
 
 def _is_open(descriptor: int) -> bool:
@@ -73,44 +90,65 @@ def _close_stdio(descriptors: Sequence[int]) -> None:
         os.close(null)
 
 
-class NotCloned(Exception):
-    """The intermediate could not clone the child, for the reason in `failed`."""
+class _Descriptors:
+    """The child's in their places, all of them taken from the start; above these our own; no others."""
 
-    def __init__(self, failed: protocol.Failed) -> None:
-        super().__init__(failed.stage)
-        self.failed = failed
+    def __init__(self, channel: socket.socket, executable: int, descriptors: Descriptors, stdio: int) -> None:
+        """`stdio`: how many of the descriptors are the task's, after the program."""
+        program, *rest = descriptors
+        places = [program] * (FIRST_PASSED - CHANNEL)
+        places[FIRST_STDIO - CHANNEL : FIRST_STDIO - CHANNEL + stdio] = rest[:stdio]
+        wanted = [*places, *rest[stdio:], executable, channel.detach()]
+        above = CHANNEL + len(wanted)
+        moved = {fd: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in set(wanted)}
+        self.executable, self.launcher = above - 2, above - 1
+        prctl.close_range(CHANNEL, above - 1)
+        for place, descriptor in enumerate(wanted, CHANNEL):
+            os.dup2(moved[descriptor], place, inheritable=place < self.executable)
+        prctl.close_from(above)
+
+    def place(self, descriptor: int, place: int) -> None:
+        """Give the child this one there; it is closed here."""
+        os.dup2(descriptor, place)
+        os.close(descriptor)
+
+    def close(self) -> None:
+        """Keep no copy of the child's: whoever reads its output would wait for us."""
+        prctl.close_range(CHANNEL, self.executable)
+
+
+class NotCloned(Exception):
+    """The child could not be cloned."""
 
 
 class Supervisor:
     """The life of one container, seen from its parent."""
 
-    def __init__(self, launcher: socket.socket) -> None:
-        self._launcher = launcher
+    def __init__(self, descriptors: _Descriptors, spawner: Spawner, request: protocol.Launch) -> None:
+        self.launcher = socket.socket(fileno=descriptors.launcher)
+        self._descriptors = descriptors
+        self._spawner = spawner
+        self._request = request
         self._launcher_gone = False
         self._ended = False
-        self._request, descriptors = protocol.receive(launcher, protocol.Launch)
-        self._stdio = from_json(self._request.stdio)
         self._loop = Loop()
-        self._io = self._open_io(descriptors)
-        self._info = LaunchInfo.from_json(self._request.launch_info)
-        prctl.set_name(f"ctz:{self._request.container_id}")
+        self._io = self._open_io()
+        prctl.set_name(f"ctz:{request.container_id}")
 
     def run(self) -> None:
         """Clone, wait for the release, start the task, and see it to its end."""
         try:
-            child_channel = self._clone()
-        except NotCloned as error:
-            self._tell(error.failed)
+            self._clone()
+        except NotCloned:
             return
         except OSError as error:
             self._tell(protocol.Failed.from_error("clone the child", error))
             return
         running = False
         try:
-            self._io.child_made()
             self._tell(protocol.Cloned(self._pid), [self._pidfd])
             if self._wait_for_release():
-                running = self._start_task(child_channel)
+                running = self._start_task()
             if running:
                 self._watch()
         finally:
@@ -137,73 +175,80 @@ class Supervisor:
                 self._become_reaper()
 
     def _become_reaper(self) -> NoReturn:
-        signals.default(_IGNORED)
+        signals.default(signals.IGNORED)
         os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell wanted
 
-    def _open_io(self, descriptors: Sequence[int]) -> InheritedIO:
-        if isinstance(self._stdio, Inherit):
-            return InheritedIO(descriptors)
+    def _open_io(self) -> InheritedIO:
+        if self._request.service is None:
+            return InheritedIO()
         from launcher.io.served import ServedIO  # what `run` in the foreground need not load
 
-        assert self._request.service is not None
-        return ServedIO(self._stdio, Service(**self._request.service), self._loop)
+        return ServedIO(self._request.stdio, self._request.service, self._loop)
 
-    def _clone(self) -> socket.socket:
+    def _clone(self) -> None:
         own_end, child_end = protocol.channel()
-        between = intermediate.is_needed(self._info)
-        kinds = () if between else [kind for kind in namespaces.made(self._info) if kind != "cgroup"]
-        self._pid, self._pidfd = self._clone_into_cgroup(sum(CLONE_FLAGS[kind] for kind in kinds))
-        if self._pid == 0:
-            own_end.close()  # or the child would never see the channel end
-            be = intermediate if between else child
-            be.run(self._info, child_end, self._stdio, self._io.descriptors)
-        child_end.close()
-        if between:
-            self._replace_intermediate(own_end)
-        return own_end
+        self._channel = own_end
+        self._descriptors.place(child_end.detach(), CHANNEL)
+        for number, descriptor in enumerate(self._io.take_child_ends(), FIRST_STDIO):
+            if descriptor >= 0:
+                self._descriptors.place(descriptor, number)
+        if self._request.maps:
+            self._make_user_namespace()
+        flags = 0 if self._request.intermediate else self._request.flags
+        self._pid, self._pidfd = self._spawn(flags)
+        self._descriptors.close()
+        if self._request.intermediate:
+            self._replace_intermediate()
 
-    def _replace_intermediate(self, channel: socket.socket) -> None:
-        """Wait for the child, our own, that the intermediate clones before it ends."""
-        poll = select.poll()
-        poll.register(channel, select.POLLIN)
-        poll.register(_CHANNEL, select.POLLIN)  # the launcher gives up, or is gone: it may hang in a mount
-        if channel.fileno() not in {fd for fd, _ in poll.poll()}:
-            self._signal(signal.SIGKILL)
+    def _make_user_namespace(self) -> None:
+        uid_map, gid_map = ([(i, o, n) for i, o, n in ranges] for ranges in self._request.maps)
         try:
-            message, descriptors = protocol.receive(channel, protocol.Cloned, protocol.Failed)
-        except protocol.PeerGone:
-            message, descriptors = _CHILD_KILLED, []
-        finally:
-            os.waitpid(self._pid, 0)
-            os.close(self._pidfd)
-        if isinstance(message, protocol.Failed):
-            _end_children()  # a second one: the PID namespace that it joined does not end before it
-            raise NotCloned(message)
-        assert isinstance(message, protocol.Cloned)
-        (self._pidfd,) = descriptors
-        self._pid = clone.pid_of(self._pidfd)  # which is another one where the intermediate is
+            namespace = user_namespaces.create(uid_map, gid_map)
+        except OSError as error:
+            self._tell(protocol.Failed.from_error("make the user namespace", error))
+            raise NotCloned from error
+        self._descriptors.place(namespace, self._request.user_namespace)
 
-    def _clone_into_cgroup(self, flags: int) -> tuple[int, int]:
-        if self._info.cgroup_v2 is None:
-            return clone.clone(flags)
-        cgroup = os.open(cgroups.home(self._info.cgroup_v2), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _spawn(self, flags: int) -> tuple[int, int]:
+        if self._request.cgroup_v2 is None:
+            return self._spawner.spawn(self._descriptors.executable, flags)
+        home = cgroups.home(self._request.cgroup_v2)
+        cgroup = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return clone.clone(flags, cgroup)
+            return self._spawner.spawn(self._descriptors.executable, flags, cgroup)
         finally:
             os.close(cgroup)
+
+    def _replace_intermediate(self) -> None:
+        """Wait for the child, our own, that the intermediate clones before it ends."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        poll.register(self.launcher, select.POLLIN)  # it gives up, or is gone: this may hang in a mount
+        if self._channel.fileno() not in {fd for fd, _ in poll.poll()}:
+            self._signal(signal.SIGKILL)
+        packet, descriptor = self._receive()
+        os.waitpid(self._pid, 0)
+        os.close(self._pidfd)
+        if not packet or descriptor < 0:
+            _end_children()  # a second one: the PID namespace that it joined does not end before it
+            if not packet:
+                self._tell(_CHILD_KILLED)
+            raise NotCloned
+        self._pidfd = descriptor
+        self._pid = clone.pid_of(self._pidfd)  # which is another one where the intermediate is
 
     def _wait_for_release(self) -> bool:
         """Whether it came. SIGKILL, or the end of the launcher or the child, may come instead of it."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
-        poll.register(_CHANNEL, select.POLLIN)
+        poll.register(self.launcher, select.POLLIN)
         while not self._launcher_gone:
             if self._pidfd in {fd for fd, _ in poll.poll()}:
                 # With the PID namespace that it joined, which cannot end before we collect it.
                 self._tell(_CHILD_KILLED)
                 break
             try:
-                message, _ = protocol.receive(self._launcher, protocol.Release, protocol.Signal)
+                message, _ = protocol.receive(self.launcher, protocol.Release, protocol.Signal)
             except protocol.PeerGone:
                 self._launcher_gone = True
                 break
@@ -213,33 +258,49 @@ class Supervisor:
                 break  # any other signal has no task to go to
         return False
 
-    def _start_task(self, channel: socket.socket) -> bool:
+    def _start_task(self) -> bool:
         """Release the child, and tell the launcher whether it became the task."""
-        with channel:
-            outcome = self._outcome(channel)
-        running = isinstance(outcome, protocol.Running)
+        with self._channel:
+            running = self._became_task()
         if running:
             _close_stdio((2,))  # the launcher's so far: the only way to tell of a defect
-        self._tell(outcome)
-        if running:
+            self._tell(protocol.Running())
             exit_record.reserve(self._request.exit_status_path)
         return running
 
-    def _outcome(self, channel: socket.socket) -> protocol.Running | protocol.Failed:
+    def _became_task(self) -> bool:
+        with contextlib.suppress(ConnectionError):  # it has ended; it has said why
+            self._channel.send(b"\0", socket.MSG_NOSIGNAL)
+        executing = False
+        while True:
+            packet, descriptor = self._receive()
+            if not packet:
+                if not executing:
+                    self._tell(_CHILD_KILLED)
+                return executing
+            kind, _ = PACKET.unpack(packet)
+            if kind == EXECUTING:
+                executing = True
+            elif kind == TERMINAL_OPENED:
+                self._io.terminal_opened(descriptor)
+            elif is_failure(kind):
+                return False
+
+    def _receive(self) -> tuple[bytes, int]:
+        """The child's next packet and its descriptor, -1 if it has none; b"" at the end of its channel.
+
+        What is for the launcher is passed on.
+        """
         try:
-            protocol.send(channel, protocol.Release())
-            message, descriptors = protocol.receive(
-                channel, protocol.TerminalOpened, protocol.Executing, protocol.Failed
-            )
-            if isinstance(message, protocol.TerminalOpened):
-                self._io.terminal_opened(descriptors[0])
-                message, _ = protocol.receive(channel, protocol.Executing, protocol.Failed)
-        except protocol.PeerGone:
-            return _CHILD_KILLED
-        if isinstance(message, protocol.Executing):
-            return protocol.receive_end(channel, message.path) or protocol.Running(message.clamped)
-        assert isinstance(message, protocol.Failed)
-        return message
+            packet, ancillary, _, _ = self._channel.recvmsg(PACKET.size, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            return b"", -1
+        if packet and PACKET.unpack(packet)[0] not in (CLONED, EXECUTING, TERMINAL_OPENED):
+            try:
+                protocol.relay(self.launcher, packet)
+            except protocol.PeerGone:
+                self._launcher_gone = True
+        return packet, next((memoryview(data).cast("i")[0] for _, _, data in ancillary), -1)
 
     def _watch(self) -> None:
         """Serve everyone, and collect what the task orphans, until the task has ended."""
@@ -248,7 +309,7 @@ class Supervisor:
         self._loop.watch(self._pidfd, IN, self._task_ended)
         self._loop.watch(child_ended, IN, lambda: self._collect_ended(child_ended))
         if not self._launcher_gone:
-            self._loop.watch(_CHANNEL, IN, self._serve)
+            self._loop.watch(self.launcher.fileno(), IN, self._serve)
         self._io.serve(self._signal)
         while not self._ended:
             self._loop.turn()
@@ -265,10 +326,10 @@ class Supervisor:
     def _serve(self) -> None:
         """Handle one message of the launcher, or its end."""
         try:
-            message, _ = protocol.receive(self._launcher, protocol.Signal)
+            message, _ = protocol.receive(self.launcher, protocol.Signal)
         except protocol.PeerGone:
             self._launcher_gone = True
-            self._loop.forget(_CHANNEL)
+            self._loop.forget(self.launcher.fileno())
             return
         self._signal(message.number)
 
@@ -292,7 +353,7 @@ class Supervisor:
 
     def _tell(self, message: _ToLauncher, descriptors: Sequence[int] = ()) -> None:
         try:
-            protocol.send(self._launcher, message, descriptors)
+            protocol.send(self.launcher, message, descriptors)
         except protocol.PeerGone:
             self._launcher_gone = True
 

@@ -2,54 +2,61 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
+import struct
+import termios
 
-from launcher import protocol
-from launcher.kernel import mounts, terminal
-from launcher.stdio import Terminal
+from launcher.kernel import terminal
+from launcher.kernel.libc import AT_FDCWD
+from launcher.program import mounts
+from launcher.program.assembler import ANY, CHANNEL, Program
+from launcher.program.messages import TERMINAL_OPENED, message_with_descriptor
+from launcher.stdio import Pipes, Terminal
 from launcher.user import User
 
 TERM = "xterm"  # what every terminal understands; the image and the request come first
 
-_PTMX = "/dev/ptmx"
+_PTMX = b"/dev/ptmx"
 _CONSOLE = "/dev/console"
-_NULL = os.makedev(1, 3)  # /dev/null, which is everybody's: null(4)
+_NOCTTY = os.O_NOCTTY | os.O_CLOEXEC
 
 
-def open_terminal(asked: Terminal, channel: socket.socket, *, contained: bool) -> None:
+def open_terminal(program: Program, asked: Terminal, *, contained: bool) -> None:
     """Make a terminal the session's controlling one and our stdio, and send its master away.
 
     It is one of the devpts at /dev/pts: the container's own if it is `contained` in a root
     filesystem of its own, where it then is /dev/console as well, and otherwise the host's.
     """
-    master, slave = terminal.open_pair(_PTMX)
-    terminal.set_size(slave, asked.rows, asked.columns)
-    terminal.make_controlling(slave)
+    sent, place = message_with_descriptor(program, TERMINAL_OPENED)
+    master = program.call(
+        "openat", AT_FDCWD, _PTMX, os.O_RDWR | os.O_NONBLOCK | _NOCTTY, on="/dev/ptmx", store=place
+    )
+    program.call("ioctl", master, terminal.TIOCSPTLCK, program.constant(bytes(4)), on="/dev/ptmx")
+    slave = program.call("ioctl", master, terminal.TIOCGPTPEER, os.O_RDWR | _NOCTTY, on="/dev/ptmx")
+    size = program.constant(struct.pack("<4H", asked.rows, asked.columns, 0, 0), 2)
+    program.call("ioctl", slave, termios.TIOCSWINSZ, size)
+    program.call("ioctl", slave, termios.TIOCSCTTY, 0)
     if contained:
-        _bind_console(slave)
-    protocol.send(channel, protocol.TerminalOpened(), [master])
-    os.close(master)
+        _bind_console(program, slave)
+    program.call("sendmsg", CHANNEL, sent, 0)
     for target in (0, 1, 2):
-        os.dup2(slave, target)
-    os.close(slave)
+        program.call("dup3", slave, target, 0)
 
 
-def hand_over(user: User) -> None:
+def hand_over(program: Program, stdio: Pipes | Terminal, user: User) -> None:
     """Let a user other than root open /dev/stdout, or /dev/tty's terminal, again: as runc does."""
-    for descriptor in (0, 1, 2):
-        if os.fstat(descriptor).st_rdev != _NULL:
-            # EROFS, EPERM: a filesystem or a user namespace where it cannot be given away.
-            with contextlib.suppress(OSError):
-                os.fchown(descriptor, user.uid, -1)
+    has_input = isinstance(stdio, Terminal) or stdio.stdin  # or else it is /dev/null, everybody's
+    for descriptor in (0, 1, 2) if has_input else (1, 2):
+        # EROFS, EPERM: a filesystem or a user namespace where it cannot be given away.
+        program.call("fchown", descriptor, user.uid, -1, tolerate=(ANY,))
 
 
-def _bind_console(slave: int) -> None:
+def _bind_console(program: Program, slave: int) -> None:
     """The name under which init systems look for the terminal; console(4)."""
-    os.close(os.open(_CONSOLE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC, 0o600))
-    target = os.open(_CONSOLE, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    tree = mounts.clone_tree(slave)
-    mounts.attach(tree, target, _CONSOLE)
-    os.close(tree)
-    os.close(target)
+    path = _CONSOLE.encode()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | _NOCTTY
+    file = program.call("openat", AT_FDCWD, path, flags, 0o600, on=_CONSOLE)
+    program.call("close", file)
+    named = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    target = program.call("openat", AT_FDCWD, path, named, on=_CONSOLE)
+    mounts.attach(program, mounts.clone_tree(program, slave, on=_CONSOLE), target, _CONSOLE)

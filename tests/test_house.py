@@ -27,7 +27,7 @@ OVER_BUDGET: dict[str, str] = {}
 # Calls that are dangerous elsewhere: pattern → (the files that may, why nobody else).
 CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
     "os.fork": (
-        ("launcher/fork.py", "launcher/init.py", "launcher/posix_supervisor.py"),
+        ("launcher/fork.py", "launcher/forkserver.py", "launcher/posix_supervisor.py"),
         "a fork copies one thread only; the fork server is single-threaded on purpose",
     ),
     "os.forkpty": ((), "see os.fork"),
@@ -39,7 +39,10 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
         "a program costs milliseconds and hides its errno; call the kernel, or ask the fork server",
     ),
     "os.posix_spawn": (
-        ("provisioner/layer/workers.py",),  # each its own interpreter, for seconds of work
+        (
+            "launcher/program/runner.py",  # a page of our own code, with a mount namespace of its own, say
+            "provisioner/layer/workers.py",  # each its own interpreter, for seconds of work
+        ),
         "see subprocess",
     ),
     "multiprocessing": ((), "it pickles"),

@@ -21,9 +21,9 @@ from containerizer.ids import Ids, ids_of
 from containerizer.lifecycle import State
 from containerizer.record import ContainerRecord
 from launcher.container_id import ContainerId
-from launcher.data import Data
-from launcher.kernel import mounts
+from launcher.data import Data, replace
 from launcher.launch_info import LaunchInfo, Mount
+from launcher.root_view import new_mount
 
 if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
@@ -93,9 +93,7 @@ def _mounted(container_id: ContainerId, info: LaunchInfo) -> int:
 
 
 def _mount(mount: Mount, flags: tuple[str, ...]) -> int:
-    if mount.fstype == "bind":
-        return mounts.clone_tree(mount.source, flags)
-    return mounts.new_filesystem(mount.fstype, mount.source, flags, mount.options)
+    return new_mount(replace(mount, flags=flags))
 
 
 @contextlib.contextmanager

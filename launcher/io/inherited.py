@@ -11,14 +11,9 @@ from launcher.exit_status import ExitStatus
 class InheritedIO:
     """The interface of every mode's class, in the order in which the supervisor calls it."""
 
-    def __init__(self, descriptors: Sequence[int]) -> None:
-        stdin, stdout, stderr = descriptors
-        self.descriptors = (stdin, stdout, stderr)  # for the child
-
-    def child_made(self) -> None:
-        """The task's end of a pipe must be its own: a copy here would keep the reader waiting."""
-        for descriptor in set(self.descriptors):
-            os.close(descriptor)
+    def take_child_ends(self) -> Sequence[int]:
+        """The task's ends of pipes, stdin first, now the caller's; -1 or nothing: the launcher's own."""
+        return ()
 
     def terminal_opened(self, master: int) -> None:
         """The child has a terminal, and this is its master."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from launcher import attach_protocol as wire
 from launcher.exit_status import ExitStatus
@@ -21,7 +22,7 @@ from launcher.io.ring import Ring
 from launcher.io.server import Server
 from launcher.io.task_input import TaskInput
 from launcher.kernel import terminal
-from launcher.stdio import Pipes, Service, Terminal
+from launcher.stdio import Inherit, Pipes, from_json
 
 _PATIENCE = 1.0  # seconds that a paced client may hold the task back
 _MOST_DRAINED = 4 * 1024 * 1024  # bytes; whoever else has the pipe open may write for ever
@@ -31,32 +32,34 @@ _NAMES = {wire.STDOUT: "stdout", wire.STDERR: "stderr"}
 class ServedIO(InheritedIO):
     """Pipes or a terminal, a log, and an attach socket."""
 
-    def __init__(self, stdio: Pipes | Terminal, service: Service, loop: Loop) -> None:
-        """Raises OSError if the socket cannot be made; then nothing is left open but by our end."""
+    def __init__(self, stdio: Mapping[str, Any], service: Mapping[str, Any], loop: Loop) -> None:
+        """Of Pipes or a Terminal, and a Service, as JSON. Raises OSError if the socket cannot be made."""
+        asked = from_json(stdio)
+        assert not isinstance(asked, Inherit)
         self._loop = loop
         self._ring = Ring()
-        self._server = Server(service.socket, loop, self._ring)
-        self._log = LogFile(service.log, stdio.log)
+        self._server = Server(service["socket"], loop, self._ring)
+        self._log = LogFile(service["log"], asked.log)
         self._sources: dict[int, int] = {}  # our end → stream
+        self._child_ends: tuple[int, ...] = ()
         self._held_back = False
         self._drained = 0
         self._input: TaskInput | None = None
         self._master = -1
         self._slave = -1
-        self._make(stdio)
+        if isinstance(asked, Pipes):
+            self._make_pipes(asked)
 
-    def _make(self, stdio: Pipes | Terminal) -> None:
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self.descriptors = (null, null, null)
-        if isinstance(stdio, Terminal):
-            return
-        stdin = null
-        if stdio.stdin:
+    def _make_pipes(self, asked: Pipes) -> None:
+        stdin = -1
+        if asked.stdin:
             stdin, ours = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(ours, False)
             self._input = TaskInput(self._loop, ours, self._input_drained, is_terminal=False)
-            os.close(null)
-        self.descriptors = (stdin, self._new_source(wire.STDOUT), self._new_source(wire.STDERR))
+        self._child_ends = (stdin, self._new_source(wire.STDOUT), self._new_source(wire.STDERR))
+
+    def take_child_ends(self) -> Sequence[int]:
+        return self._child_ends
 
     def _new_source(self, stream: int) -> int:
         ours, theirs = os.pipe2(os.O_CLOEXEC)

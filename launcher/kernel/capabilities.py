@@ -1,14 +1,13 @@
 """Capabilities: their names, the host's bounding set, and the calls that set those of a process.
 
 Sources: capabilities(7), capset(2), prctl(2), and linux/capability.h for the order of the names.
-The functions below "For the child" run between clone and exec: they import nothing and compute
-nothing but bits.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Iterator
 
 from launcher.errors import InvalidRequest
 from launcher.kernel.libc import function
@@ -62,32 +61,16 @@ NUMBERS = {name: number for number, name in enumerate(NAMES)}
 STATUS = "/proc/self/status"
 
 _VERSION_3 = 0x20080522
-_PR_CAPBSET_DROP = 24
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_MOST = 64  # a set has as many bits
+AMBIENT_RAISE = 2  # operations of PR_CAP_AMBIENT: prctl(2)
+AMBIENT_CLEAR_ALL = 4
 
 
-class _Header(ctypes.Structure):
-    """struct __user_cap_header_struct; pid 0 is the caller."""
+_HEADER = struct.Struct("<Ii")  # struct __user_cap_header_struct: version, pid (0: the caller)
+_DATA = struct.Struct("<6I")  # two of __user_cap_data_struct: the three sets' low 32 bits, then the high
 
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Data(ctypes.Structure):
-    """struct __user_cap_data_struct; two of them, the low 32 bits first."""
-
-    _fields_ = (
-        ("effective", ctypes.c_uint32),
-        ("permitted", ctypes.c_uint32),
-        ("inheritable", ctypes.c_uint32),
-    )
-
-
-_DataPair = _Data * 2
-_capset = function("capset", ctypes.POINTER(_Header), ctypes.POINTER(_Data))
-_capget = function("capget", ctypes.POINTER(_Header), ctypes.POINTER(_Data))
-_prctl = function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
+_capset = function("capset", ctypes.c_char_p, ctypes.c_char_p)
+_capget = function("capget", ctypes.c_char_p, ctypes.c_void_p)
 
 
 def parse(name: str) -> str:
@@ -108,59 +91,38 @@ def bounding_set(status: str = STATUS) -> tuple[str, ...]:
     return _names(_bounding_bits(status))
 
 
-# For the child -----------------------------------------------------------------------------------
-
-
-def apply_bounding(names: Iterable[str]) -> None:
-    """Drop from the bounding set all but `names`, also those newer than this table.
-
-    Needs CAP_SETPCAP, so it comes before `set_capabilities`. Raises SyscallError.
-    """
-    dropped = _bounding_bits(STATUS) & ~_bits(names)
-    for number in range(64):
-        if dropped >> number & 1:
-            _prctl(f"PR_CAPBSET_DROP {number}", _PR_CAPBSET_DROP, number, 0, 0, 0)
-
-
-def set_capabilities(effective: Iterable[str], permitted: Iterable[str], inheritable: Iterable[str]) -> None:
-    """Set the three sets of this thread. Raises SyscallError."""
-    sets = _bits(effective), _bits(permitted), _bits(inheritable)
-    data = _DataPair(
-        _Data(*(bits & 0xFFFFFFFF for bits in sets)),
-        _Data(*(bits >> 32 for bits in sets)),
-    )
-    _capset("capset", ctypes.byref(_Header(_VERSION_3, 0)), data)
-
-
-def get_capabilities() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """The effective, permitted and inheritable set of this thread. Raises SyscallError."""
-    data = _DataPair()
-    _capget("capget", ctypes.byref(_Header(_VERSION_3, 0)), data)
-    low, high = data
-    return (
-        _names(low.effective | high.effective << 32),
-        _names(low.permitted | high.permitted << 32),
-        _names(low.inheritable | high.inheritable << 32),
-    )
-
-
 def is_effective(name: str) -> bool:
     """Whether this thread has the capability now, in its own user namespace. Raises SyscallError."""
     return name in get_capabilities()[0]
 
 
-def clear_ambient() -> None:
-    """Empty the ambient set. Raises SyscallError."""
-    _prctl("PR_CAP_AMBIENT_CLEAR_ALL", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+def others(names: Iterable[str]) -> Iterator[int]:
+    """The numbers of all capabilities but these, also of those newer than this table."""
+    kept = _bits(names)
+    return (number for number in range(_MOST) if not kept >> number & 1)
 
 
-def raise_ambient(names: Iterable[str]) -> None:
-    """Add to the ambient set, which survives execve(2) as any user; each must be permitted and inheritable.
+def packed(
+    effective: Iterable[str], permitted: Iterable[str], inheritable: Iterable[str]
+) -> tuple[bytes, bytes]:
+    """The two arguments of capset(2)."""
+    sets = _bits(effective), _bits(permitted), _bits(inheritable)
+    low, high = (bits & 0xFFFFFFFF for bits in sets), (bits >> 32 for bits in sets)
+    return _HEADER.pack(_VERSION_3, 0), _DATA.pack(*low, *high)
 
-    Raises SyscallError.
-    """
-    for name in names:
-        _prctl(name, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, NUMBERS[name], 0, 0)
+
+def set_capabilities(effective: Iterable[str], permitted: Iterable[str], inheritable: Iterable[str]) -> None:
+    """Set the three sets of this thread. Raises SyscallError."""
+    _capset("capset", *packed(effective, permitted, inheritable))
+
+
+def get_capabilities() -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The effective, permitted and inheritable set of this thread. Raises SyscallError."""
+    data = ctypes.create_string_buffer(_DATA.size)
+    _capget("capget", _HEADER.pack(_VERSION_3, 0), ctypes.addressof(data))
+    words = _DATA.unpack(data.raw)
+    effective, permitted, inheritable = (_names(words[n] | words[n + 3] << 32) for n in range(3))
+    return effective, permitted, inheritable
 
 
 def _bounding_bits(status: str) -> int:

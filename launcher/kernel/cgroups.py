@@ -171,6 +171,8 @@ def remove(cgroup: str, timeout: float = REMOVE_TIMEOUT) -> None:
     Waits up to `timeout` seconds for processes that were killed and are still leaving.
     Raises CgroupError.
     """
+    if _rmdir(cgroup):  # as most can be, at once
+        return
     deadline = time.monotonic() + timeout
     for directory, _, _ in os.walk(cgroup, topdown=False):
         while not _rmdir(directory):
@@ -218,6 +220,15 @@ def _explained(what: str) -> Iterator[None]:
 def _make(cgroup: str) -> None:
     """Make the directory and its parents, though an ending container may remove a parent meanwhile."""
     for attempt in range(_MAKE_ATTEMPTS):
+        try:
+            os.mkdir(cgroup, 0o755)
+            return
+        except FileExistsError:
+            return
+        except FileNotFoundError:
+            pass  # a parent, for the first container
+        except OSError as error:
+            raise CgroupError(f"cannot create cgroup {cgroup}", error) from error
         try:
             os.makedirs(cgroup, mode=0o755, exist_ok=True)
             return

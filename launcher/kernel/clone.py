@@ -8,12 +8,12 @@ import signal
 from launcher.kernel.libc import syscall
 
 _NR_CLONE3 = 435
-_CLONE_PIDFD = 0x00001000
-_CLONE_PARENT = 0x00008000
-_CLONE_INTO_CGROUP = 0x200000000
+CLONE_PIDFD = 0x00001000
+CLONE_PARENT = 0x00008000
+CLONE_INTO_CGROUP = 0x200000000
 
 
-class _CloneArgs(ctypes.Structure):
+class CloneArgs(ctypes.Structure):
     """struct clone_args of linux/sched.h."""
 
     _fields_ = tuple(
@@ -33,8 +33,8 @@ def clone(flags: int, cgroup: int | None = None) -> tuple[int, int]:
     Like os.fork, without Python's after-fork handlers: only for a single-threaded process whose
     child ends in exec or os._exit. The pidfd is close-on-exec. Raises SyscallError.
     """
-    args = _CloneArgs(
-        flags=flags | (0 if cgroup is None else _CLONE_INTO_CGROUP),
+    args = CloneArgs(
+        flags=flags | (0 if cgroup is None else CLONE_INTO_CGROUP),
         exit_signal=signal.SIGCHLD,
         cgroup=cgroup or 0,
     )
@@ -43,7 +43,7 @@ def clone(flags: int, cgroup: int | None = None) -> tuple[int, int]:
 
 def clone_sibling(flags: int) -> tuple[int, int]:
     """As `clone`, but the new process' parent is the caller's, which is told of its end."""
-    return _clone(_CloneArgs(flags=flags | _CLONE_PARENT))  # the signal is the caller's own
+    return _clone(CloneArgs(flags=flags | CLONE_PARENT))  # the signal is the caller's own
 
 
 def pid_of(pidfd: int) -> int:
@@ -52,9 +52,9 @@ def pid_of(pidfd: int) -> int:
         return next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
 
 
-def _clone(args: _CloneArgs) -> tuple[int, int]:
+def _clone(args: CloneArgs) -> tuple[int, int]:
     pidfd = ctypes.c_int(-1)
-    args.flags |= _CLONE_PIDFD
+    args.flags |= CLONE_PIDFD
     args.pidfd = ctypes.addressof(pidfd)
     size = ctypes.c_size_t(ctypes.sizeof(args))
     pid = syscall("clone3", _NR_CLONE3, f"flags {args.flags:#x}", ctypes.byref(args), size)

@@ -65,9 +65,10 @@ def set_name(name: str) -> None:
 
 def close_from(first: int) -> None:
     """Close every descriptor from `first` up."""
-    _close_range(first)
+    close_range(first, 0xFFFFFFFF)
 
 
-def _close_range(first: int) -> None:
-    last = ctypes.c_uint(0xFFFFFFFF)
-    syscall("close_range", _NR_CLOSE_RANGE, f"from {first}", ctypes.c_uint(first), last, ctypes.c_uint(0))
+def close_range(first: int, last: int) -> None:
+    """Close every descriptor from `first` to `last`."""
+    arguments = (ctypes.c_uint(number) for number in (first, last, 0))
+    syscall("close_range", _NR_CLOSE_RANGE, f"from {first}", *arguments)

@@ -18,6 +18,12 @@ _RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134, "ppc64le": 173, "
 _RT_SIGPROCMASK = {"x86_64": 14, "aarch64": 135, "riscv64": 135, "ppc64le": 174, "s390x": 175}
 _MACHINE = os.uname().machine
 
+# What supervisors ignore: whoever ends them ends their containers, and a write that fails says so itself.
+IGNORED = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
+    *(signal.SIGPIPE, signal.SIGXFSZ),
+)
+
 _SIG_SETMASK = 2
 _SET_SIZE = ctypes.c_size_t(8)
 _NO_SIGNALS = ctypes.c_uint64(0)

@@ -31,10 +31,9 @@ def namespace_of(name: str) -> str | None:
     return None
 
 
-def write(name: str, value: str) -> None:
-    """Set a parameter in the caller's namespaces. Raises OSError."""
-    with open("/".join([_PROC_SYS, *_parts(name)]), "wb", buffering=0) as file:
-        file.write(value.encode())
+def path_of(name: str) -> str:
+    """Its file, which acts on the namespaces of whoever opens it."""
+    return "/".join([_PROC_SYS, *_parts(name)])
 
 
 def _parts(name: str) -> list[str]:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 # Numbers that Python's termios lacks; asm-generic/ioctls.h, and another direction's bits on POWER.
 _POWER = os.uname().machine.startswith("ppc")
-_TIOCSPTLCK = 0x80045431 if _POWER else 0x40045431
-_TIOCGPTPEER = 0x20005441 if _POWER else 0x5441  # Linux 4.13
+TIOCSPTLCK = 0x80045431 if _POWER else 0x40045431
+TIOCGPTPEER = 0x20005441 if _POWER else 0x5441  # Linux 4.13
 
 _WINSIZE = "HHHH"  # struct winsize: rows, columns, and two that nobody uses
 _LOCAL_MODES = 3  # the index of c_lflag in what tcgetattr returns
@@ -38,7 +38,7 @@ def open_pair(ptmx: str) -> tuple[int, int]:
     """
     master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
         return master, open_peer(master)
     except BaseException:
         os.close(master)
@@ -47,7 +47,7 @@ def open_pair(ptmx: str) -> tuple[int, int]:
 
 def open_peer(master: int) -> int:
     """The slave of `master`, without going by a path that somebody else may have changed."""
-    return fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    return fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def make_controlling(slave: int) -> None:

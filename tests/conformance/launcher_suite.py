@@ -97,9 +97,8 @@ class LauncherSuite:
         assert launches.run("sh", "-c", "echo $(id -u) $(id -g)", user=user).stdout == f"{ids}\n"
 
     def test_a_user_that_nobody_knows(self, launches: Launches) -> None:
-        launched = launches.clone("true", user="nobody-at-all")
         with pytest.raises(LaunchFailed, match="cannot resolve the user: nobody-at-all: no such user"):
-            launched.task.release()
+            launches.clone("true", user="nobody-at-all").task.release()
 
     def test_limits_nice_value_and_umask(self, launches: Launches) -> None:
         limits = {"nofile": Rlimit(soft=20, hard=30), "core": Rlimit(soft=0, hard=0)}

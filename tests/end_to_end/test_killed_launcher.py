@@ -32,7 +32,7 @@ from containerizer.cleanup import take_back
 from containerizer.container import Container
 from containerizer.containerizer import Containerizer
 from containerizer.request import ContainerRequest
-from launcher.linux import Task
+from launcher.task import Task
 from launcher.stdio import Pipes
 
 root, state, name, image, script, how, whom, moment, keep = sys.argv[1:]

@@ -86,7 +86,7 @@ def test_init(cli: Cli, busybox: str) -> None:
         "cat /proc/1/comm; tr '\\0' '\\n' < /proc/1/cmdline; exit 3",
     )
     assert done.returncode == 3
-    assert done.stdout.split("\0")[0].split("\n")[:2] == ["ctz:init", "containerizer init"]
+    assert done.stdout.split("\0")[0].split("\n")[:3] == ["ctz:init", "containerizer", "init"]
 
 
 @pytest.mark.requires("userns")

@@ -13,10 +13,12 @@ from typing import Any
 
 from launcher.attach import Attachment, Output, Skipped
 from launcher.attach_protocol import STDERR, STDOUT
+from launcher.base import LaunchRequest
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo, Mount
-from launcher.linux import LaunchRequest, LinuxLauncher, Task
+from launcher.linux import LinuxLauncher
 from launcher.stdio import Inherit, Pipes, Service, Terminal
+from launcher.task import Task
 
 ALL_NEW: Mapping[str, str] = dict.fromkeys(("mnt", "pid", "net", "ipc", "uts", "cgroup"), "new")
 NO_PID_NAMESPACE: Mapping[str, str] = {"mnt": "new"}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from launcher import attribute_steps
+from launcher.child import Child
+from launcher.data import replace
 from launcher.errors import InvalidRequest, LaunchFailed
+from launcher.kernel import process
 from launcher.kernel.sysctl import namespace_of
+from launcher.launch_info import LaunchInfo
 from launcher.process_attributes import (
     Attribute,
     Clamped,
@@ -24,9 +28,11 @@ from launcher.process_attributes import (
     Rlimit,
     Scheduler,
 )
+from launcher.program import runner
+from launcher.stdio import Inherit
 from tests.launcher.support import ALL_NEW, Done, Launches
 
-ROOT = Path(__file__).parents[2]
+NOBODY = 65534
 
 root = pytest.mark.requires("root")
 
@@ -108,9 +114,8 @@ def test_a_limit_that_the_host_forbids_is_refused_or_clamped(launches: Launches)
 @root
 def test_cpus_that_are_not_there_are_refused_or_clamped(launches: Launches) -> None:
     there = os.sched_getaffinity(0)
-    refused = launches.clone("true", cpu_affinity=CpuAffinity(cpus=(*there, 4000)))
     with pytest.raises(LaunchFailed, match=r"CPU affinity .*4000"):
-        refused.task.release()
+        launches.clone("true", cpu_affinity=CpuAffinity(cpus=(*there, 4000)))
     for cpus in ((*there, 4000), (4000,)):
         launched = launches.start("true", cpu_affinity=CpuAffinity(cpus=cpus, policy=Policy.CLAMP))
         assert [c.granted for c in launched.task.clamped] == [",".join(map(str, sorted(there)))]
@@ -122,58 +127,54 @@ def test_what_was_granted_is_not_reported(launches: Launches) -> None:
     assert launched.task.clamped == ()
 
 
-# Run as the child would be: without the privileges, in a process of its own.
-UNPRIVILEGED = """
-import os, sys
-from launcher import attributes, posix_attributes
-from launcher.launch_info import LaunchInfo
-from launcher.process_attributes import *
-if os.geteuid() == 0:
-    os.setresuid(65534, 65534, 65534)
-for setter, wanted in ((posix_attributes.set_nice, Nice), (attributes.set_scheduler, Scheduler),
-                       (attributes.set_io_priority, IoPriority)):
-    if wanted.__name__ == sys.argv[1]:
-        try:
-            print(*(f"{c.asked} {c.granted}" for c in setter(eval(sys.argv[2]))))
-        except OSError as error:
-            print(error.strerror)
-"""
+class Unprivileged:
+    """Runs a step of the child's as a user who may do nothing."""
+
+    def __init__(self) -> None:
+        self.child = Child(LaunchInfo(argv=("true",)), Inherit(0))
+        self.child.program.call("setresuid", NOBODY, NOBODY, NOBODY)
+
+    def run(self) -> list[Clamped]:
+        """What is reported. Raises OSError."""
+        self.child.program.call("exit_group", 0)
+        sent = runner.run(self.child.program)
+        assert sent.descriptors == []
+        return [self.child.reports[number] for number in sent.reports]
 
 
+@root
 @pytest.mark.parametrize(
-    ("wanted", "granted"),
+    ("step", "wanted", "granted"),
     [
-        (Nice(value=-5), "0"),
-        (Scheduler(name="rr", priority=5), "other"),
-        (IoPriority(name="realtime", level=1), "best-effort:0"),
+        (attribute_steps.set_nice, Nice(value=-5), "0"),
+        (attribute_steps.set_scheduler, Scheduler(name="rr", priority=5), "other"),
+        (attribute_steps.set_io_priority, IoPriority(name="realtime", level=1), "best-effort:0"),
     ],
 )
-def test_priorities_without_privileges(wanted: Attribute, granted: str) -> None:
-    texts = []
-    for policy in ("REQUIRE", "CLAMP"):
-        text = repr(wanted).replace("<Policy.REQUIRE: 'require'>", f"Policy.{policy}")
-        command = [sys.executable, "-c", UNPRIVILEGED, type(wanted).__name__, text]
-        texts.append(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
-    assert texts[0].startswith(f"the host grants {granted}: ")
-    assert texts[1].endswith(f" {granted}\n")
-
-
-LAUNCHER_SHIELDED = """
-import os, sys
-from pathlib import Path
-from launcher import attributes
-from launcher.kernel import process
-process.OOM_SCORE_ADJ = sys.argv[1]
-list(attributes.set_oom_score_adj(None))
-"""
+def test_priorities_without_privileges(
+    step: Callable[[Child, Attribute], None], wanted: Attribute, granted: str
+) -> None:
+    refused = Unprivileged()
+    step(refused.child, wanted)
+    with pytest.raises(PermissionError, match=f"the host grants {granted}: "):
+        refused.run()
+    clamped = Unprivileged()
+    step(clamped.child, replace(wanted, policy=Policy.CLAMP))
+    assert [report.granted for report in clamped.run()] == [granted]
 
 
 @pytest.mark.parametrize(("own", "tasks"), [("-999", "0"), ("0", "0"), ("250", "250")])
-def test_a_shield_of_the_launcher_is_not_inherited(tmp_path: Path, own: str, tasks: str) -> None:
+def test_a_shield_of_the_launcher_is_not_inherited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str, tasks: str
+) -> None:
     """A file stands for the kernel's: lowering the real one may be forbidden to this host's root."""
     file = tmp_path / "oom_score_adj"
     file.write_text(own)
-    subprocess.run([sys.executable, "-c", LAUNCHER_SHIELDED, str(file)], cwd=ROOT, check=True)
+    monkeypatch.setattr(process, "OOM_SCORE_ADJ", str(file))
+    child = Child(LaunchInfo(argv=("true",)), Inherit(0))
+    attribute_steps.set_oom_score_adj(child)
+    child.program.call("exit_group", 0)
+    runner.run(child.program)
     assert file.read_text().rstrip("\n")[: len(tasks)] == tasks
 
 

@@ -28,7 +28,8 @@ TIMEOUT = 60  # seconds until a program counts as hung
 PROLOGUE = """
 import os, signal, subprocess, sys
 from launcher.launch_info import LaunchInfo
-from launcher.linux import LaunchRequest, LinuxLauncher
+from launcher.base import LaunchRequest
+from launcher.linux import LinuxLauncher
 from launcher.posix import PosixLauncher
 from launcher.stdio import Inherit
 

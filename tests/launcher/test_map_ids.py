@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import subprocess
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ def as_user(check: Callable[[], None]) -> None:
     if pid == 0:
         try:
             namespaces.unshare("mnt")
-            mounts.make_all_private()
+            subprocess.run(["/bin/mount", "--make-rprivate", "/"], check=True)
             _configure({"subuid": f"{UID}:{SUBORDINATE}:{COUNT}\n", "subgid": f"{USER.pw_name}:800000:10\n"})
             os.setgroups([])
             os.setresgid(GID, GID, GID)

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = """
 import os, sys
 from launcher.launch_info import LaunchInfo
-from launcher.linux import LaunchRequest, LinuxLauncher
+from launcher.base import LaunchRequest
+from launcher.linux import LinuxLauncher
 from launcher.stdio import Inherit
 how, until, status, command, stage, *reaper = sys.argv[1:]
 info = LaunchInfo(argv=("/bin/sh", "-c", command), namespaces={"mnt": "new"})

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from launcher import overlay
 from launcher.kernel import mounts
 from launcher.launch_info import Mount
+from launcher.program import mounts as program_mounts
+from launcher.program import runner
+from launcher.program.assembler import Program
 
 pytestmark = pytest.mark.requires("root", "overlay")
 
@@ -17,7 +21,31 @@ Mounter = Callable[[Mount], None]
 
 
 def by_descriptor(mount: Mount) -> None:
-    tree = mounts.new_filesystem(mount.fstype, mount.source, mount.flags, mount.options)
+    _attach(mount, overlay.new_overlay(mount, by_descriptor=True))
+
+
+def by_string(mount: Mount) -> None:
+    _attach(mount, overlay.new_overlay(mount, by_descriptor=False))
+
+
+def by_the_child(mount: Mount, *, as_string: bool = False) -> None:
+    program = Program()
+    tree = overlay.write_overlay(program, mount, by_descriptor=not as_string)
+    if not as_string:
+        target = program.call("openat", -100, os.fsencode(mount.target), os.O_PATH)
+        program_mounts.attach(program, tree, target, mount.target)
+    program.call("exit_group", 0)
+    runner.run(program)
+
+
+def by_the_child_as_string(mount: Mount) -> None:
+    by_the_child(mount, as_string=True)
+
+
+MOUNTERS = [by_descriptor, by_string, by_the_child, by_the_child_as_string]
+
+
+def _attach(mount: Mount, tree: int) -> None:
     target = os.open(mount.target, os.O_PATH)
     try:
         mounts.attach(tree, target, mount.target)
@@ -26,8 +54,11 @@ def by_descriptor(mount: Mount) -> None:
         os.close(target)
 
 
-def by_string(mount: Mount) -> None:
-    mounts.mount_overlay_by_string(mount.target, mount.flags, mount.options)
+def umount(point: str) -> None:
+    program = Program()
+    program.call("umount2", os.fsencode(point), 0, on=point)
+    program.call("exit_group", 0)
+    runner.run(program)
 
 
 @pytest.fixture
@@ -37,10 +68,10 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
         point = line.split()[4].encode().decode("unicode_escape")
         if point.startswith(f"{tmp_path}/"):
-            mounts._umount2(point, os.fsencode(point), 0)
+            umount(point)
 
 
-@pytest.mark.parametrize("mounter", [by_descriptor, by_string])
+@pytest.mark.parametrize("mounter", MOUNTERS)
 @pytest.mark.parametrize(
     "name",
     ["plain", "co:lon", "com,ma", "back\\slash", "all:,\\of: them", "\\,", "/".join(["deeply-nested"] * 100)],
@@ -61,7 +92,7 @@ def test_names_that_mean_something_to_the_kernel(directory: Path, name: str, mou
     assert (top / "upper" / "new").read_text() == "upper"
 
 
-@pytest.mark.parametrize("mounter", [by_descriptor, by_string])
+@pytest.mark.parametrize("mounter", MOUNTERS)
 def test_every_flag_is_set(directory: Path, mounter: Mounter) -> None:
     for part in ("lower", "lower2", "merged"):
         (directory / part).mkdir()

@@ -17,11 +17,9 @@ from hypothesis import strategies as st
 from launcher import protocol
 
 MESSAGES = [
-    protocol.Fork(),
-    protocol.Launch("web", {"environment": {"A": "é\udcff"}}, "/status", {}, None, ["reap", "web"]),
+    protocol.Launch("web", "/status", {"mode": "pipes"}, None, ["reap", "é\udcff"]),
     protocol.Cloned(42),
     protocol.Release(),
-    protocol.TerminalOpened(),
     protocol.Executing("/bin/true"),
     protocol.Running(),
     protocol.Failed("mount the filesystems", "move_mount", "/proc", 2, "No such file or directory"),
@@ -61,7 +59,7 @@ trees = st.recursive(
 @given(container_id=words, info=st.dictionaries(words, trees, max_size=3), reaper=st.lists(words, max_size=3))
 def test_any_launch_arrives_as_it_was(container_id: str, info: dict[str, Any], reaper: list[str]) -> None:
     first, second = protocol.channel()
-    message = protocol.Launch(container_id, info, "/status", {}, None, reaper)
+    message = protocol.Launch(container_id, "/status", {}, None, reaper, launch_info=info)
     with first, second:
         protocol.send(first, message)
         assert protocol.receive(second, protocol.Launch) == (message, [])
@@ -69,7 +67,7 @@ def test_any_launch_arrives_as_it_was(container_id: str, info: dict[str, Any], r
 
 @pytest.mark.parametrize("size", [65_000, 65_536, 70_000, 3_000_000])
 def test_a_message_of_any_size_arrives_with_its_descriptors(pair: Pair, size: int) -> None:
-    message = protocol.Launch("web", {"argv": ["x" * size]}, "/status", {}, None, [])
+    message = protocol.Launch("web", "/status", {}, None, [], launch_info={"argv": ["x" * size]})
     protocol.send(pair[0], message, [0, 1])
     received, descriptors = protocol.receive(pair[1], protocol.Launch)
     assert received == message

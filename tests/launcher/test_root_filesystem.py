@@ -109,9 +109,8 @@ def test_a_bind_of_a_file_and_of_a_directory(sh: Run, host: Path) -> None:
 
 def fails(in_process: Launches, fields: dict[str, Any], **more: Any) -> str:
     more["mounts"] = (*more.get("mounts", ()), *fields["mounts"])
-    launched = in_process.clone("/bin/true", **{**fields, **more})
     with pytest.raises(LaunchFailed) as raised:
-        launched.task.release()
+        in_process.clone("/bin/true", **{**fields, **more}).task.release()
     return raised.value.message
 
 

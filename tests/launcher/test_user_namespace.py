@@ -166,7 +166,7 @@ def test_no_mount_and_no_process_stays(launches: Launches, info: dict[str, Any],
 
 def test_a_map_that_the_kernel_refuses(launches: Launches) -> None:
     twice = (IdMapping(0, UID, 10), IdMapping(5, UID + 100, 10))
-    with pytest.raises(LaunchFailed, match=r"cannot open the namespaces: .*uid_map: invalid argument"):
+    with pytest.raises(LaunchFailed, match=r"cannot make the user namespace: .*uid_map: invalid argument"):
         launches.clone("true", **{**USER, "uid_map": twice})
 
 

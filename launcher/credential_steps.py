@@ -1,0 +1,87 @@
+"""The child's steps that give up the launcher's credentials for the task's, and shut the doors behind it.
+
+See capabilities(7), credentials(7), prctl(2) and seccomp(2).
+"""
+
+from __future__ import annotations
+
+import binascii
+import errno
+import struct
+from typing import TYPE_CHECKING
+
+from launcher.kernel import capabilities, seccomp
+from launcher.program.assembler import Program
+from launcher.user import User
+
+if TYPE_CHECKING:
+    from launcher.child import Child
+
+_PR_SET_KEEPCAPS = 8
+_PR_SET_SECCOMP = 22
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_SECCOMP_MODE_FILTER = 2
+
+
+def take_ids(program: Program, user: User, *, keep_capabilities: bool = False) -> None:
+    """Groups, gid and uid."""
+    groups = program.constant(struct.pack(f"<{len(user.groups)}I", *user.groups) or bytes(4))
+    program.call("setgroups", len(user.groups), groups)
+    program.call("setresgid", user.gid, user.gid, user.gid)
+    if keep_capabilities:  # till the sets are made: what is inheritable must be permitted now
+        program.call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    program.call("setresuid", user.uid, user.uid, user.uid)
+
+
+def take_credentials(child: Child) -> None:
+    """Groups, gid, uid, and the capability sets, in the one order that the kernel allows.
+
+    The bounding set first, since dropping from it needs CAP_SETPCAP; the ids next, since they need
+    CAP_SETUID and CAP_SETGID; the other sets last. See capabilities(7) and credentials(7).
+    """
+    program, user, sets = child.program, child.user, child.info.capabilities
+    if sets is None:
+        take_ids(program, user)
+        return
+    for number in capabilities.others(sets.bounding):
+        # EINVAL: the kernel knows no capability of this number.
+        program.call("prctl", _PR_CAPBSET_DROP, number, 0, 0, 0, on=number, tolerate=(errno.EINVAL,))
+    program.call("prctl", _PR_CAP_AMBIENT, capabilities.AMBIENT_CLEAR_ALL, 0, 0, 0)
+    if user.uid == 0:
+        take_ids(program, user)
+        last = (sets.effective, sets.permitted, sets.inheritable)
+    else:
+        take_ids(program, user, keep_capabilities=True)
+        # execve(2) leaves another user only what is ambient; leave no more before it either.
+        last = (sets.ambient, sets.ambient, sets.inheritable)
+    header, data = (program.constant(part) for part in capabilities.packed(*last))
+    program.call("capset", header, data)
+    for name in sets.ambient:
+        number = capabilities.NUMBERS[name]
+        program.call("prctl", _PR_CAP_AMBIENT, capabilities.AMBIENT_RAISE, number, 0, 0, on=name)
+
+
+def forbid_new_privileges(child: Child) -> None:
+    if child.info.no_new_privileges:
+        child.program.call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def load_filter_with_privileges(child: Child) -> None:
+    if not child.info.no_new_privileges:
+        _load_filter(child)
+
+
+def load_filter(child: Child) -> None:
+    if child.info.no_new_privileges:
+        _load_filter(child)
+
+
+def _load_filter(child: Child) -> None:
+    if child.info.seccomp is None:
+        return
+    instructions = binascii.a2b_base64(child.info.seccomp)
+    address = child.program.constant(instructions)
+    fprog = child.program.constant(struct.pack("@HP", len(instructions) // seccomp.INSTRUCTION, address))
+    child.program.call("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0)

@@ -1,0 +1,188 @@
+"""A launch program: system calls with their arguments, laid out in memory for `launcher.program.machine`.
+
+The launcher writes the program, with all its paths, structures and decisions, in a process that is
+warm and has time. The child only makes the calls: it allocates nothing, decides nothing that is not
+written here, and shares no memory with anybody.
+
+What an instruction can do beyond its call:
+
+- an argument may be a `Slot`: the 32-bit number that lies there by then, such as a descriptor that an
+  earlier call returned;
+- `store`: a further place for its result;
+- `then`: where to go on after a positive result;
+- `tolerate`: errors that are no failure, and `otherwise`: where to go on after one of them.
+
+Any other error ends the program; the address of its instruction tells what failed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable, Iterable, Sequence
+
+from launcher.program.numbers import NUMBERS
+
+CHANNEL = 3  # the child's descriptor of the channel to the supervisor
+PROGRAM = 4  # and of the program
+FIRST_STDIO = 5  # what is to be the task's stdin, stdout and stderr, unless it gets a terminal
+FIRST_PASSED = 8  # descriptors that the launcher passes along begin here
+
+INSTRUCTIONS = 0x10000000  # where the machine puts them
+DATA = 0x20000000
+MAX_INSTRUCTIONS = 1 << 20  # bytes
+MAX_DATA = 1 << 24
+
+ANY = -1  # tolerate every error
+INIT = "init"  # no system call: stay as the container's PID 1, for the task of this pid
+_INIT_NUMBER = 0xFFFFFFFF
+
+# number, indirect arguments, 6 arguments, result, store, then, otherwise, unused, 4 tolerated errors
+_INSTRUCTION = struct.Struct("<II6QqIIIIhhhh")
+SIZE = _INSTRUCTION.size
+_pack = _INSTRUCTION.pack
+_NONE = (0, 0, 0, 0)
+_RESULT = 56
+_THEN = 68
+_OTHERWISE = 72
+_WORD = (1 << 64) - 1
+
+
+class Slot(int):
+    """The address of a 32-bit number that is known when the program runs."""
+
+
+class Label:
+    """A place in the program that is jumped to before it is known where it is."""
+
+    __slots__ = ("address", "pending")
+
+    def __init__(self) -> None:
+        self.address = 0
+        self.pending: list[int] = []
+
+
+class TooLarge(Exception):
+    """The program does not fit."""
+
+
+Argument = int | bytes
+
+
+class Program:
+    """A program being written. `stage` names, in the errors, the calls that follow."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        self.passed: list[int] = []  # descriptors that go to the child, numbered from FIRST_PASSED
+        self._instructions = bytearray()
+        self._data = bytearray(8)
+        self._placed: dict[bytes, int] = {}
+        self._strings: dict[bytes, int] = {}
+        self._aside: list[tuple[Label, str, Callable[[], None]]] = []
+        self._origins: list[tuple[str, str, object]] = []  # stage, system call, object; one an instruction
+
+    def call(
+        self,
+        name: str,
+        *arguments: Argument,
+        on: object = "",
+        store: int = 0,
+        then: Label | None = None,
+        tolerate: Sequence[int] = (),
+        otherwise: Label | None = None,
+    ) -> Slot:
+        """Add a system call on the object `on`. Returns the slot of its result."""
+        instructions = self._instructions
+        offset = len(instructions)
+        values = [0] * 6
+        indirect = 0
+        for index, argument in enumerate(arguments):
+            if isinstance(argument, bytes):
+                values[index] = self.string(argument)
+            else:
+                values[index] = argument & _WORD
+                if type(argument) is Slot:
+                    indirect |= 1 << index
+        first, second, third, fourth = (*tolerate, 0, 0, 0, 0)[:4] if tolerate else _NONE
+        number = _INIT_NUMBER if name == INIT else NUMBERS[name]
+        instructions += _pack(number, indirect, *values, 0, store, 0, 0, 0, first, second, third, fourth)
+        self._origins.append((self.stage, name, on))
+        if then is not None:
+            self._refer(then, offset + _THEN)
+        if otherwise is not None:
+            self._refer(otherwise, offset + _OTHERWISE)
+        return Slot(INSTRUCTIONS + offset + _RESULT)
+
+    def place(self, label: Label) -> None:
+        """Jumps to `label` go to the instruction that comes next."""
+        label.address = INSTRUCTIONS + len(self._instructions)
+        for offset in label.pending:
+            struct.pack_into("<I", self._instructions, offset, label.address)
+        label.pending.clear()
+
+    def aside(self, label: Label, write: Callable[[], None]) -> None:
+        """Have `write` write what comes at `label` after everything else: rarely does a program go there."""
+        self._aside.append((label, self.stage, write))
+
+    def jump(self, label: Label) -> None:
+        """Go on there, always."""
+        self.call("getpid", then=label)
+
+    def string(self, text: bytes) -> int:
+        """The address of `text`, ended by a null byte. Raises OSError for one that has such a byte."""
+        address = self._strings.get(text)
+        if address is None:
+            if b"\0" in text:
+                raise OSError(errno.EINVAL, "embedded null byte", os.fsdecode(text))
+            address = self._strings[text] = self.buffer(text + b"\0", 1)
+        return address
+
+    def constant(self, data: bytes, align: int = 8) -> int:
+        """The address of `data`, which the program does not change; equal ones are kept once."""
+        address = self._placed.get(data)
+        if address is None or address % align:
+            address = self._placed[data] = self.buffer(data, align)
+        return address
+
+    def buffer(self, data: bytes, align: int = 8) -> int:
+        """The address of memory of its own, with `data` in it."""
+        self._data += bytes(-len(self._data) % align)
+        address = DATA + len(self._data)
+        self._data += data
+        return address
+
+    def slot(self) -> Slot:
+        """A new slot, for `store`."""
+        return Slot(self.buffer(bytes(4), 4))
+
+    def pointers(self, strings: Iterable[bytes]) -> int:
+        """The address of an array as execve(2) takes it."""
+        addresses = [self.string(text) for text in strings]
+        return self.buffer(struct.pack(f"<{len(addresses) + 1}Q", *addresses, 0))
+
+    def pass_descriptor(self, descriptor: int) -> int:
+        """The number under which the child will have this descriptor of ours, inheritable."""
+        self.passed.append(descriptor)
+        return FIRST_PASSED + len(self.passed) - 1
+
+    def assemble(self) -> bytes:
+        """The program as the machine reads it; nothing is added after that. Raises TooLarge."""
+        while self._aside:
+            label, self.stage, write = self._aside.pop(0)
+            self.place(label)
+            write()
+        if len(self._instructions) > MAX_INSTRUCTIONS or len(self._data) > MAX_DATA:
+            raise TooLarge(f"{len(self._origins)} system calls and {len(self._data)} bytes of data")
+        return struct.pack("<Q", len(self._instructions)) + self._instructions + self._data
+
+    def origin(self, address: int) -> tuple[str, str, object]:
+        """(stage, system call, object) of the instruction there, for the error."""
+        return self._origins[(address - INSTRUCTIONS) // SIZE]
+
+    def _refer(self, label: Label, offset: int) -> None:
+        if label.address:
+            struct.pack_into("<I", self._instructions, offset, label.address)
+        else:
+            label.pending.append(offset)
