@@ -58,19 +58,22 @@ class Containerizer:
         flags: IsolatorFlags | None = None,
         launcher: str = "linux",
         in_process: bool = False,
+        image_backend: str | None = None,
     ) -> None:
         """`root` and `state` are the two directories of `containerizer.paths`.
 
         `isolation` names the isolators, as a list or separated by commas; None: the default ones.
         `launcher`: "linux", or "posix" for processes without namespaces, which needs no root.
         `in_process`: this process has one thread, and forks the supervisors itself.
+        `image_backend`: "overlay", "copy", "bind"; None: the best here.
         Raises UnknownIsolator, IsolatorUnavailable.
         """
         self.paths = Paths.of(root, state)
         self._flags = flags or IsolatorFlags()
         self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
+        root, insecure = self.paths.root, insecure_registries
         self.provisioner = Provisioner(
-            self.paths.root, insecure_registries=insecure_registries, registries=registries
+            root, insecure_registries=insecure, registries=registries, backend=image_backend
         )
         self._launcher_name = launcher
         self._launcher = launchers.make(launcher, in_process=in_process)

@@ -53,6 +53,10 @@ class UnsupportedMediaType(InvalidImage):
     """The image is made of something that cannot be run; the message names the media type."""
 
 
+class UnsupportedImage(InvalidRequest, ProvisionerError):
+    """The backend that was asked for cannot make a root filesystem of this image."""
+
+
 class PlatformNotFound(ProvisionerError):
     """The image exists, but not for the platform that was asked."""
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from launcher.data import replace
-from provisioner.backends.overlay import Overlay
+from provisioner.backends import choose
 from provisioner.errors import ImageNotFound, StoreError
 from provisioner.image import Image, ImageUsage, Rootfs
 from provisioner.progress import Progress, note_of, silent
@@ -35,6 +35,7 @@ class Provisioner:
     `insecure_registries` are HOST[:PORT] that may do without TLS, as loopback ones always may, or
     without a trusted certificate; `registries` has all that can be said of them.
     `limits` bound what one image may take on disk; None: the defaults.
+    `backend` makes the root filesystems (backends.choose.NAMES); None: the best that works here.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class Provisioner:
         insecure_registries: Sequence[str] = (),
         registries: RegistryOptions | None = None,
         limits: Limits | None = None,
+        backend: str | None = None,
     ) -> None:
         self._store = Store(f"{root}/store")
-        self._backend = Overlay()
+        self._backend = choose.make(backend, root)
         options = registries or RegistryOptions()
         self._options = replace(options, insecure=(*options.insecure, *insecure_registries))
         self._known: tuple[Registries, Unchanged] | None = None  # what one pull learns for the next
@@ -155,7 +157,8 @@ class Provisioner:
     def destroy(self, container: str, directory: str) -> None:
         """Remove what `provision` made. Idempotent; unknown containers are fine. Raises StoreError."""
         try:
-            self._backend.destroy(directory)
+            for name in choose.NAMES:  # another process may have made it with another
+                choose.make(name, directory).destroy(directory)
             self._store.release(container)
         except OSError as error:
             raise StoreError(

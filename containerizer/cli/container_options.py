@@ -9,6 +9,7 @@ from containerizer.cli import attribute_options, registry_options
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import DEFAULT
 from launcher.errors import InvalidRequest
+from provisioner.backends.choose import NAMES
 
 _DOCKERS = {"pid": "pid", "ipc": "ipc", "uts": "uts", "cgroup": "cgroupns"}  # kind of namespace → option
 
@@ -167,6 +168,9 @@ def _add_image(group: argparse._ArgumentGroup) -> None:
         "--pull", choices=PULL_POLICIES, default="missing", help="when to ask the registry (%(default)s)"
     )
     group.add_argument("--platform", metavar="OS/ARCH", help="(this machine's)")
+    group.add_argument(
+        "--image-provisioner-backend", choices=NAMES, help="what makes the root filesystem (the best here)"
+    )
     registry_options.add(group)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from containerizer.cli.table import add_json_option, print_json
 from isolators import catalog
 from launcher.data import Data, asdict
+from provisioner.backends import choose
 
 _OLDEST_KERNEL = (5, 12)  # mount_setattr(2); openat2 is of 5.6, close_range of 5.9
 
@@ -43,6 +44,8 @@ def _examine(root: str, state: str) -> Iterator[Finding]:
     yield Finding("root privileges", os.geteuid() == 0, "run it with sudo")
     yield _kernel(platform.release())
     yield Finding("overlayfs", _has_filesystem("overlay"), "modprobe overlay")
+    choice = choose.best(root)
+    yield Finding(f"image backend {choice.name}: {choice.reason}", True, "")
     for directory in (root, state):
         ancestor = _existing(directory)
         writable = os.access(ancestor, os.W_OK)

@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         isolation=container_options.isolation(arguments),
         launcher=arguments.launcher,
         registries=registry_options.of(arguments),
+        image_backend=arguments.image_provisioner_backend,
     )
     with layer_bars() as progress:
         merged = containerizer.plan(container_options.request(arguments), progress)

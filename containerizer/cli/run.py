@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         isolation=container_options.isolation(arguments),
         launcher=arguments.launcher,
         registries=registry_options.of(arguments),
+        image_backend=arguments.image_provisioner_backend,
         in_process=True,
     )
     with ForwardedSignals() as signals, containerizer, stdio_of(arguments) as stdio:
