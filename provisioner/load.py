@@ -18,7 +18,7 @@ from provisioner.progress import Progress
 from provisioner.pull import pull
 from provisioner.reference import ImageReference
 from provisioner.resolve import resolve
-from provisioner.sources import docker_archive, oci
+from provisioner.sources import docker_archive, legacy_archive, oci
 from provisioner.sources.archive import Archive
 from provisioner.sources.source import Source
 from provisioner.store.store import Store
@@ -71,6 +71,9 @@ def images_of(archive: Archive) -> Iterator[Found]:
     elif docker_archive.MANIFEST in archive:
         for saved in docker_archive.images_of(archive):
             yield Found(docker_archive.open_image(archive, saved), saved.names)
+    elif legacy_archive.REPOSITORIES in archive:
+        for image, names in legacy_archive.images_of(archive).items():
+            yield Found(legacy_archive.open_image(archive, image), names)
     else:
         raise InvalidImage(
             f"{archive.what} holds no images: neither {oci.MARKER} nor {docker_archive.MANIFEST}",

@@ -76,6 +76,7 @@ class _Output:
         self._flush()
         if self._compressor is not None:
             self._put(self._compressor.flush())
+        os.ftruncate(self._fd, self.size)
 
     def _flush(self) -> None:
         data = bytes(self._buffer)
@@ -87,4 +88,7 @@ class _Output:
         if self._compressor is not None:
             self.digest.update(data)
         self.size += len(data)
-        write_all(self._fd, data)
+        if data.count(0) == len(data):
+            os.lseek(self._fd, len(data), os.SEEK_CUR)  # a hole: a sparse file takes no more disk in here
+        else:
+            write_all(self._fd, data)

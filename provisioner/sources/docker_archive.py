@@ -4,7 +4,7 @@ manifest.json             [{"Config": …, "RepoTags": […], "Layers": […]}],
 CONFIG                    HEX.json, or blobs/sha256/HEX since Docker 25
 LAYER                     HEX/layer.tar, HEX.tar or blobs/sha256/HEX; may be compressed, or a link to another
 
-Before Docker 1.10 there was no manifest.json: see legacy_archive.
+Before Docker 1.10 there was no manifest.json; `load` reads that, too: see legacy_archive.
 """
 
 from __future__ import annotations
@@ -94,14 +94,15 @@ def _saved(item: Any, what: str) -> Saved:
         raise InvalidImage(f"{MANIFEST} in {what} describes an image without Config, Layers or RepoTags")
     if len(layers) > MAX_LAYERS:
         raise InvalidImage(f"an image in {what} has {len(layers)} layers; overlayfs takes {MAX_LAYERS}")
-    return Saved(config=config, layers=tuple(layers), names=tuple(_names(tags)))
+    return Saved(config=config, layers=tuple(layers), names=tuple(names_of(tags)))
 
 
 def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _names(tags: list[str]) -> Iterator[str]:
+def names_of(tags: list[str]) -> Iterator[str]:
+    """Canonical references. Raises InvalidImage."""
     for tag in tags:
         try:
             reference = ImageReference.parse(tag)
@@ -122,14 +123,15 @@ def _layer(archive: Archive, name: str, diff_id: str) -> LayerBlob:
     if compression not in ("gzip", "zstd"):
         raise InvalidImage(f"layer {name} in {archive.what} is compressed with {compression}")
     return LayerBlob(
-        digest=_digest(archive, name),
+        digest=digest_of(archive, name),
         size=size,
         media_type=f"{LAYER_TYPE}+{compression}",
         stream=lambda: archive.stream(name),
     )
 
 
-def _digest(archive: Archive, name: str) -> str:
+def digest_of(archive: Archive, name: str) -> str:
+    """That of a file in the archive."""
     digest, stream = hashlib.sha256(), archive.stream(name)
     while chunk := stream.read(CHUNK):
         digest.update(chunk)

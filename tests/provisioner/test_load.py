@@ -119,6 +119,26 @@ def test_oci_archive(provisioner: Provisioner, tmp_path: Path) -> None:
     provisioner.remove(two.reference)
 
 
+def test_an_archive_from_before_manifests(provisioner: Provisioner, root: Path, tmp_path: Path) -> None:
+    low, high = "a" * 64, "b" * 64
+    top = {"id": high, "parent": low, "os": "linux", "architecture": "amd64", "config": {"Cmd": ["x"]}}
+    files = {
+        "repositories": json.dumps({"busybox": {"old": high, "1": low}}).encode(),
+        f"{low}/json": json.dumps({"id": low}).encode(),
+        f"{low}/layer.tar": ONE.archive,
+        f"{high}/json": json.dumps(top).encode(),
+        f"{high}/layer.tar": TWO.archive,
+    }
+    loaded = provisioner.load(write(tmp_path / "s", files), platform="linux/amd64")
+    assert [i.reference for i in loaded] == ["docker.io/library/busybox:old", BUSYBOX]
+    assert loaded[0].config == {"Cmd": ["x"]} and loaded[0].layers[:1] == loaded[1].layers
+    assert (diff(root, loaded[0], 1) / "etc/other").read_bytes() == b"two"
+    for parent in (high, "../x", 5):
+        broken = files | {f"{high}/json": json.dumps(top | {"parent": parent}).encode()}
+        with pytest.raises(InvalidImage):
+            provisioner.load(write(tmp_path / "s", broken))
+
+
 # Hostile archives.
 
 
