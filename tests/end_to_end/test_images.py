@@ -20,10 +20,10 @@ def layout(tmp_path: Path) -> str:
 
 
 @pytest.mark.requires("overlay", "cgroup")
-def test_a_saved_image_is_loaded_and_run(cli: Cli, layout: str, tmp_path: Path) -> None:
-    assert cli("pull", layout).returncode == 0
-    assert cli("save", "-o", f"{tmp_path}/saved.tar", layout).returncode == 0
-    other = Cli(tmp_path / "other", cli.state)
+def test_a_saved_image_is_loaded_and_run(fresh: Cli, layout: str, tmp_path: Path) -> None:
+    assert fresh("pull", layout).returncode == 0
+    assert fresh("save", "-o", f"{tmp_path}/saved.tar", layout).returncode == 0
+    other = Cli(tmp_path / "other", fresh.state)
     loaded = json.loads(other("load", "-i", f"{tmp_path}/saved.tar", "-t", "saved:v1", "--json").stdout)
     assert [image["reference"] for image in loaded] == ["docker.io/library/saved:v1"]
     done = other("run", "--rm", "--pull", "never", "saved:v1", "echo", "from an archive")
@@ -31,7 +31,7 @@ def test_a_saved_image_is_loaded_and_run(cli: Cli, layout: str, tmp_path: Path) 
 
 
 @pytest.mark.requires("overlay", "cgroup")
-def test_an_aci_is_run(cli: Cli, tmp_path: Path) -> None:
+def test_an_aci_is_run(fresh: Cli, tmp_path: Path) -> None:
     (base,) = images.busybox().layers
     app = {
         "exec": ["/bin/sh", "-c", "id -u; pwd; echo $A"],
@@ -46,14 +46,14 @@ def test_an_aci_is_run(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "base.tar").write_bytes(base.archive)
     subprocess.run(["tar", "-C", tmp_path / "rootfs", "-xf", tmp_path / "base.tar"], check=True)
     subprocess.run(["tar", "-C", tmp_path, "-czf", tmp_path / "app.aci", "manifest", "rootfs"], check=True)
-    done = cli("run", "--rm", f"appc:{tmp_path}/app.aci")
+    done = fresh("run", "--rm", f"appc:{tmp_path}/app.aci")
     assert (done.stdout, done.stderr) == ("5\n/tmp\nfrom the manifest\n", "")
 
 
-def test_archives_go_through_pipes(cli: Cli, layout: str, tmp_path: Path) -> None:
-    cli("pull", layout)
-    other = Cli(tmp_path / "other", cli.state)
-    with subprocess.Popen([*cli.argv, "save", "--gzip", layout], stdout=subprocess.PIPE) as save:
+def test_archives_go_through_pipes(fresh: Cli, layout: str, tmp_path: Path) -> None:
+    fresh("pull", layout)
+    other = Cli(tmp_path / "other", fresh.state)
+    with subprocess.Popen([*fresh.argv, "save", "--gzip", layout], stdout=subprocess.PIPE) as save:
         load = subprocess.run(
             [*other.argv, "load"], stdin=save.stdout, capture_output=True, text=True, timeout=60
         )
@@ -93,8 +93,8 @@ def test_options_of_prune(fresh: Cli) -> None:
     assert fresh("images", "prune", "--headroom", "0.1").stdout == "freed 0 B\n"
 
 
-def test_what_cannot_be_loaded_or_saved(cli: Cli, layout: str, tmp_path: Path) -> None:
-    assert "no image" in cli("save", "-o", f"{tmp_path}/x", "absent").stderr
+def test_what_cannot_be_loaded_or_saved(fresh: Cli, layout: str, tmp_path: Path) -> None:
+    assert "no image" in fresh("save", "-o", f"{tmp_path}/x", "absent").stderr
     assert not (tmp_path / "x").exists()
-    assert "holds no images" in cli("load", stdin="").stderr
-    assert "name it with --output" in cli("save", "--format", "oci-dir", "absent").stderr
+    assert "holds no images" in fresh("load", stdin="").stderr
+    assert "name it with --output" in fresh("save", "--format", "oci-dir", "absent").stderr

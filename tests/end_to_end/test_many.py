@@ -57,7 +57,7 @@ def test_two_pulls_at_once_end_in_one_store_whole(fresh: Cli, busybox: str) -> N
         processes = (first, second)
         outputs = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    assert outputs[0] == outputs[1]
+    assert outputs[0][0] == outputs[1][0]
     assert len(fresh("images", "-q").stdout.split()) == 1
     done = fresh("run", "--rm", "--pull", "never", busybox, "echo", "whole")
     assert done.stdout == "whole\n"
