@@ -21,7 +21,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages demo test lint check bench-launch bench-pull clean
+.PHONY: help venv packages demo test lint check bench-launch bench-pull fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -62,6 +62,10 @@ bench-launch: venv packages ## launch times, ours and those of the runtimes inst
 
 bench-pull: venv packages ## pull times, ours and those of the tools installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/pull.py
+
+fuzz: venv ## a minute of looking for archives that break the tar reader
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input atheris
+	@$(AS_ROOT) $(PYTHON) -m tests.fuzz.fuzz_tar -max_total_time=60 -verbosity=0 -print_final_stats=1
 
 lint: venv ## style, types and import directions
 	@$(PYTHON) -m ruff check .

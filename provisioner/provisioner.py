@@ -140,6 +140,10 @@ class Provisioner:
         """
         return self._store.remove(reference)
 
+    def skipped(self, image: Image) -> list[str]:
+        """What is missing in the image's layers, since it takes root to make; a sentence a reason."""
+        return [sentence for key in image.layers for sentence in self._store.layer_skipped(key)]
+
     def provision(self, image: Image, container: str, directory: str) -> Rootfs:
         """Prepare a root filesystem for the container in its own directory; nothing is mounted.
 

@@ -158,7 +158,7 @@ class _Layers:
             self._futures[index - 1].result()
         lowers = [self._store.paths.diff(key) for key in reversed(self._keys[:index])]
         inherit(f"{staged}/diff", unpacked.implicit, lowers)
-        self._ingest.commit(staged, self._keys[index], unpacked.size)
+        self._ingest.commit(staged, self._keys[index], unpacked.size, unpacked.skipped)
 
     def _pause(self) -> None:
         if self._cancelled.wait(_LOCK_POLL):

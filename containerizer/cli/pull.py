@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from containerizer.cli import registry_options
 from containerizer.cli.progress import layer_progress
@@ -26,6 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
             image = provisioner.pull(
                 reference, policy="always", platform=arguments.platform, progress=progress
             )
+        for sentence in provisioner.skipped(image):
+            print(f"containerizer: left out for lack of privileges: {sentence}", file=sys.stderr)
         pulled.append(image)
         if arguments.format != "json":
             print(f"{image.reference}@{image.digest}")

@@ -2,7 +2,7 @@
 
 DIRECTORY/rootfs      the mount point
 
-The image has to hold the directories that others mount on, such as /proc and /dev.
+The image has to hold what is mounted on: /proc, /sys, /dev, and /etc/hostname, hosts and resolv.conf.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 from launcher.remove_tree import remove_tree
@@ -92,9 +92,12 @@ class Ingest:
         os.chmod(f"{staged}/diff", 0o755)  # noqa: S103 - whatever the umask; it becomes the task's /
         return staged
 
-    def commit(self, staged: str, key: str, size: int) -> None:
-        """Let the layer appear in the store, whole and durable, in one rename(2)."""
-        record = json.dumps({"size": size}).encode()
+    def commit(self, staged: str, key: str, size: int, skipped: Sequence[str] = ()) -> None:
+        """Let the layer appear in the store, whole and durable, in one rename(2).
+
+        `skipped`: what is missing in it, since it takes root to make; a sentence a reason.
+        """
+        record = json.dumps({"size": size, "skipped": list(skipped)}).encode()
         files.write_atomically(f"{staged}/layer.json", record, staging=staged, durable=False)
         files.sync_filesystem(staged)
         target = self._paths.layer(key)

@@ -7,7 +7,7 @@ STORE/                                      0700
   blobs/sha256/HEX                          manifests and configurations, as fetched
   layers/sha256/HEX/                        a layer, by chain id; there is no half one
     diff/                                   its directory, in overlayfs' form
-    layer.json                              {"size": bytes of its files}
+    layer.json                              {"size": bytes of its files, "skipped": [sentences]}
   leases/web/nginx.json                     what the container web.nginx uses
   locks/sha256-HEX                          flock: held by who makes that layer
   ingest/RANDOM/                            flock: a pull at work; unlocked, it is a leftover

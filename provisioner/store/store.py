@@ -140,6 +140,11 @@ class Store:
         record = files.read_json(self.paths.layer_record(key))
         return int(record["size"]) if record else 0
 
+    def layer_skipped(self, key: str) -> list[str]:
+        """What is missing in it, since it takes root to make; a sentence a reason."""
+        record = files.read_json(self.paths.layer_record(key))
+        return list(record.get("skipped", [])) if record else []
+
     def layers_size(self) -> int:
         """Bytes of the files of all layers."""
         return sum(self.layer_size(key) for key in _digests(self.paths.layers))

@@ -16,6 +16,8 @@ import pytest
 
 from provisioner.layer.apply import Job, Unpacked, apply
 from provisioner.layer.limits import Budget, Limits
+from provisioner.store.ingest import Ingest
+from provisioner.store.store import Store
 from tests.support import images
 from tests.support.images import directory, entry, hardlink, layer
 
@@ -122,3 +124,12 @@ def test_root_of_a_namespace_keeps_what_is_its_own(tmp_path: Path) -> None:
     skipped = "\n".join(found["skipped"])
     assert "2 device nodes" in skipped and "1 owners: wall" in skipped
     assert "capability" not in skipped
+
+
+def test_what_was_left_out_is_kept_with_the_layer(tmp_path: Path) -> None:
+    store, key = Store(str(tmp_path / "store")), images.digest(b"layer")
+    with Ingest(store.paths) as ingest:
+        ingest.claim([key], [])
+        ingest.commit(ingest.stage("0"), key, 0, ["1 device nodes: dev/null"])
+    assert store.layer_skipped(key) == ["1 device nodes: dev/null"]
+    assert store.layer_skipped(images.digest(b"another")) == []

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from provisioner.layer.stream import ByteStream, MalformedContent
 from provisioner.layer.tar import Entry, TarReader
+from tests.provisioner.tar_archives import VARIED, with_checksums
 from tests.support.images import archive, directory, entry, hardlink, symlink
 
 
@@ -156,3 +157,20 @@ def test_global_headers_are_ignored() -> None:
     header[148:156] = b"%06o\0 " % sum(header)
     ((one, _),) = read(bytes(header) + records[512:])
     assert one.unsafe_name == b"f"
+
+
+@given(st.sampled_from(VARIED), st.lists(st.tuples(st.integers(0, 8000), st.binary(min_size=1, max_size=12))))
+def test_changes_under_right_checksums_do_nothing_but_raise(
+    valid: bytes, changes: list[tuple[int, bytes]]
+) -> None:
+    content = bytearray(valid)
+    for position, junk in changes:
+        position %= len(content)
+        content[position : position + len(junk)] = junk
+    reader = TarReader(ByteStream(pieces(with_checksums(bytes(content)), 700)))
+    try:
+        for one in reader:
+            assert sum(map(len, reader.stored())) <= len(content)
+            assert one.kind and one.size >= 0
+    except MalformedContent:
+        return

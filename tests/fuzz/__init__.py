@@ -1,0 +1,1 @@
+"""Longer searches for inputs that break parsers: `make fuzz`."""
