@@ -57,8 +57,13 @@ demo: venv packages ## a container from a real registry, explained step by step
 test: lint packages ## all checks: lint, then every test that this host can run
 	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider)
 
-bench-launch: venv packages ## launch times, ours and those of the runtimes installed here
-	@$(AS_ROOT) $(PYTHON) benchmarks/launch.py
+bench-launch: venv packages $(VENV)/plots ## launch times, ours and those of the runtimes installed here
+	@$(AS_ROOT) $(PYTHON) benchmarks/launch.py launches.png
+	@echo "drawn: launches.png"
+
+$(VENV)/plots: $(STAMP)
+	@$(PYTHON) $(PIP_INSTALL) --quiet -e '.[bench]'
+	@touch $@
 
 bench-pull: venv packages ## pull times, ours and those of the tools installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/pull.py

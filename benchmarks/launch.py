@@ -4,7 +4,11 @@ Every alternative runs `true` in busybox in the same namespaces with the same li
 
 - cold: a command from the shell, image in the store;
 - warm: a program that launches with the library, one container after another;
-- at once: containers a second, from several processes.
+- at once: containers a second, from several processes;
+- the floor: what the kernel takes for the same system calls, made by nobody who has to think;
+- running: the memory of many, and a launch among many.
+
+With a file's name as argument, what came out is drawn there as well.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import peers
+from benchmarks import floor, imports, peers, running
 from benchmarks.interleave import Action, Sample, interleave, machine, table
+from benchmarks.launch_setting import Setting
 from containerizer import Containerizer
-from tests.support import images
 
 ROUNDS = 30
 LAUNCHES = 120  # in each measurement of launches at once
@@ -32,43 +36,53 @@ COLD = "containerizer run"
 WARM = "containerizer, as a library"
 
 
-class Setting:
-    """The directories, and the image, of one benchmark."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.layout = images.write_layout([("latest", images.busybox())], root / "image")
-        self.image = f"oci:{self.layout}:latest"
-        self.directories = (str(root / "root"), str(root / "state"))
-        self.runtimes = peers.installed("crun", "runc") if peers.installed("crun") else []
-        if self.runtimes:
-            self.bundle = peers.bundle(root / "bundle", peers.unpack(self.image, root / "unpacked"), ["true"])
-
-    def oci(self, runtime: str, number: int = 0) -> None:
-        argv = [runtime, "run", "--bundle", str(self.bundle), f"bench-{runtime}-{number}"]
-        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as temporary, peers.pure_v1():
         setting = Setting(Path(temporary))
-        print(f"{machine()}; store on tmpfs; {ROUNDS} rounds in turns\n\n## Cold, from the shell\n")
-        print(table(interleave(cold(setting), ROUNDS), COLD))
-        print("\n## Warm, one after another\n")
+        print(f"{machine()}; store on tmpfs; {ROUNDS} rounds in turns")
+        bars = {"from the shell, ms": shown("Cold, from the shell", interleave(cold(setting), ROUNDS), COLD)}
         root, state = setting.directories
         with Containerizer(root=root, state=state) as containerizer:
-            print(table(interleave(warm(setting, containerizer), ROUNDS), WARM))
+            samples = interleave(warm(setting, containerizer), ROUNDS)
+        bars["one after another, ms"] = shown("Warm, one after another", samples, WARM)
+        heading("The floor")
+        for kind, seconds in floor.measure(setting, ROUNDS).items():
+            print(f"- {kind}: {seconds * 1e3:.1f} ms")
         for processes in (4, 8):
-            print(f"\n## Containers a second, {processes} at a time\n")
-            print_rates(setting, processes)
+            heading(f"Containers a second, {processes} at a time")
+            bars[f"containers/s, {processes} at a time"] = print_rates(setting, processes)
+        heading(f"Memory of a running container: {running.MANY} of ours, {running.PEERS} of podman's")
+        print(running.memory(setting))
+        heading("A launch among many")
+        points = running.flatness(setting, print)
+        heading("Imports of a cold run")
+        print(imports.slowest(cold_command(setting)))
         peers.forget_podman(setting.root)
+    if len(sys.argv) > 1:
+        from benchmarks import plot
+
+        plot.draw(Path(sys.argv[1]), bars, points, machine())
+
+
+def heading(text: str) -> None:
+    print(f"\n## {text}\n", flush=True)
+
+
+def shown(title: str, samples: dict[str, Sample], reference: str) -> dict[str, float]:
+    """Print the table; the medians in milliseconds, for the plot."""
+    heading(title)
+    print(table(samples, reference))
+    return {name: sample.median * 1e3 for name, sample in samples.items()}
+
+
+def cold_command(setting: Setting) -> list[str]:
+    root, state = setting.directories
+    return ["--root", root, "--state", state, "run", "--rm", *LIMITS, setting.image, "true"]
 
 
 def cold(setting: Setting) -> dict[str, Action]:
     command = str(Path(sys.executable).parent / "containerizer")
-    root, state = setting.directories
-    ours = [command, "--root", root, "--state", state, "run", "--rm", *LIMITS, setting.image, "true"]
-    actions: dict[str, Action] = {COLD: partial(peers.run, ours)}
+    actions: dict[str, Action] = {COLD: partial(peers.run, [command, *cold_command(setting)])}
     if peers.installed("podman"):
         podman = [*peers.podman(setting.image, setting.root), "true"]
         actions["podman run --network none"] = partial(peers.run, podman)
@@ -87,7 +101,7 @@ def warm(setting: Setting, containerizer: Containerizer) -> dict[str, Action]:
     return actions
 
 
-def print_rates(setting: Setting, processes: int, rounds: int = 3) -> None:
+def print_rates(setting: Setting, processes: int, rounds: int = 5) -> dict[str, float]:
     """Medians of several measurements, in turns."""
     measured: dict[str, Callable[[], float]] = {WARM: partial(our_seconds, setting, processes)}
     for runtime in setting.runtimes:
@@ -100,6 +114,7 @@ def print_rates(setting: Setting, processes: int, rounds: int = 3) -> None:
     print("| what | containers/s | ours / it |\n| --- | ---: | ---: |")
     for name, rate in rates.items():
         print(f"| {name} | {rate:.0f} | {rates[WARM] / rate:.2f} |")
+    return rates
 
 
 def our_seconds(setting: Setting, processes: int) -> float:

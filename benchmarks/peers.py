@@ -84,3 +84,8 @@ def pure_v1() -> Iterator[None]:
 def run(argv: list[str], environment: Mapping[str, str] | None = None) -> None:
     """Run to the end without a word; raises CalledProcessError with what it said."""
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, capture_output=True, env=environment)
+
+
+def output(argv: list[str]) -> str:
+    """What a command says, whatever its exit status."""
+    return subprocess.run(argv, check=False, capture_output=True, text=True).stdout

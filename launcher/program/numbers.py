@@ -17,6 +17,7 @@ _X86_64 = {
     "sendmsg": 46,
     "clone": 56,
     "execve": 59,
+    "wait4": 61,
     "fcntl": 72,
     "getcwd": 79,
     "chdir": 80,
@@ -102,6 +103,7 @@ _GENERIC = {
     "keyctl": 219,
     "clone": 220,
     "execve": 221,
+    "wait4": 260,
     "prlimit64": 261,
     "setns": 268,
 }
