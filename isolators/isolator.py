@@ -234,6 +234,7 @@ class Isolator:
     requires: ClassVar[tuple[str, ...]] = ()  # other isolators without which it makes no sense
     launchers: ClassVar[tuple[str, ...]] = ("linux",)  # those that can do what it asks
     enforces: ClassVar[frozenset[str]] = frozenset()  # fields of Resources and ProcessAttributes
+    stays = False  # whether `close` will be called in the end
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
 
     def __init__(self, flags: IsolatorFlags) -> None:
@@ -302,4 +303,9 @@ class Isolator:
         """Remove everything that `prepare` and `isolate` made.
 
         Called after the task has ended; what it has left where nobody else could end it is killed.
+        """
+
+    def close(self) -> None:
+        """Remove what containers have shared, unless some still do. Part of each `cleanup`, or if it
+        `stays` called in the end.
         """

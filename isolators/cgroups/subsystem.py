@@ -117,8 +117,12 @@ class CgroupIsolator(Isolator):
     def cleanup(self, container_id: ContainerId) -> None:
         for _, hierarchy in self._hierarchies():
             _remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
-            if container_id.parent is None:
-                cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))
+        if not self.stays:
+            self.close()
+
+    def close(self) -> None:
+        for _, hierarchy in self._hierarchies():
+            cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))
 
     def cgroup(self, container_id: ContainerId, companion: str | None = None) -> str:
         """The directory of the container's cgroup, in the own hierarchy or in a companion's."""

@@ -28,10 +28,11 @@ def first_free(directory: str, candidates: Iterable[int]) -> int | None:
 
 def take(directory: str, holder: str, candidates: Iterable[int]) -> int | None:
     """Give the first free candidate to the holder, for it alone; None if all are taken."""
-    taken = set(_taken(directory))
-    for number in candidates:
-        if number not in taken and _take(directory, number, holder):
-            return number
+    for _ in range(_ATTEMPTS):  # while we looked, what was taken may have become free
+        taken = set(_taken(directory))
+        for number in candidates:
+            if number not in taken and _take(directory, number, holder):
+                return number
     return None
 
 

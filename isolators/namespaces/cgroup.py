@@ -53,5 +53,9 @@ class CgroupNamespace(Isolator):
     def cleanup(self, container_id: ContainerId) -> None:
         for hierarchy in self._hierarchies:
             cgroups.remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
-            if container_id.parent is None:
-                cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))
+        if not self.stays:
+            self.close()
+
+    def close(self) -> None:
+        for hierarchy in self._hierarchies:
+            cgroups.remove_if_empty(os.path.join(hierarchy.mount_point, self.root))
