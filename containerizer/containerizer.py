@@ -17,7 +17,7 @@ from containerizer import record as records
 from containerizer.cleanup import reaper, take_back
 from containerizer.container import Container
 from containerizer.lifecycle import State
-from containerizer.liveness import is_running, parent_of, started_at
+from containerizer.liveness import parent_of, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
@@ -90,6 +90,8 @@ class Containerizer:
         """Remove the containers launched here that are not to be kept, and stop the fork server."""
         with contextlib.ExitStack() as stack:
             stack.callback(self._launcher.close)
+            for isolator in self.isolators:
+                stack.callback(isolator.close)
             for container in self._containers:
                 stack.callback(container.destroy if container.record.keep else container.remove)
             self._containers = []
@@ -117,6 +119,8 @@ class Containerizer:
         """
         self._check_enforced(request.config)
         launchers.check_image(self._launcher_name, request)
+        for isolator in self.isolators:
+            isolator.stays = True  # until `close`: others may follow
         with nested.with_parent(self, request) as request:
             container = self._admit(request, stdio)
             with self.abandoning(container):
@@ -143,6 +147,8 @@ class Containerizer:
         """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
         self._check_enforced(request.config)
         launchers.check_image(self._launcher_name, request)
+        for isolator in self.isolators:
+            isolator.stays = True  # until `close`: others may follow
         with nested.with_parent(self, request) as request:
             config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
             if request.image != HOST:
@@ -175,15 +181,9 @@ class Containerizer:
 
         Raises NoSuchContainer, and NotServed if it has ended or has neither.
         """
-        from launcher.attach import Attachment, NotServed
+        from containerizer.attaching import attach  # what most never do
 
-        record = records.load(self.paths, container_id)
-        if record.stdio == "inherit":
-            hint = "run it with -d or -t to attach to it and to have its log"
-            raise NotServed(f"the output of {container_id} goes to the command that runs it", hint=hint)
-        if record.termination is not None or not is_running(record):
-            raise NotServed(f"container {container_id} has ended", hint="`containerizer logs` has its output")
-        return Attachment.connect(self.paths.attach_socket(container_id))
+        return attach(self.paths, container_id)
 
     def usage(self, container: Container) -> Usage:
         """What the container consumes, from every isolator that measures something."""

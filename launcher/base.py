@@ -95,7 +95,7 @@ class Launcher(ABC):
             from launcher import fork
 
             main = importlib.import_module(f"launcher.{self.supervisor}").prepare(settled=False)
-            return fork.fork_supervisor(main, channel, request, descriptors)
+            return fork.fork_supervisor(main, channel, protocol.encode(request), descriptors)
         with self._lock:
             if self._server is None:
                 from launcher.forkserver_client import ForkServer  # subprocess: 7 ms that `run` spares

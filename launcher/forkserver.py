@@ -34,22 +34,21 @@ def main(supervisors: Module) -> None:
 
 
 def _serve(requests: socket.socket, supervise: Main) -> None:
-    """Fork a supervisor for each request, until the launcher has gone."""
+    """Fork a supervisor for each request, until the launcher has gone. It is the one who reads it."""
     while True:
         try:
-            request, (number, *descriptors) = protocol.receive(requests, protocol.Launch)
+            body, (channel, *descriptors) = protocol.receive_unread(requests)
         except protocol.PeerGone:
             return
-        with socket.socket(fileno=number) as channel:
-            _fork(supervise, channel, request, descriptors)
-        for descriptor in descriptors:
+        try:
+            if os.fork() == 0:
+                supervise(channel, body, descriptors)
+        except OSError as error:
+            _tell(channel, error)
+        for descriptor in (channel, *descriptors):
             os.close(descriptor)
 
 
-def _fork(supervise: Main, channel: socket.socket, request: protocol.Launch, descriptors: list[int]) -> None:
-    try:
-        if os.fork() == 0:
-            supervise(channel, request, descriptors)
-    except OSError as error:
-        with contextlib.suppress(protocol.PeerGone):  # nobody waits for it any more
-            protocol.send(channel, protocol.Failed.from_error("fork the supervisor", error))
+def _tell(channel: int, error: OSError) -> None:
+    with socket.socket(fileno=os.dup(channel)) as launcher, contextlib.suppress(protocol.PeerGone):
+        protocol.send(launcher, protocol.Failed.from_error("fork the supervisor", error))

@@ -31,8 +31,9 @@ _ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Ex
 def prepare(*, settled: bool) -> Main:
     """What a forked process runs. It settles by itself, wherever it is forked (`settled`)."""
 
-    def main(channel: socket.socket, request: protocol.Launch, descriptors: Descriptors) -> NoReturn:
-        supervise(channel, lambda: Supervisor(*_settle(channel, descriptors), request))
+    def main(channel: int, body: bytes, descriptors: Descriptors) -> NoReturn:
+        launcher = socket.socket(fileno=channel)
+        supervise(launcher, lambda: Supervisor(*_settle(launcher, descriptors), protocol.decode(body)))
 
     return main
 

@@ -26,20 +26,31 @@ cleans up itself. What the child says itself is in launcher/program/messages.py.
 
 from __future__ import annotations
 
+import _socket
 import array
 import errno
 import fcntl
 import json
 import os
 import socket
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from launcher import data
 from launcher.data import Data, field
 
 EXECUTE = "execute the command"  # the child's last stage
 NO_INTERPRETER = "its interpreter or dynamic linker is missing in the image"  # the file itself is there
+
+# json.loads, but for what surrounds it: it makes a regular expression match and a tuple.
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+# Of socket these are enumerations.
+_SOL_SOCKET = int(socket.SOL_SOCKET)
+_SCM_RIGHTS = int(socket.SCM_RIGHTS)
+_MSG_NOSIGNAL = int(socket.MSG_NOSIGNAL)
+_MSG_CMSG_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+_MSG_CTRUNC = int(socket.MSG_CTRUNC)
 
 _RELAYED = b"\0"  # JSON does not begin so
 _INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
@@ -148,10 +159,9 @@ def channel() -> tuple[socket.socket, socket.socket]:
     return _above_stdio(first), _above_stdio(second)
 
 
-def send(peer: socket.socket, message: Data, descriptors: Sequence[int] = ()) -> None:
+def send(peer: _socket.socket, message: Data, descriptors: Sequence[int] = ()) -> None:
     """Send a message; the descriptors are duplicated. Raises PeerGone."""
-    fields = {field.name: getattr(message, field.name) for field in data.fields(message)}
-    body = json.dumps({"type": type(message).__name__, **fields}).encode()
+    body = encode(message)
     spilled = _spill(body) if len(body) > _INLINE else None
     try:
         # An empty packet with a descriptor stands for the contents of that descriptor.
@@ -166,17 +176,23 @@ def send(peer: socket.socket, message: Data, descriptors: Sequence[int] = ()) ->
             os.close(spilled)
 
 
-def receive(peer: socket.socket, *expected: type[_M]) -> tuple[_M, list[int]]:
+def receive_unread(peer: _socket.socket) -> tuple[bytes, list[int]]:
+    """As `receive`, but for `decode`. Raises PeerGone."""
+    body, descriptors = _receive_packet(peer)
+    if not body and not descriptors:
+        raise PeerGone("the channel has ended")
+    return body or _read_spilled(descriptors.pop()), descriptors
+
+
+def receive(peer: _socket.socket, *expected: type[_M]) -> tuple[_M, list[int]]:
     """Wait for a message of an expected type, and its descriptors (close-on-exec, now the caller's).
 
     Raises PeerGone at the end of the channel, ProtocolError for anything else, and OSError (EMFILE)
     when this process has no room for the descriptors.
     """
-    body, descriptors = _receive_packet(peer)
-    if not body and not descriptors:
-        raise PeerGone("the channel has ended")
+    body, descriptors = receive_unread(peer)
     try:
-        message = _decode(body or _read_spilled(descriptors.pop()))
+        message = decode(body)
         if not isinstance(message, expected):
             names = " or ".join(cls.__name__ for cls in expected)
             raise ProtocolError(f"expected {names}, got {type(message).__name__}")
@@ -194,16 +210,24 @@ def _above_stdio(end: socket.socket) -> socket.socket:
         return socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))
 
 
-def _receive_packet(peer: socket.socket) -> tuple[bytes, list[int]]:
+def receive_body(peer: _socket.socket) -> bytes:
+    """Wait for a message without descriptors; `decode` reads it. b"" at the end of the channel."""
+    try:
+        return peer.recv(_INLINE)
+    except ConnectionResetError:
+        return peer.recv(_INLINE)  # what it said before is still to come
+
+
+def _receive_packet(peer: _socket.socket) -> tuple[bytes, list[int]]:
     while True:
         try:
-            body, ancillary, flags, _ = peer.recvmsg(_INLINE, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+            body, ancillary, flags, _ = peer.recvmsg(_INLINE, _ANCILLARY, _MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             # Told once, and first, where the peer went without reading all of ours; what it said
             # before is still to come.
             continue
         descriptors = [fd for level, kind, data in ancillary for fd in memoryview(data).cast("i")]
-        if flags & socket.MSG_CTRUNC:
+        if flags & _MSG_CTRUNC:
             _close(descriptors)
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "descriptors of a message")
         return body, descriptors
@@ -214,25 +238,74 @@ def receive_end(peer: socket.socket) -> Failed | None:
     packet = peer.recv(_INLINE)
     if not packet:
         return None
-    failed: Failed = _decode(packet)
+    failed: Failed = decode(packet)
     return failed
 
 
-def relay(peer: socket.socket, packet: bytes) -> None:
-    """Pass on a packet of the machine, as FromChild. Raises PeerGone."""
+def relayed(packet: bytes) -> bytes:
+    """A packet of the machine as the body of FromChild."""
+    return _RELAYED + packet
+
+
+# What a supervisor says and hears in the life of every container, ready made: `send` would have it
+# touch, and so copy, half a megabyte of its fork server's memory.
+
+RELEASE = b'{"type": "Release"}'
+RUNNING = b'{"type": "Running"}'
+
+
+def container_of(body: bytes) -> bytes:
+    """The container's id in the body of a Launch, whose first field it is."""
+    return body.split(b'"', 8)[7]
+
+
+def is_served(body: bytes) -> bool:
+    """Whether the body of a Launch asks for pipes or a terminal."""
+    return b'"service": null' not in body
+
+
+def encode(message: Data) -> bytes:
+    """The body of a message."""
+    return json.dumps({"type": type(message).__name__, **message.__dict__}).encode()
+
+
+def cloned(pid: int) -> bytes:
+    """The body of Cloned."""
+    return b'{"type": "Cloned", "pid": %d}' % pid
+
+
+def exited(code: int | None, number: int | None) -> bytes:
+    """The body of Exited."""
+    if number is not None:
+        return b'{"type": "Exited", "code": null, "signal": %d}' % number
+    return b'{"type": "Exited", "code": %d, "signal": null}' % (code or 0)
+
+
+def post(peer: _socket.socket, body: bytes, descriptor: int = -1) -> None:
+    """Send the body of a message. Raises PeerGone."""
+    ancillary = [(_SOL_SOCKET, _SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))] if descriptor >= 0 else []
     try:
-        peer.send(_RELAYED + packet, socket.MSG_NOSIGNAL)
+        peer.sendmsg([body], ancillary, _MSG_NOSIGNAL)
     except ConnectionError as error:
-        raise PeerGone("cannot relay a packet") from error
+        raise PeerGone("cannot send") from error
 
 
-def _decode(body: bytes) -> Any:
+def pair() -> tuple[_socket.socket, _socket.socket]:
+    """As `channel`, for who has the lowest descriptors open."""
+    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+
+
+def decode(body: bytes) -> Any:
+    """The message of a body. Raises ProtocolError."""
     if body.startswith(_RELAYED):
         return FromChild(body.removeprefix(_RELAYED))
     try:
-        fields = json.loads(body)
+        text = body.decode()
+        fields, end = _scan(text, 0)
+        if end != len(text):
+            raise ValueError("more than one value")
         return _TYPES[fields.pop("type")](**fields)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, StopIteration) as error:
         raise ProtocolError(f"malformed message {body[:80]!r}") from error
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from launcher import protocol
 
 Descriptors = Sequence[int]
 
-Main = Callable[[socket.socket, protocol.Launch, Descriptors], NoReturn]
-"""What a forked process runs to be a supervisor, talking on the channel. The descriptors are its own."""
+Main = Callable[[int, bytes, Descriptors], NoReturn]
+"""What a forked process runs to be a supervisor: on a channel, for the body of a Launch, with descriptors."""
 
 
 class Supervisor(Protocol):
     """The life of one container, seen from its parent."""
 
-    launcher: socket.socket  # the channel, wherever it is by now
+    launcher: Any  # the channel, wherever it is by now: a socket
 
     def run(self) -> None: ...
 
@@ -31,7 +31,7 @@ class Module(Protocol):
         """Make what all supervisors of this process will share; `settled`: this process is a fork server."""
 
 
-def supervise(channel: socket.socket, make: Callable[[], Supervisor]) -> NoReturn:
+def supervise(channel: _socket.socket, make: Callable[[], Supervisor]) -> NoReturn:
     """Be a supervisor, just forked, talking on `channel`. Never returns."""
     code = 1
     try:
@@ -47,7 +47,7 @@ def supervise(channel: socket.socket, make: Callable[[], Supervisor]) -> NoRetur
         os._exit(code)
 
 
-def _run(launcher: socket.socket, make: Callable[[], Supervisor]) -> None:
+def _run(launcher: _socket.socket, make: Callable[[], Supervisor]) -> None:
     try:
         supervisor = make()
         launcher = supervisor.launcher

@@ -27,7 +27,10 @@ OVER_BUDGET: dict[str, str] = {}
 # Calls that are dangerous elsewhere: pattern → (the files that may, why nobody else).
 CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
     "os.fork": (
-        ("launcher/fork.py", "launcher/forkserver.py", "launcher/posix_supervisor.py"),
+        (
+            *("launcher/fork.py", "launcher/forkserver.py"),
+            *("launcher/supervisor.py", "launcher/posix_supervisor.py"),
+        ),
         "a fork copies one thread only; the fork server is single-threaded on purpose",
     ),
     "os.forkpty": ((), "see os.fork"),

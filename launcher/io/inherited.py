@@ -11,9 +11,14 @@ from launcher.exit_status import ExitStatus
 class InheritedIO:
     """The interface of every mode's class, in the order in which the supervisor calls it."""
 
-    def take_child_ends(self) -> Sequence[int]:
-        """The task's ends of pipes, stdin first, now the caller's; -1 or nothing: the launcher's own."""
-        return ()
+    descriptors: Sequence[int] = ()  # our own
+    child_ends: Sequence[int] = ()  # of pipes, stdin first; -1 or nothing: what the launcher has given
+
+    def close_child_ends(self) -> None:
+        """The child has its own by now."""
+        for descriptor in self.child_ends:
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def terminal_opened(self, master: int) -> None:
         """The child has a terminal, and this is its master."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from launcher import attach_protocol as wire
@@ -41,12 +41,13 @@ class ServedIO(InheritedIO):
         self._server = Server(service["socket"], loop, self._ring)
         self._log = LogFile(service["log"], asked.log)
         self._sources: dict[int, int] = {}  # our end → stream
-        self._child_ends: tuple[int, ...] = ()
         self._held_back = False
         self._drained = 0
         self._input: TaskInput | None = None
         self._master = -1
         self._slave = -1
+        self.descriptors: list[int] = [self._server.fileno()]
+        self.child_ends: list[int] = []
         if isinstance(asked, Pipes):
             self._make_pipes(asked)
 
@@ -56,10 +57,9 @@ class ServedIO(InheritedIO):
             stdin, ours = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(ours, False)
             self._input = TaskInput(self._loop, ours, self._input_drained, is_terminal=False)
-        self._child_ends = (stdin, self._new_source(wire.STDOUT), self._new_source(wire.STDERR))
-
-    def take_child_ends(self) -> Sequence[int]:
-        return self._child_ends
+            self.descriptors.append(ours)
+        self.child_ends += (stdin, self._new_source(wire.STDOUT), self._new_source(wire.STDERR))
+        self.descriptors += self._sources
 
     def _new_source(self, stream: int) -> int:
         ours, theirs = os.pipe2(os.O_CLOEXEC)

@@ -40,6 +40,10 @@ class Server:
         self._listener.listen()
         self._listener.setblocking(False)
 
+    def fileno(self) -> int:
+        """Of the listening socket."""
+        return self._listener.fileno()
+
     def serve(self, task: Task, flags: Callable[[], int]) -> None:
         """Take clients in; `flags` are those of their HELLO."""
         self._task = task

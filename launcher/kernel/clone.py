@@ -41,9 +41,10 @@ def clone(flags: int, cgroup: int | None = None) -> tuple[int, int]:
     return _clone(args)
 
 
-def clone_sibling(flags: int) -> tuple[int, int]:
+def clone_sibling(flags: int, cgroup: int | None = None) -> tuple[int, int]:
     """As `clone`, but the new process' parent is the caller's, which is told of its end."""
-    return _clone(CloneArgs(flags=flags | CLONE_PARENT))  # the signal is the caller's own
+    flags |= CLONE_PARENT | (0 if cgroup is None else CLONE_INTO_CGROUP)
+    return _clone(CloneArgs(flags=flags, cgroup=cgroup or 0))  # the signal is the caller's own
 
 
 def pid_of(pidfd: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterable
 
 from launcher.kernel.libc import function, syscall
 
@@ -66,6 +67,16 @@ def set_name(name: str) -> None:
 def close_from(first: int) -> None:
     """Close every descriptor from `first` up."""
     close_range(first, 0xFFFFFFFF)
+
+
+def close_but(kept: Iterable[int]) -> None:
+    """Close every descriptor from 3 up but these."""
+    first = 3
+    for descriptor in sorted(kept):
+        if descriptor > first:
+            close_range(first, descriptor - 1)
+        first = max(first, descriptor + 1)
+    close_from(first)
 
 
 def close_range(first: int, last: int) -> None:

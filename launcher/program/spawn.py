@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 from typing import NoReturn
 
-from launcher.kernel.clone import CLONE_INTO_CGROUP, CLONE_PIDFD, CloneArgs, clone
+from launcher.kernel.clone import CLONE_INTO_CGROUP, CLONE_PARENT, CLONE_PIDFD, CloneArgs, clone_sibling
 from launcher.kernel.libc import SyscallError
 from launcher.program import machine
 
 _CLONE_VM = 0x00000100
 _CLONE_VFORK = 0x00004000
-_VFORK = _CLONE_VM | _CLONE_VFORK | CLONE_PIDFD
+_VFORK = _CLONE_VM | _CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT
 
 _ARGV = (b"containerizer", b"init")  # for ps, as long as it is not the task
 
@@ -60,14 +59,14 @@ class Spawner:
         self._environment = (ctypes.c_char_p * 1)(None)
 
     def spawn(self, executable: int, flags: int, cgroup: int | None = None) -> tuple[int, int]:
-        """A machine in the namespaces of `flags`: (pid, pidfd). It runs the program of descriptor 4.
+        """A machine in the namespaces of `flags`, whose parent is the caller's: (pid, pidfd).
 
-        `executable`: a descriptor of it, which may be a copy of ours. `cgroup`: the descriptor of a
-        v2 cgroup's directory that it begins in. The pidfd is close-on-exec. For a single-threaded
-        process. Raises SyscallError.
+        It runs the program of descriptor 4. `executable`: a descriptor of it, which may be a copy of
+        ours. `cgroup`: the descriptor of a v2 cgroup's directory that it begins in. The pidfd is
+        close-on-exec. For a single-threaded process. Raises SyscallError.
         """
         if self._call is None:
-            pid, pidfd = clone(flags, cgroup)
+            pid, pidfd = clone_sibling(flags, cgroup)
             if pid == 0:
                 _execute(executable)
             return pid, pidfd
@@ -75,7 +74,6 @@ class Spawner:
         args = CloneArgs(
             flags=flags | _VFORK | (0 if cgroup is None else CLONE_INTO_CGROUP),
             pidfd=ctypes.addressof(pidfd_place),
-            exit_signal=signal.SIGCHLD,
             cgroup=cgroup or 0,
         )
         size = ctypes.sizeof(args)
