@@ -185,7 +185,7 @@ def _text(child: Child, file: Argument, value: int) -> tuple[Argument, ...]:
 
 def _schedule(child: Child, wanted: Scheduler) -> _Call:
     policy = getattr(os, f"SCHED_{wanted.name.upper()}")
-    return "sched_setscheduler", (0, policy, child.program.constant(struct.pack("<i", wanted.priority)))
+    return "sched_setscheduler", (0, policy, child.program.constant(struct.pack("=i", wanted.priority)))
 
 
 def _scheduler(scheduler: Scheduler) -> str:
@@ -198,7 +198,7 @@ def _prioritise(wanted: IoPriority) -> _Call:
 
 
 def _limit(child: Child, number: int, limit: Rlimit) -> _Call:
-    packed = struct.pack("<2Q", *(infinite(value) & _WORD for value in (limit.soft, limit.hard)))
+    packed = struct.pack("=2Q", *(infinite(value) & _WORD for value in (limit.soft, limit.hard)))
     return "prlimit64", (0, number, child.program.constant(packed), 0)
 
 

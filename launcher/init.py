@@ -12,7 +12,9 @@ memory nor /proc/1/exe, a page of our code, can be opened (it is not dumpable).
 
 from __future__ import annotations
 
+import os
 import signal
+import termios
 
 from launcher.program.assembler import ANY, INIT, Label, Program
 
@@ -23,8 +25,9 @@ _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _SIG_SETMASK = 2
 _SIGNAL_SET = 8  # bytes
-_TIOCSPGRP = 0x5410  # asm-generic/ioctls.h
 _LAST_DESCRIPTOR = 0xFFFFFFFF
+# Flags and stack, the other way round on one machine: clone(2), C library/kernel differences.
+_FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)
 
 
 def split(program: Program) -> None:
@@ -35,14 +38,14 @@ def split(program: Program) -> None:
     # Blocked, so that none is lost before it can be handed on.
     program.call("rt_sigprocmask", _SIG_SETMASK, everything, 0, _SIGNAL_SET)
     # Not clone3(2), which the filter of seccomp may not let through.
-    task = program.call("clone", signal.SIGCHLD, 0, 0, 0, 0, then=parent)
+    task = program.call("clone", *_FORK, 0, 0, 0, then=parent)
     program.aside(parent, lambda: _stay(program, task))
     program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # A process group of its own: what a terminal sends to it must not come by way of PID 1 as well.
     program.call("setpgid", 0, 0)
     group = program.slot()
     program.call("getpid", store=group)
-    program.call("ioctl", 0, _TIOCSPGRP, int(group), tolerate=(ANY,))  # ENOTTY: no terminal
+    program.call("ioctl", 0, termios.TIOCSPGRP, int(group), tolerate=(ANY,))  # ENOTTY: no terminal
     program.call("rt_sigprocmask", _SIG_SETMASK, nothing, 0, _SIGNAL_SET)
 
 

@@ -29,7 +29,7 @@ from launcher.program.messages import CLONED, message_with_descriptor
 from launcher.program.objects import Explained
 
 _OFFSETS = "/proc/self/timens_offsets"
-_CLONE_ARGS = struct.Struct("<11Q")
+_CLONE_ARGS = struct.Struct("=11Q")
 _NO_IDMAP = "idmapped mounts need Linux 5.19, and a filesystem that has them (ext4, xfs, btrfs; tmpfs: 6.3)"
 
 

@@ -16,7 +16,7 @@ from launcher.child import Child
 from launcher.data import asdict
 from launcher.errors import LaunchFailed
 from launcher.failure import explain, explain_call
-from launcher.kernel import mounts
+from launcher.kernel import memfd, mounts
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.process_attributes import Clamped
@@ -109,7 +109,7 @@ def _write(request: LaunchRequest, opened: _Opened) -> tuple[Child, int]:
     try:
         written.look_into_root(opened.stack)
         user_namespace = _write_program(written, opened)
-        program = opened.own(os.memfd_create("program", os.MFD_CLOEXEC))
+        program = opened.own(memfd.create("program"))
         os.write(program, written.program.assemble())
         os.lseek(program, 0, os.SEEK_SET)
         stdio = _stdio(request.stdio, request.info, opened)

@@ -38,6 +38,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from launcher.data import Data, field
+from launcher.kernel import memfd
 
 EXECUTE = "execute the command"  # the child's last stage
 NO_INTERPRETER = "its interpreter or dynamic linker is missing in the image"  # the file itself is there
@@ -315,7 +316,7 @@ def _close(descriptors: Sequence[int]) -> None:
 
 
 def _spill(body: bytes) -> int:
-    descriptor = os.memfd_create("message", os.MFD_CLOEXEC)
+    descriptor = memfd.create("message")
     with open(descriptor, "wb", closefd=False) as file:
         file.write(body)
     return descriptor

@@ -36,9 +36,9 @@ _PID = 4  # bytes
 _MSG_PEEK_DONTWAIT = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
 
-def prepare(*, settled: bool) -> Main:
+def prepare(*, settled: bool, force_engine: bool = False) -> Main:
     """What a forked process runs; in a fork server (`settled`) its process takes the common steps now."""
-    shared = Spawner() if settled else None
+    shared = Spawner(force_engine=force_engine) if settled else None
     if settled:
         _settle_signals()
         _close_stdio((0, 1))
@@ -53,7 +53,7 @@ def prepare(*, settled: bool) -> Main:
             if not settled:
                 _settle_signals()
             supervisor = Supervisor(launcher, body)
-            supervisor.start(shared or Spawner(), descriptors)
+            supervisor.start(shared or Spawner(force_engine=force_engine), descriptors)
             if not settled:  # but not before: the task's may be among what is replaced
                 _close_stdio((0, 1) if _is_open(2) else (0, 1, 2))
             return supervisor

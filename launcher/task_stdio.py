@@ -33,7 +33,7 @@ def open_terminal(program: Program, asked: Terminal, *, contained: bool) -> None
     )
     program.call("ioctl", master, terminal.TIOCSPTLCK, program.constant(bytes(4)), on="/dev/ptmx")
     slave = program.call("ioctl", master, terminal.TIOCGPTPEER, os.O_RDWR | _NOCTTY, on="/dev/ptmx")
-    size = program.constant(struct.pack("<4H", asked.rows, asked.columns, 0, 0), 2)
+    size = program.constant(struct.pack("=4H", asked.rows, asked.columns, 0, 0), 2)
     program.call("ioctl", slave, termios.TIOCSWINSZ, size)
     program.call("ioctl", slave, termios.TIOCSCTTY, 0)
     if contained:

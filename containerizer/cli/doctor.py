@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from containerizer.cli.table import add_json_option, print_json
 from isolators import catalog
 from launcher.data import Data, asdict
+from launcher.program import machine
 from provisioner.backends import choose
 
 _OLDEST_KERNEL = (5, 12)  # mount_setattr(2); openat2 is of 5.6, close_range of 5.9
@@ -44,6 +45,7 @@ def _examine(root: str, state: str) -> Iterator[Finding]:
     yield Finding("root privileges", os.geteuid() == 0, "run it with sudo")
     yield _kernel(platform.release())
     yield Finding("overlayfs", _has_filesystem("overlay"), "modprobe overlay")
+    yield _child()
     choice = choose.best(root)
     yield Finding(f"image backend {choice.name}: {choice.reason}", True, "")
     for directory in (root, state):
@@ -65,6 +67,13 @@ def _kernel(release: str) -> Finding:
     return Finding(
         f"Linux {oldest} or newer (this is {release})", version >= _OLDEST_KERNEL, "upgrade the kernel"
     )
+
+
+def _child() -> Finding:
+    """What lies between clone and exec: a launch works either way."""
+    obstacle = machine.obstacle()
+    way = f"an interpreter, which takes 20 ms more: {obstacle}" if obstacle else "machine code"
+    return Finding(f"launches by {way}", True, "")
 
 
 def _has_filesystem(name: str) -> bool:

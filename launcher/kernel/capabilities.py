@@ -66,8 +66,8 @@ AMBIENT_RAISE = 2  # operations of PR_CAP_AMBIENT: prctl(2)
 AMBIENT_CLEAR_ALL = 4
 
 
-_HEADER = struct.Struct("<Ii")  # struct __user_cap_header_struct: version, pid (0: the caller)
-_DATA = struct.Struct("<6I")  # two of __user_cap_data_struct: the three sets' low 32 bits, then the high
+_HEADER = struct.Struct("=Ii")  # struct __user_cap_header_struct: version, pid (0: the caller)
+_DATA = struct.Struct("=6I")  # two of __user_cap_data_struct: the three sets' low 32 bits, then the high
 
 _capset = function("capset", ctypes.c_char_p, ctypes.c_char_p)
 _capget = function("capget", ctypes.c_char_p, ctypes.c_void_p)

@@ -36,14 +36,14 @@ MAX_DATA = 1 << 24
 
 ANY = -1  # tolerate every error
 INIT = "init"  # no system call: stay as the container's PID 1, for the task of this pid
-_INIT_NUMBER = 0xFFFFFFFF
+INIT_NUMBER = 0xFFFFFFFF
 
 # number, indirect arguments, 6 arguments, result, store, then, otherwise, unused, 4 tolerated errors
-_INSTRUCTION = struct.Struct("<II6QqIIIIhhhh")
-SIZE = _INSTRUCTION.size
-_pack = _INSTRUCTION.pack
+INSTRUCTION = struct.Struct("=II6QqIIIIhhhh")
+SIZE = INSTRUCTION.size
+_pack = INSTRUCTION.pack
 _NONE = (0, 0, 0, 0)
-_RESULT = 56
+RESULT = 56
 _THEN = 68
 _OTHERWISE = 72
 _WORD = (1 << 64) - 1
@@ -106,20 +106,20 @@ class Program:
                 if type(argument) is Slot:
                     indirect |= 1 << index
         first, second, third, fourth = (*tolerate, 0, 0, 0, 0)[:4] if tolerate else _NONE
-        number = _INIT_NUMBER if name == INIT else NUMBERS[name]
+        number = INIT_NUMBER if name == INIT else NUMBERS[name]
         instructions += _pack(number, indirect, *values, 0, store, 0, 0, 0, first, second, third, fourth)
         self._origins.append((self.stage, name, on))
         if then is not None:
             self._refer(then, offset + _THEN)
         if otherwise is not None:
             self._refer(otherwise, offset + _OTHERWISE)
-        return Slot(INSTRUCTIONS + offset + _RESULT)
+        return Slot(INSTRUCTIONS + offset + RESULT)
 
     def place(self, label: Label) -> None:
         """Jumps to `label` go to the instruction that comes next."""
         label.address = INSTRUCTIONS + len(self._instructions)
         for offset in label.pending:
-            struct.pack_into("<I", self._instructions, offset, label.address)
+            struct.pack_into("=I", self._instructions, offset, label.address)
         label.pending.clear()
 
     def aside(self, label: Label, write: Callable[[], None]) -> None:
@@ -160,7 +160,7 @@ class Program:
     def pointers(self, strings: Iterable[bytes]) -> int:
         """The address of an array as execve(2) takes it."""
         addresses = [self.string(text) for text in strings]
-        return self.buffer(struct.pack(f"<{len(addresses) + 1}Q", *addresses, 0))
+        return self.buffer(struct.pack(f"={len(addresses) + 1}Q", *addresses, 0))
 
     def pass_descriptor(self, descriptor: int) -> int:
         """The number under which the child will have this descriptor of ours, inheritable."""
@@ -175,7 +175,7 @@ class Program:
             write()
         if len(self._instructions) > MAX_INSTRUCTIONS or len(self._data) > MAX_DATA:
             raise TooLarge(f"{len(self._origins)} system calls and {len(self._data)} bytes of data")
-        return struct.pack("<Q", len(self._instructions)) + self._instructions + self._data
+        return struct.pack("=Q", len(self._instructions)) + self._instructions + self._data
 
     def origin(self, address: int) -> tuple[str, str, object]:
         """(stage, system call, object) of the instruction there, for the error."""
@@ -183,6 +183,6 @@ class Program:
 
     def _refer(self, label: Label, offset: int) -> None:
         if label.address:
-            struct.pack_into("<I", self._instructions, offset, label.address)
+            struct.pack_into("=I", self._instructions, offset, label.address)
         else:
             label.pending.append(offset)

@@ -19,13 +19,13 @@ CLONED = 3
 EXECUTING = 4
 OPENED = 5
 
-PACKET = struct.Struct("<QQ")
+PACKET = struct.Struct("=QQ")
 
 _SOL_SOCKET = 1
 _SCM_RIGHTS = 1
-_CMSG = struct.Struct("<QiiiI")  # struct cmsghdr with one descriptor, padded
-_MSGHDR = struct.Struct("<QIIQQQQII")  # name, its length, iov, their number, control, its length, flags
-_IOVEC = struct.Struct("<QQ")
+_CMSG = struct.Struct("=QiiiI")  # struct cmsghdr with one descriptor, padded
+_MSGHDR = struct.Struct("=QIIQQQQII")  # name, its length, iov, their number, control, its length, flags
+_IOVEC = struct.Struct("=QQ")
 _DESCRIPTOR = 16  # where it lies in _CMSG
 
 

@@ -19,8 +19,8 @@ from launcher.kernel.safe_path import (
 )
 from launcher.program.assembler import Argument, Label, Program, Slot
 
-_OPEN_HOW = struct.Struct("<QQQ")  # flags, mode, resolve
-_MOUNT_ATTR = struct.Struct("<QQQQ")  # set, clear, propagation, user namespace
+_OPEN_HOW = struct.Struct("=QQQ")  # flags, mode, resolve
+_MOUNT_ATTR = struct.Struct("=QQQQ")  # set, clear, propagation, user namespace
 
 _O_PATH = os.O_PATH | os.O_CLOEXEC
 

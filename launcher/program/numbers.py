@@ -1,112 +1,66 @@
-"""The numbers of the system calls that launch programs make: asm/unistd_64.h, asm-generic/unistd.h."""
+"""The numbers of the system calls that launch programs make, by machine.
+
+From asm/unistd_64.h of x86, powerpc and s390, and asm-generic/unistd.h, which later machines have.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 
-_X86_64 = {
-    "read": 0,
-    "write": 1,
-    "close": 3,
-    "rt_sigaction": 13,
-    "rt_sigprocmask": 14,
-    "ioctl": 16,
-    "getpid": 39,
-    "socket": 41,
-    "recvfrom": 45,
-    "sendmsg": 46,
-    "clone": 56,
-    "execve": 59,
-    "wait4": 61,
-    "fcntl": 72,
-    "getcwd": 79,
-    "chdir": 80,
-    "fchdir": 81,
-    "fchmod": 91,
-    "fchown": 93,
-    "umask": 95,
-    "setpgid": 109,
-    "setsid": 112,
-    "setgroups": 116,
-    "setresuid": 117,
-    "setresgid": 119,
-    "setfsuid": 122,
-    "setfsgid": 123,
-    "capset": 126,
-    "personality": 135,
-    "setpriority": 141,
-    "sched_setscheduler": 144,
-    "pivot_root": 155,
-    "prctl": 157,
-    "mount": 165,
-    "umount2": 166,
-    "sethostname": 170,
-    "sched_setaffinity": 203,
-    "exit_group": 231,
-    "keyctl": 250,
-    "ioprio_set": 251,
-    "openat": 257,
-    "mkdirat": 258,
-    "unlinkat": 263,
-    "symlinkat": 266,
-    "faccessat": 269,
-    "unshare": 272,
-    "dup3": 292,
-    "prlimit64": 302,
-    "setns": 308,
-}
-
-_GENERIC = {
-    "getcwd": 17,
-    "dup3": 24,
-    "fcntl": 25,
-    "ioctl": 29,
-    "ioprio_set": 30,
-    "mkdirat": 34,
-    "unlinkat": 35,
-    "symlinkat": 36,
-    "umount2": 39,
-    "mount": 40,
-    "pivot_root": 41,
-    "faccessat": 48,
-    "chdir": 49,
-    "fchdir": 50,
-    "fchmod": 52,
-    "fchown": 55,
-    "openat": 56,
-    "close": 57,
-    "read": 63,
-    "write": 64,
-    "capset": 91,
-    "personality": 92,
-    "exit_group": 94,
-    "unshare": 97,
-    "sched_setscheduler": 119,
-    "sched_setaffinity": 122,
-    "rt_sigaction": 134,
-    "rt_sigprocmask": 135,
-    "setpriority": 140,
-    "setresuid": 147,
-    "setresgid": 149,
-    "setfsuid": 151,
-    "setfsgid": 152,
-    "setpgid": 154,
-    "setsid": 157,
-    "setgroups": 159,
-    "sethostname": 161,
-    "umask": 166,
-    "prctl": 167,
-    "getpid": 172,
-    "socket": 198,
-    "recvfrom": 207,
-    "sendmsg": 211,
-    "keyctl": 219,
-    "clone": 220,
-    "execve": 221,
-    "wait4": 260,
-    "prlimit64": 261,
-    "setns": 268,
-}
+# name, x86_64, generic, ppc64le, s390x
+_TABLE = """
+    read                    0      63       3       3
+    write                   1      64       4       4
+    close                   3      57       6       6
+    rt_sigaction           13     134     173     174
+    rt_sigprocmask         14     135     174     175
+    ioctl                  16      29      54      54
+    getpid                 39     172      20      20
+    socket                 41     198     326     359
+    recvfrom               45     207     337     371
+    sendmsg                46     211     341     370
+    clone                  56     220     120     120
+    execve                 59     221      11      11
+    wait4                  61     260     114     114
+    fcntl                  72      25      55      55
+    getcwd                 79      17     182     183
+    chdir                  80      49      12      12
+    fchdir                 81      50     133     133
+    fchmod                 91      52      94      94
+    fchown                 93      55      95     207
+    umask                  95     166      60      60
+    setpgid               109     154      57      57
+    setsid                112     157      66      66
+    setgroups             116     159      81     206
+    setresuid             117     147     164     208
+    setresgid             119     149     169     210
+    setfsuid              122     151     138     215
+    setfsgid              123     152     139     216
+    capset                126      91     184     185
+    rt_sigtimedwait       128     137     176     177
+    personality           135      92     136     136
+    setpriority           141     140      97      97
+    sched_setscheduler    144     119     156     156
+    pivot_root            155      41     203     217
+    prctl                 157     167     171     172
+    mount                 165      40      21      21
+    umount2               166      39      52      52
+    sethostname           170     161      74      74
+    sched_setaffinity     203     122     222     239
+    exit_group            231      94     234     248
+    keyctl                250     219     271     280
+    ioprio_set            251      30     273     282
+    openat                257      56     286     288
+    mkdirat               258      34     287     289
+    unlinkat              263      35     292     294
+    symlinkat             266      36     295     297
+    faccessat             269      48     298     300
+    unshare               272      97     282     303
+    dup3                  292      24     316     326
+    prlimit64             302     261     325     334
+    setns                 308     268     350     339
+"""
 
 # From 424 on, system calls have one number on every architecture.
 _COMMON = {
@@ -121,6 +75,26 @@ _COMMON = {
     "mount_setattr": 442,
 }
 
-_TABLES = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
+_COLUMNS = {
+    "x86_64": 1,
+    "ppc64le": 3,
+    "s390x": 4,
+    **dict.fromkeys(("aarch64", "riscv64", "loongarch64"), 2),
+}
 
-NUMBERS = {**_TABLES.get(os.uname().machine, {}), **_COMMON}
+
+class _Numbers(dict[str, int]):
+    """Name → number."""
+
+    def __missing__(self, name: str) -> int:
+        raise OSError(errno.ENOSYS, "its number on this machine is not known", name)
+
+
+def numbers(machine: str) -> dict[str, int]:
+    """Name → number, on a machine of uname(2). To ask for one that is not known raises OSError (ENOSYS)."""
+    column = _COLUMNS.get(machine)
+    rows = map(str.split, _TABLE.splitlines()[1:] if column else ())
+    return _Numbers({row[0]: int(row[column or 0]) for row in rows}, **_COMMON)
+
+
+NUMBERS = numbers(os.uname().machine)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 
 from launcher import protocol
-from launcher.data import Data
+from launcher.data import Data, field
+from launcher.kernel import memfd
 from launcher.program import machine
 from launcher.program.assembler import CHANNEL, FIRST_PASSED, PROGRAM, Program
 from launcher.program.messages import PACKET, REPORT, is_failure
@@ -26,13 +28,22 @@ class Sent(Data):
     reports: list[int]  # numbers: launcher.program.messages
 
 
-def run(program: Program) -> Sent:
-    """Run it to its end. Raises OSError for a system call that fails."""
+class Command(Data):
+    """What runs a program: an executable that reads it, as the machine does."""
+
+    path: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    descriptor: int = -1  # one that the path needs
+
+
+def run(program: Program, command: Command | None = None) -> Sent:
+    """Run it to its end, by the machine if that can be. Raises OSError for a system call that fails."""
     own_end, child_end = protocol.channel()
     sent = Sent([], [])
     with own_end:
         with child_end:
-            pid = _spawn(program, child_end)
+            pid = start(program, child_end, command) if command else start_own(program, child_end)
         try:
             _receive(program, own_end, sent)
         except BaseException:
@@ -44,19 +55,38 @@ def run(program: Program) -> Sent:
     return sent
 
 
-def _spawn(program: Program, channel: socket.socket) -> int:
-    memory = os.memfd_create("program", os.MFD_CLOEXEC)
-    executable = machine.make()
+def engine_command() -> Command:
+    """Where there can be no machine: launcher/program/engine.py. No container sees this one."""
+    from launcher.program import engine  # rarely needed
+
+    return Command(engine.EXECUTABLE, engine.ARGV, engine.ENVIRONMENT)
+
+
+def start_own(program: Program, channel: socket.socket) -> int:
+    """As `start`, by what there is here."""
+    try:
+        executable = machine.make()
+    except OSError:
+        return start(program, channel, engine_command())
+    try:
+        path = f"/proc/self/fd/{executable}"
+        return start(program, channel, Command(path, machine.ARGV, descriptor=executable))
+    finally:
+        os.close(executable)
+
+
+def start(program: Program, channel: socket.socket, command: Command) -> int:
+    """Start it on the child's end of a channel. Returns its pid. Raises OSError."""
+    memory = memfd.create("program")
     try:
         os.write(memory, program.assemble())
         os.lseek(memory, 0, os.SEEK_SET)
         sources = {CHANNEL: channel.fileno(), PROGRAM: memory}
         sources |= dict(enumerate(program.passed, FIRST_PASSED))
-        actions = _moves(sources, max(executable, *sources, *sources.values()) + 1)
-        return os.posix_spawn(f"/proc/self/fd/{executable}", ["containerizer"], {}, file_actions=actions)
+        actions = _moves(sources, max(command.descriptor, *sources, *sources.values()) + 1)
+        return os.posix_spawn(command.path, command.argv, command.environment, file_actions=actions)
     finally:
         os.close(memory)
-        os.close(executable)
 
 
 def _moves(sources: dict[int, int], above: int) -> list[tuple[int, int, int]]:

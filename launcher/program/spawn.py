@@ -8,38 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterable
 from typing import NoReturn
 
 from launcher.kernel.clone import CLONE_INTO_CGROUP, CLONE_PARENT, CLONE_PIDFD, CloneArgs, clone_sibling
 from launcher.kernel.libc import SyscallError
-from launcher.program import machine
+from launcher.program import listings, machine
 
 _CLONE_VM = 0x00000100
 _CLONE_VFORK = 0x00004000
 _VFORK = _CLONE_VM | _CLONE_VFORK | CLONE_PIDFD | CLONE_PARENT
-
-_ARGV = (b"containerizer", b"init")  # for ps, as long as it is not the task
-
-_X86_64 = bytes.fromhex(
-    "4989c9"  # mov  r9, rcx           ; spawn(clone_args, size, executable, argv, envp)
-    "b8b3010000"  # mov  eax, 435          ; clone3
-    "0f05"  # syscall
-    "4885c0"  # test rax, rax
-    "7401"  # jz   child
-    "c3"  # ret
-    "89d7"  # child: mov edi, edx      ; executable
-    "488d351f000000"  # lea  rsi, [rip + 31]   ; ""
-    "4c89ca"  # mov  rdx, r9           ; argv
-    "4d89c2"  # mov  r10, r8           ; envp
-    "41b800100000"  # mov  r8d, 0x1000       ; AT_EMPTY_PATH
-    "b842010000"  # mov  eax, 322          ; execveat
-    "0f05"  # syscall
-    "bf7f000000"  # mov  edi, 127
-    "b8e7000000"  # mov  eax, 231          ; exit_group
-    "0f05"  # syscall
-    "00"
-)
-_CODE = {"x86_64": _X86_64}
 
 _PROT_READ_WRITE = 3
 _PROT_READ_EXECUTE = 5
@@ -50,13 +28,10 @@ _PAGE = 4096
 class Spawner:
     """Starts machines. Make it once, before the first fork; it lasts as long as the process."""
 
-    def __init__(self) -> None:
-        """Raises OSError."""
-        self.executable = machine.make()
-        code = _CODE.get(os.uname().machine)
-        self._call = _function(code) if code else None
-        self._argv = (ctypes.c_char_p * 3)(*_ARGV, None)
-        self._environment = (ctypes.c_char_p * 1)(None)
+    def __init__(self, *, force_engine: bool = False) -> None:
+        """With `force_engine`, or where there can be no machine, it starts engines. Raises OSError."""
+        self.executable, self._argv, self._environment = _engine() if force_engine else _machine_or_engine()
+        self._call = _function()
 
     def spawn(self, executable: int, flags: int, cgroup: int | None = None) -> tuple[int, int]:
         """A machine in the namespaces of `flags`, whose parent is the caller's: (pid, pidfd).
@@ -68,7 +43,7 @@ class Spawner:
         if self._call is None:
             pid, pidfd = clone_sibling(flags, cgroup)
             if pid == 0:
-                _execute(executable)
+                self._execute(executable)
             return pid, pidfd
         pidfd_place = ctypes.c_int(-1)
         args = CloneArgs(
@@ -82,16 +57,45 @@ class Spawner:
             raise SyscallError("clone3", -pid, f"flags {flags:#x}")
         return pid, pidfd_place.value
 
+    def _execute(self, executable: int) -> NoReturn:
+        libc = ctypes.PyDLL(None)
+        try:
+            libc.fexecve(executable, self._argv, self._environment)
+        finally:
+            os._exit(127)
 
-def _execute(executable: int) -> NoReturn:
+
+_Strings = ctypes.Array[ctypes.c_char_p]
+
+
+def _machine_or_engine() -> tuple[int, _Strings, _Strings]:
     try:
-        os.execve(executable, _ARGV, {})  # noqa: S606 - the machine
-    finally:
-        os._exit(127)
+        return machine.make(), _strings(machine.ARGV), _strings(())
+    except OSError:
+        return _engine()
 
 
-def _function(code: bytes) -> ctypes._FuncPointer:
-    """The machine code as a function. It is called with the GIL held, as PyDLL does."""
+def _engine() -> tuple[int, _Strings, _Strings]:
+    """Descriptor, arguments and environment. In a mount of its own: launcher/program/engine.py says why."""
+    from launcher.kernel import mounts  # both are rarely needed
+    from launcher.program import engine
+
+    executable = mounts.clone_tree(engine.EXECUTABLE, ("ro", "nosuid", "nodev"))
+    variables = (f"{name}={value}" for name, value in engine.ENVIRONMENT.items())
+    return executable, _strings(engine.ARGV), _strings(variables)
+
+
+def _strings(strings: Iterable[str]) -> _Strings:
+    encoded = [os.fsencode(text) for text in strings]
+    return (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
+
+
+def _function() -> ctypes._FuncPointer | None:
+    """The machine code as a function, called with the GIL held as PyDLL does; None if there can be none."""
+    own = listings.own()
+    if own is None:
+        return None
+    code = listings.assemble(own.spawn)
     libc = ctypes.PyDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
@@ -100,8 +104,9 @@ def _function(code: bytes) -> ctypes._FuncPointer:
     if address == ctypes.c_void_p(-1).value:
         raise SyscallError("mmap", ctypes.get_errno(), "a page for code")
     ctypes.memmove(address, code, len(code))
+    # Never executed before, so that the kernel makes the instruction cache see it.
     if libc.mprotect(address, _PAGE, _PROT_READ_EXECUTE) < 0:
-        raise SyscallError("mprotect", ctypes.get_errno(), "a page for code")
+        return None  # a security module forbids it
     kind = ctypes.PYFUNCTYPE(
         ctypes.c_long, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p
     )

@@ -11,7 +11,7 @@ import pytest
 from launcher.linux import LinuxLauncher
 from launcher.posix import PosixLauncher
 from tests.conformance.launcher_suite import LauncherSuite
-from tests.launcher.support import Launches
+from tests.launcher.support import EngineLauncher, Launches
 
 POSIX_EXCEPTIONS = {
     "test_daemons_end_with_the_task": "nothing but Linux' subreaper ties a process of another session to it",
@@ -28,6 +28,18 @@ class TestLinuxByForkServer(LauncherSuite):
 class TestLinuxInProcess(LauncherSuite):
     def make(self, directory: Path) -> Launches:
         return Launches(LinuxLauncher(in_process=True), directory)
+
+
+@pytest.mark.requires("root")
+class TestEngineByForkServer(LauncherSuite):
+    def make(self, directory: Path) -> Launches:
+        return Launches(EngineLauncher(), directory)
+
+
+@pytest.mark.requires("root")
+class TestEngineInProcess(LauncherSuite):
+    def make(self, directory: Path) -> Launches:
+        return Launches(EngineLauncher(in_process=True), directory)
 
 
 class TestPosixByForkServer(LauncherSuite):

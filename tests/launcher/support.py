@@ -142,6 +142,12 @@ class Done:
         return self.stdout.splitlines()
 
 
+class EngineLauncher(LinuxLauncher):
+    """As on a processor that there is no machine for."""
+
+    supervisor = "engine_supervisor"
+
+
 class Launches:
     """Launches tasks, by default on the host's filesystem in namespaces of their own."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,21 @@ import pytest
 from launcher.errors import CommandNotFound
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import Capabilities
-from tests.launcher.support import NO_PID_NAMESPACE, Launches, status_of
+from launcher.linux import LinuxLauncher
+from tests.launcher.support import NO_PID_NAMESPACE, EngineLauncher, Launches, status_of
 
 pytestmark = pytest.mark.requires("root")
 
 FEW = ("CAP_CHOWN",)
+
+
+@pytest.fixture(params=["machine", "engine"])
+def launches(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Launches]:
+    """Either of what can stay as PID 1."""
+    launcher = EngineLauncher if request.param == "engine" else LinuxLauncher
+    launches = Launches(launcher(), tmp_path)
+    yield launches
+    launches.close()
 
 
 @pytest.mark.parametrize(

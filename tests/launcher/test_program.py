@@ -1,35 +1,73 @@
-"""Launch programs: what is written is what the machine does, and what it says of a failure."""
+"""Launch programs: what is written is what the machine does, and what it says of a failure.
+
+Each by the machine, by the engine, and by the machine of another processor, under QEMU.
+"""
 
 from __future__ import annotations
 
 import os
-import re
+import select
 import shutil
-import subprocess
+import signal
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from launcher.errors import LaunchFailed
-from launcher.program import machine, runner
+from launcher import init, protocol
+from launcher.program import assembler, listings, machine, numbers, runner
 from launcher.program.assembler import ANY, MAX_DATA, Label, Program, TooLarge
-from launcher.program.messages import REPORT, tell
-from tests.launcher.support import Launches
+from launcher.program.messages import OPENED, REPORT, message_with_descriptor, tell
+from tests.launcher.support import TIMEOUT
 
 AT_FDCWD = -100
+QEMU = "qemu-aarch64-static"
+PR_GET_DUMPABLE = 3
+
+Run = Callable[[Program], runner.Sent]
+Reports = Callable[[Program], list[int]]
 
 
-def ended(program: Program) -> runner.Sent:
-    program.call("exit_group", 0)
-    return runner.run(program)
+def emulated(directory: Path, monkeypatch: pytest.MonkeyPatch) -> runner.Command:
+    qemu = shutil.which(QEMU)
+    if qemu is None:
+        pytest.skip(f"{QEMU} is not installed (apt-get install qemu-user-static)")
+    monkeypatch.setattr(assembler, "NUMBERS", numbers.numbers("aarch64"))
+    # QEMU 7.2 has no PR_SET_CHILD_SUBREAPER.
+    monkeypatch.setattr(init, "_PR_SET_CHILD_SUBREAPER", PR_GET_DUMPABLE)
+    executable = directory / "machine"
+    executable.write_bytes(machine.elf(listings.LISTINGS["aarch64"]))
+    executable.chmod(0o755)
+    return runner.Command(qemu, (QEMU, str(executable)))
 
 
-def reports(program: Program) -> list[int]:
-    return ended(program).reports
+@pytest.fixture(params=["machine", "engine", "aarch64"])
+def command(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> runner.Command | None:
+    """What runs programs; None is what is chosen here."""
+    if request.param == "aarch64":
+        return emulated(tmp_path, monkeypatch)
+    return runner.engine_command() if request.param == "engine" else None
 
 
-def test_results_are_arguments_of_later_calls(tmp_path: Path) -> None:
+@pytest.fixture
+def ended(command: runner.Command | None) -> Run:
+    def run(program: Program) -> runner.Sent:
+        program.call("exit_group", 0)
+        return runner.run(program, command)
+
+    return run
+
+
+@pytest.fixture
+def reports(ended: Run) -> Reports:
+    return lambda program: ended(program).reports
+
+
+def test_results_are_arguments_of_later_calls(tmp_path: Path, ended: Run) -> None:
     (tmp_path / "file").write_text("content")
     program = Program()
     source = program.call("openat", AT_FDCWD, os.fsencode(tmp_path / "file"), os.O_RDONLY)
@@ -42,7 +80,7 @@ def test_results_are_arguments_of_later_calls(tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_text() == "content"
 
 
-def test_a_result_is_stored_where_it_is_wanted(tmp_path: Path) -> None:
+def test_a_result_is_stored_where_it_is_wanted(tmp_path: Path, ended: Run) -> None:
     program = Program()
     place = program.slot()
     program.call("getpid", store=place)
@@ -53,7 +91,9 @@ def test_a_result_is_stored_where_it_is_wanted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("flags", "told"), [(os.O_RDONLY, [1, 3]), (os.O_WRONLY | os.O_CREAT, [2, 3])])
-def test_a_program_goes_on_where_a_result_tells_it_to(tmp_path: Path, flags: int, told: list[int]) -> None:
+def test_a_program_goes_on_where_a_result_tells_it_to(
+    tmp_path: Path, reports: Reports, flags: int, told: list[int]
+) -> None:
     program, there, missing, done = Program(), Label(), Label(), Label()
     path = os.fsencode(tmp_path / "file")
     program.call("openat", AT_FDCWD, path, flags, 0o600, then=there, tolerate=(2,), otherwise=missing)
@@ -67,7 +107,7 @@ def test_a_program_goes_on_where_a_result_tells_it_to(tmp_path: Path, flags: int
     assert reports(program) == told
 
 
-def test_zero_is_not_positive() -> None:
+def test_zero_is_not_positive(reports: Reports) -> None:
     program, elsewhere = Program(), Label()
     program.call("umask", 0)
     program.call("umask", 0, then=elsewhere)
@@ -77,7 +117,7 @@ def test_zero_is_not_positive() -> None:
 
 
 @pytest.mark.parametrize("tolerated", [(13, 2), (1, 13, 20, 2), (ANY,)])
-def test_an_error_that_is_tolerated_is_none(tolerated: tuple[int, ...]) -> None:
+def test_an_error_that_is_tolerated_is_none(reports: Reports, tolerated: tuple[int, ...]) -> None:
     program = Program()
     program.call("openat", AT_FDCWD, b"/no/such/file", os.O_RDONLY, tolerate=tolerated)
     tell(program, REPORT, 1)
@@ -85,7 +125,7 @@ def test_an_error_that_is_tolerated_is_none(tolerated: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("tolerated", [(), (13,), (1, 13, 20, 22)])
-def test_an_error_that_is_not_ends_the_program_by_name(tolerated: tuple[int, ...]) -> None:
+def test_an_error_that_is_not_ends_the_program_by_name(ended: Run, tolerated: tuple[int, ...]) -> None:
     program = Program()
     program.stage = "look for it"
     program.call("openat", AT_FDCWD, b"/", os.O_RDONLY)
@@ -94,7 +134,7 @@ def test_an_error_that_is_not_ends_the_program_by_name(tolerated: tuple[int, ...
         ended(program)
 
 
-def test_what_is_written_aside_comes_last() -> None:
+def test_what_is_written_aside_comes_last(reports: Reports) -> None:
     program, aside, back = Program(), Label(), Label()
 
     def write() -> None:
@@ -126,7 +166,7 @@ def test_what_does_not_fit_is_refused() -> None:
         program.assemble()
 
 
-def test_a_program_of_the_largest_size_runs() -> None:
+def test_a_program_of_the_largest_size_runs(reports: Reports) -> None:
     program = Program()
     program.buffer(bytes(MAX_DATA - 4096))
     last = program.buffer(b"\x2a\0\0\0")
@@ -140,47 +180,112 @@ def test_a_program_of_the_largest_size_runs() -> None:
     assert reports(program) == [last & 0xFF]
 
 
-def test_the_machine_cannot_be_changed() -> None:
-    descriptor = machine.make()
-    with pytest.raises(PermissionError):
-        os.pwrite(descriptor, b"x", 0)
-    with pytest.raises(PermissionError):
-        os.ftruncate(descriptor, 1)
-    os.close(descriptor)
+def test_a_slot_is_a_signed_number(reports: Reports) -> None:
+    """AT_FDCWD, say."""
+    program = Program()
+    here = program.buffer(AT_FDCWD.to_bytes(4, sys.byteorder, signed=True), 4)
+    program.call("faccessat", assembler.Slot(here), b".", 0)
+    tell(program, REPORT, 1)
+    assert reports(program) == [1]
 
 
-@pytest.mark.parametrize("name", sorted(machine._LISTINGS))
-def test_the_listing_is_what_an_assembler_makes_of_it(tmp_path: Path, name: str) -> None:
-    assembler = {"x86_64": "as", "aarch64": "aarch64-linux-gnu-as"}[name]
-    if shutil.which(assembler) is None:
-        pytest.skip(f"{assembler} is not installed (apt-get install binutils)")
-    _, listing = machine._LISTINGS[name]
-    lines = [line[26:].partition(";")[0].strip() for line in listing.splitlines()]
-    if name == "x86_64":  # as(1) has its own words for these
-        lines = [re.sub(r"\bword \[", "word ptr [", line).replace("jrcxz", "jrcxz") for line in lines]
-        lines = [re.sub(r"movsxd rax, \[", "movsxd rax, dword ptr [", line) for line in lines]
-        lines.insert(0, ".intel_syntax noprefix")
-    (tmp_path / "m.s").write_text("\n".join([*lines, ""]))
-    subprocess.run([assembler, "m.s", "-o", "m.o"], cwd=tmp_path, check=True)
-    objcopy = assembler.removesuffix("as") + "objcopy"
-    subprocess.run([objcopy, "-O", "binary", "-j", ".text", "m.o", "m"], cwd=tmp_path, check=True)
-    assert (tmp_path / "m").read_bytes() == machine._assemble(listing)
+def test_descriptors_are_sent(ended: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    program = Program()
+    message, place = message_with_descriptor(program, OPENED)
+    program.call("openat", AT_FDCWD, os.fsencode(tmp_path / "file"), os.O_RDONLY, store=place)
+    program.call("sendmsg", assembler.CHANNEL, message, 0)
+    (descriptor,) = ended(program).descriptors
+    with open(descriptor) as file:
+        assert file.read() == "content"
 
 
-@pytest.mark.requires("root")
-@pytest.mark.parametrize("way", ["command", "script"])
-def test_a_task_cannot_become_the_hosts_interpreter(launches: Launches, tmp_path: Path, way: str) -> None:
-    """/proc/self/exe as the command, or behind `#!`, would lead to the host's Python: root in the
-    container, the file's owner, could then change its mode and its attributes (CVE-2019-5736).
-    """
-    command = "/proc/self/exe"
-    if way == "script":
-        (tmp_path / "script").write_text("#!/proc/self/exe -c pass\n")
-        (tmp_path / "script").chmod(0o755)
-        command = str(tmp_path / "script")
-    try:
-        done = launches.run(command, "-c", "import os; print(os.readlink('/proc/self/exe'))")
-    except LaunchFailed:
-        return  # not even that
-    assert done.stdout == ""
-    assert done.status is None or done.status.exit_code != 0
+def test_descriptors_are_passed(ended: Run) -> None:
+    reader, writer = os.pipe()
+    program = Program()
+    passed = program.pass_descriptor(writer)
+    program.call("write", passed, b"through", 7)
+    ended(program)
+    os.close(writer)
+    with open(reader) as file:
+        assert file.read() == "through"
+
+
+def test_a_failure_ends_the_process_with_127(command: runner.Command | None) -> None:
+    program = Program()
+    program.call("chdir", b"/no/such")
+    assert os.waitstatus_to_exitcode(status_of(program, command)) == 127
+
+
+# PID 1 -------------------------------------------------------------------------------------------
+
+
+def status_of(program: Program, command: runner.Command | None) -> int:
+    """As waitpid(2) tells, of a program that waits for nobody."""
+    own_end, child_end = protocol.channel()
+    with own_end:
+        with child_end:
+            pid = start(program, child_end, command)
+        return collect(pid)
+
+
+def collect(pid: int) -> int:
+    """Its status as waitpid(2) tells; it is killed if it does not end."""
+    pidfd = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    if not poll.poll(TIMEOUT * 1000):
+        os.kill(pid, signal.SIGKILL)
+    os.close(pidfd)
+    return os.waitpid(pid, 0)[1]
+
+
+def start(program: Program, channel: socket.socket, command: runner.Command | None) -> int:
+    return runner.start(program, channel, command) if command else runner.start_own(program, channel)
+
+
+def task_of(*argv: str) -> Program:
+    """A program that stays as the init of a command."""
+    program = Program()
+    init.split(program)
+    execute(program, *argv)
+    return program
+
+
+def execute(program: Program, *argv: str) -> None:
+    arguments = program.pointers(map(os.fsencode, argv))
+    program.call("execve", os.fsencode(argv[0]), arguments, program.pointers(()))
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
+)
+def test_init_ends_as_its_task_does(command: runner.Command | None, script: str, code: int) -> None:
+    status = status_of(task_of("/bin/sh", "-c", script), command)
+    assert os.waitstatus_to_exitcode(status) == code
+
+
+def test_init_collects_what_others_leave(command: runner.Command | None) -> None:
+    if command and command.argv[0] == QEMU:
+        pytest.skip("QEMU has no subreapers, which others' orphans would go to")
+    orphan = "pid=$(/bin/sh -c '/bin/true >/dev/null & echo $!')"
+    wait = "for i in $(/usr/bin/seq 500); do [ -d /proc/$pid ] || exit 3; /bin/sleep 0.01; done; exit 1"
+    status = status_of(task_of("/bin/sh", "-c", f"{orphan}; {wait}"), command)
+    assert os.waitstatus_to_exitcode(status) == 3
+
+
+def test_init_hands_signals_on(command: runner.Command | None) -> None:
+    reader, writer = os.pipe()
+    program = Program()
+    program.call("dup3", program.pass_descriptor(writer), 2, 0)  # what stays open in the task
+    init.split(program)
+    execute(program, "/bin/sh", "-c", "trap 'exit 9' USR1; echo runs >&2; while :; do /bin/sleep 0.01; done")
+    own_end, child_end = protocol.channel()
+    with own_end, open(reader, "rb", buffering=0) as output:
+        with child_end:
+            pid = start(program, child_end, command)
+        os.close(writer)
+        assert output.read(5) == b"runs\n"
+        os.kill(pid, signal.SIGUSR1)
+        status = collect(pid)
+    assert os.waitstatus_to_exitcode(status) == 9
