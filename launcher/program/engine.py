@@ -2,7 +2,8 @@
 
 That is on processors for which there is no machine code, and where the host lets nothing in memory be
 executed. It does just what the machine does, call by call, at the price of an interpreter: 20 ms to
-start it, and 6 MB, for as long as the container runs if it stays as PID 1.
+start it, and 6 MB, for as long as the container runs if it stays as PID 1. A child that is cloned into
+its v2 cgroup has them counted against the container's limit.
 
 It is executed, not forked: a PID namespace gets none of the launcher's memory (CVE-2016-9962). What is
 executed is the host's interpreter, through a read-only mount of it alone, which is attached nowhere.
@@ -80,10 +81,11 @@ def main() -> NoReturn:
 
 def _take_title() -> None:
     """As PID 1 its arguments can be read by anybody: none of the host's paths among them."""
-    with contextlib.suppress(OSError), open("/proc/self/stat", "rb") as file:
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/stat", "rb") as file:
         start, end = map(int, file.read().rpartition(b")")[2].split()[_ARG_START : _ARG_START + 2])
-        ctypes.memset(start, 0, end - start)
-        ctypes.memmove(start, _TITLE, len(_TITLE))
+        if end - start > len(_TITLE):  # who emulates Linux may leave it out, or have zeros there
+            ctypes.memset(start, 0, end - start)
+            ctypes.memmove(start, _TITLE, len(_TITLE))
 
 
 def _memory(address: int, size: int) -> memoryview:
