@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _socket
 import os
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
@@ -42,6 +41,8 @@ def supervise(channel: _socket.socket, make: Callable[[], Supervisor]) -> NoRetu
     except BaseException:
         # The launcher's stderr: a defect of ours must not be silent. By number, since what the launcher
         # has as sys.stderr may have another, which is something else here.
+        import traceback  # which no supervisor needs but one that fails
+
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
