@@ -282,9 +282,10 @@ def exited(code: int | None, number: int | None) -> bytes:
     return b'{"type": "Exited", "code": %d, "signal": null}' % (code or 0)
 
 
-def post(peer: _socket.socket, body: bytes, descriptor: int = -1) -> None:
+def post(peer: _socket.socket, body: bytes, *descriptors: int) -> None:
     """Send the body of a message. Raises PeerGone."""
-    ancillary = [(_SOL_SOCKET, _SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder))] if descriptor >= 0 else []
+    packed = b"".join([descriptor.to_bytes(4, sys.byteorder) for descriptor in descriptors])
+    ancillary = [(_SOL_SOCKET, _SCM_RIGHTS, packed)] if packed else []
     try:
         peer.sendmsg([body], ancillary, _MSG_NOSIGNAL)
     except ConnectionError as error:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from launcher import exit_record, protocol
-from launcher.kernel import cgroups, clone, prctl, user_namespaces
+from launcher.kernel import cgroups, clone, prctl, terminal, user_namespaces
 from launcher.program.assembler import CHANNEL
 from launcher.program.messages import CLONED, EXECUTING, PACKET, TERMINAL_OPENED, is_failure
 from launcher.program.spawn import Spawner
@@ -85,7 +85,7 @@ class Starter:
         self._descriptors = descriptors
         self._spawner = spawner
         self._request = request
-        self._master = -1  # of the child's terminal
+        self._terminal: tuple[int, ...] = ()  # the child's, its master first
 
     def run(self) -> None:
         """Start it, and tell the supervisor."""
@@ -106,7 +106,7 @@ class Starter:
         place = self._descriptors.supervisor
         with contextlib.suppress(protocol.PeerGone):
             supervisor = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, place)
-            protocol.post(supervisor, self._pid.to_bytes(4, sys.byteorder), self._master)
+            protocol.post(supervisor, self._pid.to_bytes(4, sys.byteorder), *self._terminal)
 
     def _clone(self) -> None:
         own_end, child_end = protocol.pair()
@@ -185,7 +185,9 @@ class Starter:
             if kind == EXECUTING:
                 executing = True
             elif kind == TERMINAL_OPENED:
-                self._master = descriptor
+                # The other end as well: whenever the task happened to have none of it open, the master
+                # would be hung up.
+                self._terminal = (descriptor, terminal.open_peer(descriptor))
             elif is_failure(kind):
                 return False
 

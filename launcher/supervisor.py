@@ -31,7 +31,7 @@ from launcher.supervision import Descriptors, Main, supervise
 _PIPE_BUFFER = 64 * 1024  # bytes
 _COMM = "/proc/self/comm"
 _MSG_CMSG_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)  # of socket these are enumerations
-_ANCILLARY = socket.CMSG_SPACE(4)  # one descriptor
+_ANCILLARY = socket.CMSG_SPACE(8)  # two descriptors
 _PID = 4  # bytes
 _WARM = 20  # times; CPython 3.11 rewrites code until it has run 8 times, PEP 659
 _MSG_PEEK_DONTWAIT = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -164,7 +164,8 @@ class Supervisor:
         os.dup2(0, 2)  # the launcher's so far: the only way to tell of a defect
         self._pid = int.from_bytes(packet, sys.byteorder)
         for _, _, data in ancillary:
-            self._io.terminal_opened(int.from_bytes(data[:4], sys.byteorder))
+            master, slave = memoryview(data).cast("i")
+            self._io.terminal_opened(master, slave)
         return True
 
     def _finish(self, status: ExitStatus | None) -> None:

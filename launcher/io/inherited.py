@@ -20,9 +20,10 @@ class InheritedIO:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def terminal_opened(self, master: int) -> None:
-        """The child has a terminal, and this is its master."""
+    def terminal_opened(self, master: int, slave: int) -> None:
+        """The child has this terminal."""
         os.close(master)
+        os.close(slave)
 
     def serve(self, signal: Callable[[int], None]) -> None:
         """The task runs; `signal` sends one to it."""

@@ -67,11 +67,10 @@ class ServedIO(InheritedIO):
         self._sources[ours] = stream
         return theirs
 
-    def terminal_opened(self, master: int) -> None:
+    def terminal_opened(self, master: int, slave: int) -> None:
         os.set_blocking(master, False)
         self._master = master
-        # Or the master would be hung up whenever the task happens to have no descriptor of it open.
-        self._slave = terminal.open_peer(master)
+        self._slave = slave  # held, not used
         self._sources[master] = wire.STDOUT
         typed = os.dup(master)
         self._input = TaskInput(self._loop, typed, self._input_drained, is_terminal=True)
