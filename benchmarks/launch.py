@@ -13,6 +13,7 @@ With a file's name as argument, what came out is drawn there as well.
 
 from __future__ import annotations
 
+import compileall
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,8 @@ def cold_command(setting: Setting) -> list[str]:
 
 
 def cold(setting: Setting) -> dict[str, Action]:
+    for package in ("containerizer", "isolators", "launcher", "provisioner"):
+        compileall.compile_dir(package, quiet=1)  # as an installation does
     command = str(Path(sys.executable).parent / "containerizer")
     actions: dict[str, Action] = {COLD: partial(peers.run, [command, *cold_command(setting)])}
     if peers.installed("podman"):

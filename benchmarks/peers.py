@@ -64,11 +64,15 @@ def forget_podman(root: Path) -> None:
 def pure_v1() -> Iterator[None]:
     """crun refuses a hybrid host as long as v2 has a controller; hugetlb is the one that may move."""
     controllers = Path("/sys/fs/cgroup/unified/cgroup.controllers")
-    if not controllers.exists() or controllers.read_text().split() != ["hugetlb"]:
+    mounted = " hugetlb" in output(["findmnt", "-rn", "-t", "cgroup", "-o", "FSTYPE,FS-OPTIONS"]).replace(
+        ",", " "
+    )
+    if mounted or not controllers.exists() or set(controllers.read_text().split()) - {"hugetlb"}:
         yield
         return
     place = Path("/sys/fs/cgroup/hugetlb")
     place.mkdir(exist_ok=True)
+    # Also where v2 does not have it just now: a hierarchy that was let go of comes back there late.
     subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", str(place)], check=True)
     try:
         yield

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -29,6 +28,7 @@ from isolators.isolator import ContainerConfig, Parent, idmapped_paths
 from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
+from launcher.io.loop import is_ready
 from launcher.launch_info import FIELDS, LaunchInfo
 from launcher.namespaces import KINDS
 from launcher.stdio import Inherit, Stdio, mode_of
@@ -169,7 +169,7 @@ def opened(owner: Containerizer, container_id: ContainerId) -> Iterator[tuple[La
                     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                     held.callback(os.close, descriptor)
                     namespaces[kind] = f"/proc/{os.getpid()}/fd/{descriptor}"
-        if select.select([process], [], [], 0)[0]:  # then these may have been another process'
+        if is_ready(process):  # then these may have been another process'
             raise _not_running(container_id)
         yield LaunchInfo.from_json(checkpoint.read(owner.paths.launch_info(container_id)) or {}), namespaces
 

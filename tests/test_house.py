@@ -48,6 +48,7 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
         ),
         "see subprocess",
     ),
+    "select.select": ((), "it takes no descriptor above 1023; launcher.io.loop.is_ready does"),
     "multiprocessing": ((), "it pickles"),
     "pickle": ((), "unpickling runs code; data between processes is JSON"),
     "marshal": ((), "see pickle"),

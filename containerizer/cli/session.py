@@ -17,6 +17,7 @@ from containerizer.cli.detach_keys import DetachKeys
 from launcher import attach_protocol as wire
 from launcher.attach import Attachment, Hello, Output, Skipped
 from launcher.exit_status import ExitStatus
+from launcher.io.loop import OUT, is_ready
 from launcher.kernel import terminal
 
 _STDIN = 0
@@ -143,7 +144,7 @@ def write_all(descriptor: int, data: bytes) -> None:
         try:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:
-            select.select([], [descriptor], [])
+            is_ready(descriptor, OUT, None)
 
 
 def own_size() -> tuple[int, int]:

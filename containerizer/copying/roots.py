@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from containerizer.lifecycle import State
 from containerizer.record import ContainerRecord
 from launcher.container_id import ContainerId
 from launcher.data import Data, replace
+from launcher.io.loop import is_ready
 from launcher.launch_info import LaunchInfo, Mount
 from launcher.root_view import new_mount
 
@@ -76,7 +76,7 @@ def _of_task(record: ContainerRecord) -> Root | None:
         if liveness.state_of(record) is State.RUNNING:
             ids = ids_of(record.pid)
             descriptor = os.open(f"/proc/{record.pid}/root", _DIRECTORY)
-            if not select.select([process], [], [], 0)[0]:
+            if not is_ready(process):
                 return Root(descriptor, ids)
             os.close(descriptor)  # it may have been another process'
     return None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 
 from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need
 from isolators.isolator import Limitation, Resources, Usage, Watch
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
+from launcher.io.loop import is_ready
 from launcher.kernel import cgroups
 
 MINIMUM = 4 << 20  # bytes; below that the kernel kills before the command is even executed
@@ -202,7 +202,7 @@ class _WatchV1(_MemoryWatch):
 
     def _drain(self) -> None:
         """Make the descriptor wait again: an out-of-memory that killed nobody is no limitation."""
-        if self._fd is not None and select.select([self._fd], [], [], 0)[0]:
+        if self._fd is not None and is_ready(self._fd):
             os.eventfd_read(self._fd)
 
 

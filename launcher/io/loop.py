@@ -16,6 +16,16 @@ OUT = select.POLLOUT
 Handler = Callable[[], None]
 
 
+def is_ready(descriptor: int, events: int = IN, timeout: float | None = 0) -> bool:
+    """Whether one of the events comes, or its other end goes, within `timeout` seconds (None: for ever).
+
+    By poll(2), since select(2) takes no descriptor above 1023.
+    """
+    poll = select.poll()
+    poll.register(descriptor, events)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+
 class Loop:
     """Descriptors have to be forgotten before they are closed."""
 
