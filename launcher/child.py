@@ -107,7 +107,9 @@ def wait_for_release(child: Child) -> None:
 
 
 def join_cgroups(child: Child) -> None:
-    # "0" in `tasks`, by the process itself: launcher.kernel.cgroups.join_v1 says why.
+    # "0" in `tasks`, by the process itself, is the one move without the kernel's global lock, whose first
+    # taker waits for an RCU grace period, 5 to 25 ms: cgroup_procs_write_start() in
+    # kernel/cgroup/cgroup.c. On v2 the same is had from clone(2) with CLONE_INTO_CGROUP.
     for cgroup in child.info.cgroups_v1:
         tasks = os.path.join(cgroup, "tasks")
         write_file(child.program, tasks, b"0")

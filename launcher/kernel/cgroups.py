@@ -98,17 +98,6 @@ def attach(cgroup: str, pid: int) -> None:
     write(home(cgroup), "cgroup.procs", str(pid))
 
 
-def join_v1(cgroup: str) -> None:
-    """Move the caller, a process of one thread, into a v1 cgroup. Raises OSError.
-
-    "0" in `tasks` is the one move without the kernel's global lock, whose first taker waits for an
-    RCU grace period, 5 to 25 ms: cgroup_procs_write_start() in kernel/cgroup/cgroup.c. On v2 the
-    same is had from clone(2) with CLONE_INTO_CGROUP.
-    """
-    with open(os.path.join(cgroup, "tasks"), "wb", buffering=0) as file:
-        file.write(b"0")
-
-
 def home(cgroup: str) -> str:
     """Where in a v2 cgroup its own processes live."""
     leaf = os.path.join(cgroup, LEAF)

@@ -7,7 +7,6 @@ for a thread it does not have. The callers are single-threaded; this is the belt
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,6 @@ AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 
-# From 424 on, system calls have one number on every architecture; older ones differ.
-_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -55,11 +52,3 @@ def function(name: str, *argtypes: Any) -> Callable[..., int]:
         return result
 
     return call
-
-
-def pivot_root_number() -> int:
-    """The number of pivot_root(2), which glibc does not wrap. Raises OSError (ENOSYS)."""
-    try:
-        return _PIVOT_ROOT[os.uname().machine]
-    except KeyError:
-        raise SyscallError("pivot_root", errno.ENOSYS, os.uname().machine) from None

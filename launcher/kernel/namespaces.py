@@ -49,9 +49,3 @@ def enter(namespace: int, kind: str, name: str) -> None:
     `name` is for the error. Raises SyscallError.
     """
     _setns(name, namespace, CLONE_FLAGS[kind])
-
-
-def set_hostname(hostname: str) -> None:
-    """Name the host of the caller's UTS namespace. Raises SyscallError."""
-    name = hostname.encode()
-    _sethostname(hostname, name, len(name))

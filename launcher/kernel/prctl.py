@@ -48,11 +48,6 @@ def set_child_subreaper() -> None:
     _prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def set_no_new_privileges() -> None:
-    """From here on execve(2) grants nothing: setuid bits and file capabilities are ignored."""
-    _prctl("PR_SET_NO_NEW_PRIVS", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
 def keep_capabilities() -> None:
     """Let the next change from uid 0 to another leave the permitted set as it is."""
     _prctl("PR_SET_KEEPCAPS", _PR_SET_KEEPCAPS, 1, 0, 0, 0)

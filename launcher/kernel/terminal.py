@@ -50,11 +50,6 @@ def open_peer(master: int) -> int:
     return fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
 
 
-def make_controlling(slave: int) -> None:
-    """Make it the controlling terminal of this session, which must have none yet."""
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-
-
 def end_of_file(descriptor: int) -> bytes:
     """What to type for the end of the input; b"" where the task reads raw, and there is no such key,
     or where the terminal was hung up.
