@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Sequence
 
 from launcher.kernel import mounts as kernel
@@ -21,6 +20,7 @@ from launcher.root_view import RootView
 
 _BINDS = ("bind", "rbind")
 _FRESH = ("tmpfs", "devpts", "mqueue")  # a new one has nothing in it but what we put there
+_DEV = "/dev"
 _FIXED = ("proc", "sysfs")  # nobody makes files in these
 _HOST_MOUNTS = {"sysfs": "/sys", "mqueue": "/dev/mqueue"}  # where the host has them
 
@@ -106,8 +106,9 @@ class Filler:
             tree = self._new_filesystem(mount)
         directory = mount.fstype not in _BINDS or os.path.isdir(mount.source)
         target = self._target(mount.target, directory=directory)
-        if mount.fstype in _FIXED:
-            # A link here would put /proc elsewhere, and what is masked in it not: CVE-2019-19921.
+        if mount.fstype in _FIXED or mount.target == _DEV:
+            # A link here would put /proc elsewhere, and what is masked in it not (CVE-2019-19921); or
+            # /dev on top of it.
             mounts.open_beneath(self._program, self._root, mount.target, follow_symlinks=False)
         if mount.populate:
             # An image may lead its volume into what is mounted by now, /proc for one, by a link.
@@ -182,6 +183,7 @@ class Filler:
         names = [name for name in path.split("/") if name]
         for depth in range(1, len(names) + 1):
             prefix = "/" + "/".join(names[:depth])
+            self._made.add(prefix)
             is_directory = directory or depth < len(names)
             parent = self._step(parent, prefix, directory=is_directory)
         self._program.call("fcntl", parent, _F_DUPFD_CLOEXEC, 0, store=opened)
@@ -240,8 +242,6 @@ class Filler:
 
     def _protect(self, path: str) -> None:
         """Make what is at `path`, and below it, read-only; a missing path is skipped."""
-        if self._is_absent(path):
-            return
         skipped = Label()
         target = mounts.open_beneath(self._program, self._root, path, tolerate=_MISSING, otherwise=skipped)
         tree = mounts.clone_tree(self._program, target, ("ro",), recursive=True, on=path)
@@ -250,24 +250,17 @@ class Filler:
 
     def _mask(self, path: str) -> None:
         """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
-        if self._is_absent(path):
-            return
         skipped, file = Label(), Label()
-        kind = _kind_in_kernel(path)
-        if kind is not stat.S_IFREG:
-            target = mounts.open_beneath(
-                *(self._program, self._root, path, _DIRECTORY),
-                tolerate=(errno.ENOTDIR, errno.ENOENT),
-                otherwise=file,
-            )
-            mounts.attach(self._program, self._new_mask(directory=True), target, path)
-            self._program.jump(skipped)
+        target = mounts.open_beneath(
+            *(self._program, self._root, path, _DIRECTORY),
+            tolerate=(errno.ENOTDIR, errno.ENOENT),
+            otherwise=file,
+        )
+        mounts.attach(self._program, self._new_mask(directory=True), target, path)
+        self._program.jump(skipped)
         self._program.place(file)
-        if kind is not stat.S_IFDIR:
-            target = mounts.open_beneath(
-                self._program, self._root, path, tolerate=_MISSING, otherwise=skipped
-            )
-            mounts.attach(self._program, self._new_mask(directory=False), target, path)
+        target = mounts.open_beneath(self._program, self._root, path, tolerate=_MISSING, otherwise=skipped)
+        mounts.attach(self._program, self._new_mask(directory=False), target, path)
         self._program.place(skipped)
 
     def _new_mask(self, *, directory: bool) -> Slot:
@@ -275,18 +268,3 @@ class Filler:
             flags = ("ro", "nosuid", "nodev", "noexec")
             return mounts.new_filesystem(self._program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
         return mounts.clone_tree(self._program, "/dev/null", ("ro",), on="/dev/null")
-
-    def _is_absent(self, path: str) -> bool:
-        """Whether the kernel has no such file: what it has in procfs and sysfs, the host's have as well."""
-        over = self._over(path)
-        return over is not None and self._mounted[over] in _FIXED and not os.path.lexists(path)
-
-
-def _kind_in_kernel(path: str) -> int | None:
-    """The kind of a file of procfs or sysfs, which is the same for everybody; None for others."""
-    if not path.startswith(("/proc/", "/sys/")):
-        return None
-    try:
-        return stat.S_IFDIR if stat.S_ISDIR(os.stat(path).st_mode) else stat.S_IFREG
-    except OSError:
-        return None

@@ -44,6 +44,7 @@ def resolve_user(user: str, passwd: str, group: str) -> User:
 def _records(text: str, fields: int) -> list[list[str]]:
     """The well-formed lines; an image's broken ones are no reason to fail."""
     lines = (line.strip().split(":") for line in text.split("\n") if not line.startswith("#"))
+    lines = (line for line in lines if not any("\0" in field for field in line))
     ids = (2, 3) if fields == 7 else (2,)  # passwd(5) has a uid and a gid, group(5) a gid
     whole = (line for line in lines if len(line) == fields and line[0])
     return [line for line in whole if all(_is_id(line[index]) for index in ids)]

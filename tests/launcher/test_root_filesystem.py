@@ -125,6 +125,18 @@ def test_an_image_whose_proc_is_a_link_is_refused(
     assert "cannot mount the filesystems: /proc: " in fails(in_process, fields)
 
 
+@pytest.mark.parametrize("target", ["proc", "/", "etc"])
+def test_an_image_whose_dev_is_a_link_is_refused(
+    in_process: Launches, fields: dict[str, Any], image: Path, target: str
+) -> None:
+    """What is mounted there would cover /proc, and all that is masked in it."""
+    for name in ("etc", "proc"):
+        (image / name).mkdir(exist_ok=True)
+    (image / "dev").symlink_to(target)
+    dev = Mount(target="/dev", fstype="tmpfs", source="tmpfs")
+    assert "cannot mount the filesystems: /dev: " in fails(in_process, fields, mounts=(dev,))
+
+
 LINKS = ("/etc", "../../../../../../../../etc", "../../host/etc", "{host}/etc", "/proc/1/root/etc")
 
 

@@ -114,3 +114,10 @@ def test_nothing_is_raised_but_what_the_child_can_tell(user: str, passwd: str, g
         assert error.errno in (errno.ENOENT, errno.EINVAL)
     else:
         assert all(0 <= number < 2**32 - 1 for number in (resolved.uid, resolved.gid, *resolved.groups))
+
+
+def test_a_line_with_a_null_byte_is_none() -> None:
+    passwd = "web:x:7:7::/ho\0me:\nroot:x:0:0::/root:\n"
+    assert resolve_user("root", passwd, "").home == "/root"
+    with pytest.raises(OSError, match="no such user"):
+        resolve_user("web", passwd, "")
