@@ -1,7 +1,7 @@
 """Process attributes as data: what the kernel keeps of a process beside its namespaces and its user.
 
 The host may forbid a value. Each then follows its policy: refuse the launch, or take the nearest
-value that is allowed and say so (`Clamped`). `launcher.attributes` sets them.
+value that is allowed and say so (`Clamped`). `launcher.attribute_steps` sets them.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from containerizer.copying.errors import CopyFailed
 from launcher.kernel import filesystems
 from launcher.kernel.safe_path import open_beneath
 from provisioner.layer import attributes
+from provisioner.layer.read_layer import entry_of
 from provisioner.layer.tar import Entry
 
 CHUNK = 1 << 20  # bytes read at once
@@ -88,25 +89,25 @@ class TreeReader:
         elif stat.S_ISDIR(status.st_mode):
             directory = open_beneath(node, b".", _DIRECTORY)
             try:
-                yield _entry("directory", name, status, xattrs=_xattrs(directory)), iter(())
+                yield entry_of("directory", name, status, xattrs=_xattrs(directory)), iter(())
             finally:
                 os.close(directory)
         elif stat.S_ISLNK(status.st_mode):
             link = os.fsencode(os.readlink("", dir_fd=node))
-            yield _entry("symlink", name, status, link=link), iter(())
+            yield entry_of("symlink", name, status, link=link), iter(())
         elif stat.S_ISFIFO(status.st_mode):
-            yield _entry("fifo", name, status), iter(())
+            yield entry_of("fifo", name, status), iter(())
         else:
             self.skipped.append(os.fsdecode(name))
 
     def _file(self, node: int, name: bytes, status: os.stat_result) -> Iterator[Item]:
         identity = (status.st_dev, status.st_ino)
         if status.st_nlink > 1 and self._linked.setdefault(identity, name) != name:
-            yield _entry("hardlink", name, status, link=self._linked[identity]), iter(())
+            yield entry_of("hardlink", name, status, link=self._linked[identity]), iter(())
             return
         file = os.open(f"/proc/self/fd/{node}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            entry = _entry("file", name, status, size=status.st_size, xattrs=_xattrs(file))
+            entry = entry_of("file", name, status, size=status.st_size, xattrs=_xattrs(file))
             yield entry, _content(file, status.st_size)
         finally:
             os.close(file)
@@ -127,26 +128,3 @@ def _content(file: int, size: int) -> Iterator[bytes]:
         chunk = os.read(file, min(size, CHUNK)) or bytes(min(size, CHUNK))
         size -= len(chunk)
         yield chunk
-
-
-def _entry(
-    kind: str,
-    name: bytes,
-    status: os.stat_result,
-    *,
-    link: bytes = b"",
-    size: int = 0,
-    xattrs: dict[str, bytes] | None = None,
-) -> Entry:
-    return Entry(
-        kind=kind,
-        unsafe_name=name,
-        unsafe_link=link,
-        mode=stat.S_IMODE(status.st_mode),
-        uid=status.st_uid,
-        gid=status.st_gid,
-        size=size,
-        mtime_ns=status.st_mtime_ns,
-        device=(0, 0),
-        xattrs=xattrs or {},
-    )

@@ -73,7 +73,7 @@ class LayerReader:
             return
         try:
             self._check_whole(directory, path)
-            yield _entry("directory", path, os.fstat(directory), xattrs=attributes.of(directory)), iter(())
+            yield entry_of("directory", path, os.fstat(directory), xattrs=attributes.of(directory)), iter(())
             if attributes.is_opaque(directory):
                 yield _marker(_join(path, _OPAQUE)), iter(())
             for name in sorted(map(os.fsencode, os.listdir(directory))):
@@ -100,22 +100,22 @@ class LayerReader:
         if form == stat.S_IFCHR and status.st_rdev == 0:
             yield _marker(_join(path, _WHITEOUT + name)), iter(())
         elif form == stat.S_IFDIR:
-            yield _entry("directory", full, status), iter(())
+            yield entry_of("directory", full, status), iter(())
         elif form == stat.S_IFREG:
             yield from self._file(node, full, status)
         elif form in _KINDS:
             link = os.fsencode(os.readlink("", dir_fd=node)) if form == stat.S_IFLNK else b""
-            yield _entry(_KINDS[form], full, status, link=link), iter(())
+            yield entry_of(_KINDS[form], full, status, link=link), iter(())
 
     def _file(self, node: int, name: bytes, status: os.stat_result) -> Iterator[Item]:
         first = self._linked.setdefault((status.st_dev, status.st_ino), name) if status.st_nlink > 1 else name
         if first != name:
-            yield _entry("hardlink", name, status, link=first), iter(())
+            yield entry_of("hardlink", name, status, link=first), iter(())
             return
         file = os.open(f"/proc/self/fd/{node}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             self._check_whole(file, name)
-            entry = _entry("file", name, status, size=status.st_size, xattrs=attributes.of(file))
+            entry = entry_of("file", name, status, size=status.st_size, xattrs=attributes.of(file))
             yield entry, _content(file, status.st_size)
         finally:
             os.close(file)
@@ -153,7 +153,7 @@ def _marker(name: bytes) -> Entry:
     )
 
 
-def _entry(
+def entry_of(
     kind: str,
     name: bytes,
     status: os.stat_result,
@@ -162,6 +162,7 @@ def _entry(
     size: int = 0,
     xattrs: dict[str, bytes] | None = None,
 ) -> Entry:
+    """What the file of this status is in an archive."""
     return Entry(
         kind=kind,
         unsafe_name=name,
