@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/installed
 
 # Programs that tests and the demo start, and the Debian packages that have them.
-PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uidmap openssl:openssl
+PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uidmap openssl:openssl protoc:protobuf-compiler
 
 # Tests and demo need root, for namespaces, cgroups and mounts. Without sudo they run anyway and say
 # what they lack; with it they leave nothing of root's in the checkout.
@@ -21,7 +21,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages demo test lint check bench-launch bench-pull fuzz clean
+.PHONY: help venv packages demo test lint check proto bench-launch bench-pull fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -77,6 +77,11 @@ lint: venv ## style, types and import directions
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 	@$(VENV)/bin/lint-imports
+
+# An older compiler on purpose: what it writes runs with every later protobuf, and not the other way round.
+proto: ## what Python needs of containerizer/api/proto/*.proto, made anew by Debian's protoc
+	@command -v protoc >/dev/null || .ci/packages protobuf-compiler
+	@protoc --python_out=. --pyi_out=. containerizer/api/proto/*.proto
 
 check: test ## the same as test
 

@@ -153,4 +153,5 @@ NEEDS: Mapping[str, Probe] = {
     "podman": _program("podman", "podman"),
     "buildah": _program("buildah", "buildah"),
     "crun": _program("crun", "crun"),
+    "protoc": _program("protoc", "protobuf-compiler"),
 }

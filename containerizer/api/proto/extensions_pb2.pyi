@@ -1,0 +1,262 @@
+from containerizer.api.proto import containers_pb2 as _containers_pb2
+from containerizer.api.proto import process_io_pb2 as _process_io_pb2
+from containerizer.api.proto import resources_pb2 as _resources_pb2
+from containerizer.api.proto import statistics_pb2 as _statistics_pb2
+from containerizer.api.proto import values_pb2 as _values_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ArchivePart(_message.Message):
+    __slots__ = ["archive"]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    archive: bytes
+    def __init__(self, archive: _Optional[bytes] = ...) -> None: ...
+
+class AwaitContainer(_message.Message):
+    __slots__ = ["container_id", "timeout"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    timeout: _values_pb2.DurationInfo
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., timeout: _Optional[_Union[_values_pb2.DurationInfo, _Mapping]] = ...) -> None: ...
+
+class Awaited(_message.Message):
+    __slots__ = ["container", "ended"]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    container: ContainerSummary
+    ended: bool
+    def __init__(self, ended: bool = ..., container: _Optional[_Union[ContainerSummary, _Mapping]] = ...) -> None: ...
+
+class ContainerSummary(_message.Message):
+    __slots__ = ["command", "container_id", "created_at", "finished_at", "image", "lost", "paused", "pid", "running", "started_at", "state", "statistics", "stdio", "termination"]
+    class Termination(_message.Message):
+        __slots__ = ["code", "limitation", "message", "signal"]
+        CODE_FIELD_NUMBER: _ClassVar[int]
+        LIMITATION_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        SIGNAL_FIELD_NUMBER: _ClassVar[int]
+        code: int
+        limitation: str
+        message: str
+        signal: int
+        def __init__(self, code: _Optional[int] = ..., signal: _Optional[int] = ..., message: _Optional[str] = ..., limitation: _Optional[str] = ...) -> None: ...
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    STDIO_FIELD_NUMBER: _ClassVar[int]
+    TERMINATION_FIELD_NUMBER: _ClassVar[int]
+    command: _containers.RepeatedScalarFieldContainer[str]
+    container_id: _values_pb2.ContainerID
+    created_at: _values_pb2.TimeInfo
+    finished_at: _values_pb2.TimeInfo
+    image: str
+    lost: bool
+    paused: bool
+    pid: int
+    running: bool
+    started_at: _values_pb2.TimeInfo
+    state: str
+    statistics: _statistics_pb2.ResourceStatistics
+    stdio: str
+    termination: ContainerSummary.Termination
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., running: bool = ..., paused: bool = ..., pid: _Optional[int] = ..., stdio: _Optional[str] = ..., created_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., started_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., finished_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., termination: _Optional[_Union[ContainerSummary.Termination, _Mapping]] = ..., lost: bool = ..., statistics: _Optional[_Union[_statistics_pb2.ResourceStatistics, _Mapping]] = ...) -> None: ...
+
+class Containers(_message.Message):
+    __slots__ = ["containers"]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    containers: _containers.RepeatedCompositeFieldContainer[ContainerSummary]
+    def __init__(self, containers: _Optional[_Iterable[_Union[ContainerSummary, _Mapping]]] = ...) -> None: ...
+
+class CopyIn(_message.Message):
+    __slots__ = ["archive", "container_id", "path"]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    archive: bytes
+    container_id: _values_pb2.ContainerID
+    path: str
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., path: _Optional[str] = ..., archive: _Optional[bytes] = ...) -> None: ...
+
+class CopyOut(_message.Message):
+    __slots__ = ["container_id", "path"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    path: str
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., path: _Optional[str] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ["details", "kind", "missed", "subject", "time"]
+    class DetailsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    details: _containers.ScalarMap[str, str]
+    kind: str
+    missed: int
+    subject: str
+    time: _values_pb2.TimeInfo
+    def __init__(self, kind: _Optional[str] = ..., time: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., subject: _Optional[str] = ..., details: _Optional[_Mapping[str, str]] = ..., missed: _Optional[int] = ...) -> None: ...
+
+class Exec(_message.Message):
+    __slots__ = ["command", "container_id", "stdin", "tty_info", "working_directory"]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    STDIN_FIELD_NUMBER: _ClassVar[int]
+    TTY_INFO_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    command: _containers_pb2.CommandInfo
+    container_id: _values_pb2.ContainerID
+    stdin: bool
+    tty_info: _containers_pb2.TTYInfo
+    working_directory: str
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., command: _Optional[_Union[_containers_pb2.CommandInfo, _Mapping]] = ..., tty_info: _Optional[_Union[_containers_pb2.TTYInfo, _Mapping]] = ..., working_directory: _Optional[str] = ..., stdin: bool = ...) -> None: ...
+
+class ExecStarted(_message.Message):
+    __slots__ = ["container_id"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
+
+class FollowLogs(_message.Message):
+    __slots__ = ["container_id", "follow", "since", "tail"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    TAIL_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    follow: bool
+    since: str
+    tail: int
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., follow: bool = ..., tail: _Optional[int] = ..., since: _Optional[str] = ...) -> None: ...
+
+class ImageInfo(_message.Message):
+    __slots__ = ["created_at", "id", "names", "platform", "size"]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    created_at: _values_pb2.TimeInfo
+    id: str
+    names: _containers.RepeatedScalarFieldContainer[str]
+    platform: str
+    size: int
+    def __init__(self, id: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., size: _Optional[int] = ..., created_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., platform: _Optional[str] = ...) -> None: ...
+
+class Images(_message.Message):
+    __slots__ = ["images"]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    images: _containers.RepeatedCompositeFieldContainer[ImageInfo]
+    def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
+
+class LaunchOptions(_message.Message):
+    __slots__ = ["entrypoint", "init", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "working_directory"]
+    ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
+    INIT_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    READONLY_ROOTFS_FIELD_NUMBER: _ClassVar[int]
+    STDIN_FIELD_NUMBER: _ClassVar[int]
+    STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    entrypoint: _containers.RepeatedScalarFieldContainer[str]
+    init: bool
+    platform: str
+    pull: str
+    readonly_rootfs: bool
+    stdin: bool
+    stop_signal: str
+    working_directory: str
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ...) -> None: ...
+
+class ListContainers(_message.Message):
+    __slots__ = ["all"]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    def __init__(self, all: bool = ...) -> None: ...
+
+class LogEntry(_message.Message):
+    __slots__ = ["data", "stream", "timestamp"]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    stream: _process_io_pb2.ProcessIO.Data.Type
+    timestamp: str
+    def __init__(self, timestamp: _Optional[str] = ..., stream: _Optional[_Union[_process_io_pb2.ProcessIO.Data.Type, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class PauseContainer(_message.Message):
+    __slots__ = ["container_id"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
+
+class PullImage(_message.Message):
+    __slots__ = ["name", "platform", "pull"]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    platform: str
+    pull: str
+    def __init__(self, name: _Optional[str] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ...) -> None: ...
+
+class RemoveImage(_message.Message):
+    __slots__ = ["name"]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class StopContainer(_message.Message):
+    __slots__ = ["container_id", "grace_period"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    grace_period: _values_pb2.DurationInfo
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., grace_period: _Optional[_Union[_values_pb2.DurationInfo, _Mapping]] = ...) -> None: ...
+
+class UnpauseContainer(_message.Message):
+    __slots__ = ["container_id"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
+
+class UpdateContainer(_message.Message):
+    __slots__ = ["container_id", "limits", "resources"]
+    class LimitsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _values_pb2.Value.Scalar
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_values_pb2.Value.Scalar, _Mapping]] = ...) -> None: ...
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    limits: _containers.MessageMap[str, _values_pb2.Value.Scalar]
+    resources: _containers.RepeatedCompositeFieldContainer[_resources_pb2.Resource]
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., resources: _Optional[_Iterable[_Union[_resources_pb2.Resource, _Mapping]]] = ..., limits: _Optional[_Mapping[str, _values_pb2.Value.Scalar]] = ...) -> None: ...
