@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -151,3 +152,24 @@ def test_not_root(cli: Cli) -> None:
     if "No module named" in done.stderr or "Permission denied" in done.stderr:
         pytest.skip("the checkout lies where no other user can read it")
     _check_one_line(done, 125, "needs root", "sudo")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("isolators",)], ids=" ".join)
+def test_output_that_cannot_be_written_is_an_error(cli: Cli, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*cli.argv, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    _check_one_line(done, 125, "no space left")
+
+
+def test_a_reader_that_has_gone_is_no_news(cli: Cli) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*cli.argv, "--help"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (125, "")
