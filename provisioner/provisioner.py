@@ -105,7 +105,7 @@ class Provisioner:
     ) -> list[Image]:
         """Write images to a file, which appears whole or not at all; an open descriptor; or a directory.
 
-        Their layers are archived anew, and so have digests of their own. Raises a ProvisionerError.
+        Configurations and uncompressed layers are the pulled ones, byte by byte. Raises a ProvisionerError.
         """
         from provisioner.images import save
 

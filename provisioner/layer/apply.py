@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from launcher.data import Data
 from provisioner.layer.limits import LayerBudget
 from provisioner.layer.metadata import Metadata
+from provisioner.layer.skeleton import SkeletonWriter
 from provisioner.layer.stream import OUTPUT, ByteStream, Readable, check_digest, decompress
 from provisioner.layer.tar import TarReader
 from provisioner.layer.tree import LayerTree
@@ -22,6 +23,7 @@ class Job(Data, kw_only=True):
     diff_id: str  # digest of the uncompressed archive
     directory: str  # exists and is empty
     trash: str  # a directory on the same filesystem
+    skeleton: str | None = None  # where to keep what becomes no file of the archive: layer.skeleton
     umask: int = 0o777  # this process's, or more
 
 
@@ -35,6 +37,15 @@ class Unpacked(Data, kw_only=True):
 
 def apply(job: Job, source: Readable, budget: LayerBudget) -> Unpacked:
     """Read the stream to its end. Raises DigestMismatch, MalformedContent, or OSError."""
+    skeleton = SkeletonWriter(job.skeleton) if job.skeleton is not None else None
+    try:
+        return _apply(job, source, budget, skeleton)
+    finally:
+        if skeleton is not None:
+            skeleton.close()
+
+
+def _apply(job: Job, source: Readable, budget: LayerBudget, skeleton: SkeletonWriter | None) -> Unpacked:
     digest = hashlib.new(job.diff_id.partition(":")[0])
 
     def observed() -> Iterator[bytes]:
@@ -43,15 +54,20 @@ def apply(job: Job, source: Readable, budget: LayerBudget) -> Unpacked:
             budget.spend(size=len(chunk))
             yield chunk
 
-    stream = ByteStream(observed())
-    unpacked = _make(TarReader(stream), job, budget)
+    stream = ByteStream(observed(), skeleton.write if skeleton is not None else None)
+    unpacked, replaced = _make(TarReader(stream), job, budget)
     while stream.some(OUTPUT):  # an archive without an end marker may still have padding
         pass
     check_digest(digest.hexdigest(), job.diff_id)
+    if skeleton is not None:
+        skeleton.finish()
+        if replaced:  # a content is gone, without which the archive cannot be made again
+            skeleton.discard()
     return unpacked
 
 
-def _make(reader: TarReader, job: Job, budget: LayerBudget) -> Unpacked:
+def _make(reader: TarReader, job: Job, budget: LayerBudget) -> tuple[Unpacked, bool]:
+    """The layer, and whether an entry replaced another."""
     root_fd = os.open(job.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     trash_fd = os.open(job.trash, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     metadata = Metadata(umask=job.umask)
@@ -67,4 +83,4 @@ def _make(reader: TarReader, job: Job, budget: LayerBudget) -> Unpacked:
         os.close(trash_fd)
         os.close(root_fd)
     implicit, skipped = tuple(sorted(tree.implicit)), metadata.skipped.sentences()
-    return Unpacked(size=tree.size, implicit=implicit, skipped=skipped)
+    return Unpacked(size=tree.size, implicit=implicit, skipped=skipped), tree.replaced

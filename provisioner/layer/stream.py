@@ -179,10 +179,15 @@ _DECODERS: dict[Compression, Callable[[Readable], Iterator[bytes]]] = {
 
 
 class ByteStream:
-    """Chunks of any size, read in the sizes that a format has."""
+    """Chunks of any size, read in the sizes that a format has.
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    `record` sees, in order, all bytes that were read but those that `content` gave.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], record: Callable[[memoryview], object] | None = None) -> None:
         self._chunks = chunks
+        self._record = record
+        self._recorded = 0  # position in the chunk up to which it has been told
         self._chunk = b""
         self._view = memoryview(b"")  # of the chunk; made once, since each slice of it is cheap
         self._position = 0
@@ -197,6 +202,23 @@ class ByteStream:
         view = self._view[start : start + limit]
         self._position = start + len(view)
         return view
+
+    def content(self, limit: int) -> memoryview:
+        """As `some`, but not for the record."""
+        view = self.some(limit)
+        if self._record is not None:
+            end = self._position
+            start = end - len(view)
+            if start > self._recorded:
+                self._record(self._view[self._recorded : start])
+            self._recorded = end
+        return view
+
+    def flush(self) -> None:
+        """Record what was read up to here."""
+        if self._record is not None and self._position > self._recorded:
+            self._record(self._view[self._recorded : self._position])
+            self._recorded = self._position
 
     def exactly(self, size: int) -> bytes:
         """The next `size` bytes, which the caller has bounded. Raises MalformedContent."""
@@ -231,9 +253,11 @@ class ByteStream:
 
     def _next(self) -> bool:
         """Go on to the next chunk that is not empty."""
+        self.flush()
         for chunk in self._chunks:
             if chunk:
                 self._chunk, self._view, self._position = chunk, memoryview(chunk), 0
+                self._recorded = 0
                 return True
         return False
 

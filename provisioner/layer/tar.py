@@ -90,11 +90,16 @@ class TarReader:
     def stored(self) -> Iterator[memoryview]:
         """The chunks that the archive has of the current entry: for a sparse file, its segments."""
         while self._unread:
-            chunk = self._stream.some(min(self._unread, OUTPUT))
+            chunk = self._stream.content(min(self._unread, OUTPUT))
             if not chunk:
                 raise MalformedContent("tar archive ends in the middle of a file")
             self._unread -= len(chunk)
             yield chunk
+
+    def leave_out(self) -> int:
+        """The stream lacks the content of the current entry: how many bytes that were."""
+        stored, self._unread = self._unread, 0
+        return stored
 
     def _headers(self) -> tuple[bytes, Mapping[str, bytes]] | None:
         """An entry's own header, and what the extended headers before it say."""

@@ -55,6 +55,7 @@ class LayerTree:
 
     def __init__(self, root_fd: int, trash_fd: int, metadata: Metadata) -> None:
         self.size = 0  # bytes of all files
+        self.replaced = False  # whether anything that an entry made is gone again
         self._root_fd = root_fd
         self._trash_fd = trash_fd
         self._metadata = metadata
@@ -120,9 +121,11 @@ class LayerTree:
     def _vacate(self, parent_fd: int, parent: bytes, name: bytes) -> None:
         """Remove what an earlier entry made under this name; paths through it resolve anew."""
         try:
-            mode = os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode
+            status = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
         except FileNotFoundError:
             return
+        mode = status.st_mode
+        self.replaced = self.replaced or not _is_whiteout(status)
         if stat.S_ISDIR(mode) or stat.S_ISLNK(mode):
             self._describe_all()  # what can be named through it, while it still can
             self._metadata.distrust_owners()
@@ -159,7 +162,7 @@ class LayerTree:
         except FileExistsError:
             present = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
             if not stat.S_ISDIR(present.st_mode):
-                hides = stat.S_ISCHR(present.st_mode) and present.st_rdev == 0
+                hides = _is_whiteout(present)
                 self._vacate(parent_fd, parent, name)
                 os.mkdir(name, 0o700, dir_fd=parent_fd)
         if hides:  # a whiteout was here: the directory is new, and not merged with one below
@@ -262,6 +265,10 @@ def _make_opaque(parent_fd: int, name: bytes) -> None:
         attributes.make_opaque(fd)
     finally:
         os.close(fd)
+
+
+def _is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
 def _write(fd: int, chunk: memoryview) -> None:

@@ -10,9 +10,11 @@ here, in less time than a worker takes to start.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from provisioner.errors import DigestMismatch, InvalidLayer
+from provisioner.layer import skeleton
 from provisioner.layer.apply import Job, Unpacked, apply
 from provisioner.layer.limits import Budget, LimitExceeded
 from provisioner.layer.stream import MalformedContent, Readable, Verified
@@ -36,11 +38,19 @@ def unpack(
 ) -> Unpacked:
     """Unpack the stream into `directory`, which exists and is empty; `trash` is one beside it.
 
+    The archive's skeleton appears beside it too, unless the archive has something twice.
+
     `advance` is told the compressed bytes read so far. Raises DigestMismatch, InvalidLayer, or
     OSError when the host is at fault; what is in `directory` is then worth nothing.
     """
     verified = Verified(blob, layer.digest, layer.size, advance)
-    job = Job(compression=layer.compression, diff_id=diff_id, directory=directory, trash=trash)
+    job = Job(
+        compression=layer.compression,
+        diff_id=diff_id,
+        directory=directory,
+        trash=trash,
+        skeleton=f"{os.path.dirname(directory)}/{skeleton.NAME}",
+    )
     try:
         try:
             if workers is None or layer.size < _SMALL:

@@ -1,9 +1,9 @@
 """The archive of a layer, made again from its directory.
 
-Theory: the store keeps a layer unpacked and not its blob, so the archive is written anew. Its order and
-headers are ours: the same tree always makes the same bytes, but other bytes than its first writer made. A
-layer has therefore a new digest when it leaves, and an image a new one with it; what has been
-saved once keeps its digests from then on.
+Theory: the store keeps a layer unpacked and not its blob. Its skeleton (layer.skeleton) gives the archive
+back byte by byte, so an image keeps its diff ids, and the digest of its configuration with them. The
+compressed blob is another: how its writer compressed it is not known. Where there is no skeleton, and for
+what a container has written, order and headers are ours: the same tree always makes the same bytes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
+from collections.abc import Callable
 
 from launcher.data import Data
+from provisioner.errors import StoreError
 from provisioner.layer.read_layer import LayerReader
+from provisioner.layer.skeleton import LayerChanged, rebuild
 from provisioner.layer.write_tar import TarWriter
 from provisioner.sources.spool import unnamed_file, write_all
 from provisioner.sources.synthetic import LAYER_TYPE
 
+_PULL = "`containerizer images verify` tells what else has; remove the image and pull it again"
 _LEVEL = 6  # of gzip, as gzip(1) and Docker take
 _BUFFER = 1 << 20  # bytes that are hashed and written at once
 
@@ -34,13 +38,45 @@ class LayerArchive(Data, kw_only=True):
 
 def archive_layer(directory: str, scratch: str, *, compress: bool) -> LayerArchive:
     """Archive the directory of a layer, with gzip if asked. Raises StoreError, OSError."""
-    fd = unnamed_file(scratch)
-    try:
-        output = _Output(fd, compress=compress)
-        writer = TarWriter(output.write)
+
+    def make(write: Callable[[bytes | memoryview], object]) -> None:
+        writer = TarWriter(write)
         for entry, content in LayerReader(directory):
             writer.add(entry, content)
         writer.finish()
+
+    return _written(make, scratch, compress=compress)
+
+
+def restore_layer(
+    directory: str, skeleton: str, diff_id: str, scratch: str, *, compress: bool
+) -> LayerArchive:
+    """The archive that the layer came from. Raises StoreError for a layer that has changed, OSError."""
+
+    def make(write: Callable[[bytes | memoryview], object]) -> None:
+        root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            rebuild(skeleton, root_fd, write)
+        finally:
+            os.close(root_fd)
+
+    try:
+        made = _written(make, scratch, compress=compress)
+    except LayerChanged as error:
+        raise StoreError(f"layer {directory} has changed: {error}", hint=_PULL) from error
+    if made.diff_id != diff_id:
+        os.close(made.fd)
+        raise StoreError(f"layer {directory} has changed: it hashes to {made.diff_id}", hint=_PULL)
+    return made
+
+
+def _written(
+    make: Callable[[Callable[[bytes | memoryview], object]], object], scratch: str, *, compress: bool
+) -> LayerArchive:
+    fd = unnamed_file(scratch)
+    try:
+        output = _Output(fd, compress=compress)
+        make(output.write)
         output.finish()
         os.lseek(fd, 0, os.SEEK_SET)
     except BaseException:
@@ -67,7 +103,7 @@ class _Output:
         self.digest = hashlib.sha256() if compress else self.diff_id
         self.size = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._buffer += data
         if len(self._buffer) >= _BUFFER:
             self._flush()

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
 from launcher.data import Data, replace
-from provisioner.errors import ImageNotFound, InvalidImage
+from provisioner.errors import ImageNotFound
 from provisioner.image import Image
 from provisioner.layer.stream import CHUNK
 from provisioner.layer.tar import Entry
 from provisioner.layer.write_tar import TarWriter
-from provisioner.manifest import sha256
+from provisioner.manifest import parse_config, sha256
 from provisioner.reference import ImageReference
-from provisioner.saving.layer_archive import LayerArchive, archive_layer
+from provisioner.saving.layer_archive import LayerArchive, archive_layer, restore_layer
 from provisioner.sources.oci import INDEX, MARKER, TAG
 from provisioner.sources.spool import Section
 from provisioner.sources.synthetic import CONFIG_TYPE, MANIFEST_TYPE, descriptor, manifest_of
@@ -76,22 +76,29 @@ def _archived(
     *,
     compress: bool,
 ) -> Saved:
-    for key in image.layers:
+    config = store.read_blob(image.config_digest)
+    parsed = parse_config(config, len(image.layers), f"configuration of image {image.reference}")
+    for key, diff_id in zip(image.layers, parsed.diff_ids, strict=True):
         if key not in archives:
-            if not store.has_layer(key):
-                raise ImageNotFound(f"layer {key} of image {image.reference} is not in the store")
-            archives[key] = archive_layer(store.paths.diff(key), ingest.path, compress=compress)
+            archives[key] = _archive(store, key, diff_id, ingest.path, compress=compress)
             stack.callback(os.close, archives[key].fd)
     layers = tuple(archives[key] for key in image.layers)
-    return Saved(image=image, config=_config(store, image, layers), layers=layers)
+    return Saved(image=image, config=_config(config, layers), layers=layers)
 
 
-def _config(store: Store, image: Image, layers: Sequence[LayerArchive]) -> bytes:
-    content = store.read_blob(image.config_digest)
+def _archive(store: Store, key: str, diff_id: str, scratch: str, *, compress: bool) -> LayerArchive:
+    if not store.has_layer(key):
+        raise ImageNotFound(f"layer {key} is not in the store", hint="pull the image again")
+    directory, skeleton = store.paths.diff(key), store.paths.skeleton(key)
+    if not os.path.exists(skeleton):
+        return archive_layer(directory, scratch, compress=compress)
+    return restore_layer(directory, skeleton, diff_id, scratch, compress=compress)
+
+
+def _config(content: bytes, layers: Sequence[LayerArchive]) -> bytes:
+    """The very same, unless a layer could not be made again."""
     value = json.loads(content)
     diff_ids = [layer.diff_id for layer in layers]
-    if not isinstance(value, dict) or not isinstance(value.get("rootfs"), dict):
-        raise InvalidImage(f"the configuration of image {image.reference} is damaged", hint="pull it again")
     if value["rootfs"].get("diff_ids") == diff_ids:
         return content
     value["rootfs"]["diff_ids"] = diff_ids

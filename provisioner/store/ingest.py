@@ -16,11 +16,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 
 from launcher.remove_tree import remove_tree
+from provisioner.layer import skeleton
+from provisioner.layer.tree_digest import tree_digest
 from provisioner.store import files, locks
 from provisioner.store.paths import StorePaths
 
-_CLAIM = "claim.json"
+TREE = "tree"  # in layer.json
 
+_CLAIM = "claim.json"
 
 _INTERRUPTED = 86400.0  # seconds that the claim of an interrupted pull counts
 
@@ -97,7 +100,10 @@ class Ingest:
 
         `skipped`: what is missing in it, since it takes root to make; a sentence a reason.
         """
-        record = json.dumps({"size": size, "skipped": list(skipped)}).encode()
+        value: dict[str, object] = {"size": size, "skipped": list(skipped)}
+        if not os.path.exists(f"{staged}/{skeleton.NAME}"):
+            value[TREE] = tree_digest(f"{staged}/diff")
+        record = json.dumps(value).encode()
         files.write_atomically(f"{staged}/layer.json", record, staging=staged, durable=False)
         files.sync_filesystem(staged)
         target = self._paths.layer(key)

@@ -7,7 +7,9 @@ STORE/                                      0700
   blobs/sha256/HEX                          manifests and configurations, as fetched
   layers/sha256/HEX/                        a layer, by chain id; there is no half one
     diff/                                   its directory, in overlayfs' form
-    layer.json                              {"size": bytes of its files, "skipped": [sentences]}
+    skeleton.tar.gz                         its archive without the files' contents: layer.skeleton
+    layer.json                              {"size": bytes of its files, "skipped": [sentences],
+                                            "tree": digest where there is no skeleton}
   leases/web/nginx.json                     what the container web.nginx uses
   locks/sha256-HEX                          flock: held by who makes that layer
   ingest/RANDOM/                            flock: a pull at work; unlocked, it is a leftover
@@ -77,6 +79,9 @@ class StorePaths(Data):
     def diff(self, key: str) -> str:
         """The directory that overlayfs takes as a lowerdir."""
         return f"{self.layer(key)}/diff"
+
+    def skeleton(self, key: str) -> str:
+        return f"{self.layer(key)}/skeleton.tar.gz"
 
     def layer_record(self, key: str) -> str:
         return f"{self.layer(key)}/layer.json"

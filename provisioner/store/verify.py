@@ -1,26 +1,29 @@
 """Verify: whether the store still holds what was put into it.
 
-Manifests and configurations hash to their names. A layer has the digest of its tree recorded:
-that of the archive which `save` would make. Where the archive's first writer made the same bytes, as for all
-that was committed or saved here, that is the layer's own digest; for others the first verification
-records it, and later ones compare.
+Manifests and configurations hash to their names. Of a layer the archive is made again from its files and
+its skeleton (layer.skeleton): it hashes to the layer's diff id, or something has changed; and what the
+archive says of each file is compared with what is there. Where an archive cannot be made again, the digest
+of the layer's tree was recorded when it was unpacked. A layer that an older version unpacked has neither:
+the first verification records it, and later ones compare.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from typing import Any
 
 from launcher.data import Data
 from provisioner.errors import ProvisionerError
 from provisioner.image import Image
-from provisioner.layer.read_layer import LayerReader
-from provisioner.layer.write_tar import TarWriter
+from provisioner.layer.compare import Comparison
+from provisioner.layer.skeleton import LayerChanged, rebuild
+from provisioner.layer.tree_digest import tree_digest
 from provisioner.manifest import parse_config
 from provisioner.store import files
+from provisioner.store.ingest import TREE
 from provisioner.store.store import Store
-
-_TREE = "tree"  # in layer.json
 
 
 class Damage(Data, kw_only=True):
@@ -33,8 +36,8 @@ class Damage(Data, kw_only=True):
 class Verified(Data, kw_only=True):
     """What was found."""
 
-    layers: int  # compared with a digest
-    recorded: int  # layers whose digest is known from now on
+    layers: int  # compared with what they were
+    recorded: int  # layers of an older version, whose digest is known from now on
     damages: tuple[Damage, ...]
 
 
@@ -79,24 +82,37 @@ def _layer(store: Store, key: str, diff_id: str | None) -> tuple[str | None, boo
     if record is None or not store.has_layer(key):
         return f"layer {key} is not there", False
     try:
-        digest = tree_digest(store.paths.diff(key))
+        if diff_id is not None and os.path.exists(store.paths.skeleton(key)):
+            _compare(store, key, diff_id, partial=bool(record.get("skipped")))
+            return None, False
+        return _tree(store, key, diff_id, record)
+    except LayerChanged as error:
+        return f"layer {key} has changed: {error}", False
     except (ProvisionerError, OSError) as error:
         return f"layer {key} cannot be read: {error}", False
-    expected = record.get(_TREE)
+
+
+def _compare(store: Store, key: str, diff_id: str, *, partial: bool) -> None:
+    """Raises LayerChanged."""
+    digest = hashlib.new(diff_id.partition(":")[0])
+    root_fd = os.open(store.paths.diff(key), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        comparison = Comparison(root_fd, partial=partial)
+        rebuild(store.paths.skeleton(key), root_fd, digest.update, comparison.look)
+        comparison.finish()
+    finally:
+        os.close(root_fd)
+    if digest.hexdigest() != diff_id.partition(":")[2]:
+        raise LayerChanged(f"its archive hashes to {digest.hexdigest()}, not to {diff_id}")
+
+
+def _tree(store: Store, key: str, diff_id: str | None, record: dict[str, Any]) -> tuple[str | None, bool]:
+    digest = tree_digest(store.paths.diff(key))
+    expected = record.get(TREE)
     if digest in (expected, diff_id):
         return None, False
     if expected is not None:
-        return f"layer {key} has changed: its tree hashes to {digest}, not to {expected}", False
-    content = json.dumps(record | {_TREE: digest}).encode()
+        raise LayerChanged(f"its tree hashes to {digest}, not to {expected}")
+    content = json.dumps(record | {TREE: digest}).encode()
     files.write_atomically(store.paths.layer_record(key), content, staging=store.paths.ingest, durable=True)
     return None, True
-
-
-def tree_digest(directory: str) -> str:
-    """That of the archive which the directory makes. Raises StoreError, OSError."""
-    digest = hashlib.sha256()
-    writer = TarWriter(digest.update)
-    for entry, content in LayerReader(directory):
-        writer.add(entry, content)
-    writer.finish()
-    return f"sha256:{digest.hexdigest()}"
