@@ -24,7 +24,7 @@ from containerizer.remote import RemoteContainer
 from containerizer.request import HOST, ContainerRequest, of_request
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
-from launcher.base import LaunchRequest
+from launcher.base import Launcher, LaunchRequest
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
@@ -59,13 +59,14 @@ class Containerizer:
         launcher: str = "linux",
         in_process: bool = False,
         image_backend: str | None = None,
+        shared_launcher: Launcher | None = None,
     ) -> None:
         """`root` and `state` are the two directories of `containerizer.paths`.
 
         `isolation` names the isolators, as a list or separated by commas; None: the default ones.
         `launcher`: "linux", or "posix" for processes without namespaces, which needs no root.
         `in_process`: this process has one thread, and forks the supervisors itself.
-        `image_backend`: "overlay", "copy", "bind"; None: the best here.
+        `image_backend`: "overlay", "copy", "bind"; None: the best here. `shared_launcher`: used, and closed.
         Raises UnknownIsolator, IsolatorUnavailable.
         """
         self.paths = Paths.of(root, state)
@@ -76,7 +77,7 @@ class Containerizer:
             root, insecure_registries=insecure, registries=registries, backend=image_backend
         )
         self._launcher_name = launcher
-        self._launcher = launchers.make(launcher, in_process=in_process)
+        self._launcher = shared_launcher or launchers.make(launcher, in_process=in_process)
         self._containers: list[Container] = []
         self._loaded: dict[tuple[str, ...], list[Isolator]] = {}
 

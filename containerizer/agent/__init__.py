@@ -1,0 +1,1 @@
+"""The agent: one process that launches, watches and ends containers for clients, and serves them by HTTP."""

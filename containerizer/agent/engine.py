@@ -1,0 +1,340 @@
+"""The engine: the containerizer for programs with an event loop.
+
+What takes a while is done in threads (containerizer.agent.lanes); what only waits (for the end of a
+container, for a limit, for output) takes a descriptor in the loop and no thread. State is on disk,
+as without an agent: an engine may be killed at any moment, and the next one on the same directories
+takes everything back (`start`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from containerizer import launchers
+from containerizer import record as records
+from containerizer.agent import inspection
+from containerizer.agent.events import Events
+from containerizer.agent.keeper import Keeper
+from containerizer.agent.lanes import Lane, Lanes
+from containerizer.agent.settings import EngineSettings
+from containerizer.agent.streams import Stream
+from containerizer.agent.tracked import Launched
+from containerizer.containerizer import Containerizer
+from containerizer.nested import ExecRequest
+from containerizer.record import ContainerRecord, NoSuchContainer
+from containerizer.remote import STOP_TIMEOUT, RemoteContainer
+from containerizer.request import HOST, ContainerRequest
+from containerizer.termination import Termination
+from isolators.isolator import Resources, Usage
+from launcher.container_id import ContainerId
+from launcher.data import Data, replace
+from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
+from launcher.process_attributes import Clamped
+from launcher.stdio import Pipes, Terminal
+from provisioner.provisioner import Policy, Provisioner
+
+if TYPE_CHECKING:
+    from containerizer.container import Container
+    from launcher.attach import Event
+    from provisioner.image import Image
+    from provisioner.store.prune import Criteria, Pruned
+
+T = TypeVar("T")
+
+
+class Launch(Data, kw_only=True):
+    """A container that runs."""
+
+    record: ContainerRecord
+    clamped: tuple[Clamped, ...] = ()  # what the host granted less of than was asked
+
+
+class _Admission:
+    """A launch in progress, whose container may have no record yet."""
+
+    def __init__(self, request: ContainerRequest) -> None:
+        self.record = ContainerRecord(
+            container_id=str(request.container_id),
+            image=request.image,
+            state="provisioning",
+            created_at=time.time(),
+        )
+        self.given_up = False  # somebody wants it destroyed
+        self.over = asyncio.Event()
+
+
+class Engine:
+    """Launches containers, waits for them, and ends them. Belongs to one event loop.
+
+    Every method raises ContainerizerError; NoSuchContainer where the container is not known.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Raises UnknownIsolator, IsolatorUnavailable."""
+        self.settings = settings
+        self.events = Events()
+        launcher = launchers.make(settings.launcher, in_process=False)
+
+        def make() -> Containerizer:
+            return Containerizer(
+                root=settings.root,
+                state=settings.state,
+                isolation=settings.isolation,
+                registries=settings.registries,
+                flags=settings.isolator_flags,
+                launcher=settings.launcher,
+                image_backend=settings.image_backend,
+                shared_launcher=launcher,
+            )
+
+        self.paths = make().paths  # and tells now if something is missing
+        self._launches = Lanes("launch", settings.launching_lanes, make)
+        self._control = Lanes("control", settings.control_lanes, make)
+        self._pulls = ThreadPoolExecutor(settings.pulls, thread_name_prefix="pull")
+        self.provisioner = Provisioner(
+            self.paths.root, registries=settings.registries, backend=settings.image_backend
+        )
+        self._launching: dict[ContainerId, _Admission] = {}
+        self._keeper: Keeper | None = None
+
+    async def start(self) -> None:
+        """Take back every container on the state directory, and destroy what has lost its supervisor."""
+        self._keeper = Keeper(self.settings, self.paths, self._control, self.events)
+        await self._keeper.recover()
+
+    async def close(self) -> None:
+        """Leave the containers to their supervisors; ended containers stay as they are."""
+        await self.keeper.close()
+        await self._launches.close()
+        await self._control.close()
+        self._pulls.shutdown()
+
+    @property
+    def keeper(self) -> Keeper:
+        """Who holds what runs."""
+        assert self._keeper is not None, "start comes first"
+        return self._keeper
+
+    # Launch ------------------------------------------------------------------------------------
+
+    async def launch(self, request: ContainerRequest, stdio: Pipes | Terminal | None = None) -> Launch:
+        """Run a task in a new container, or in one within another; returns when it runs.
+
+        By default its output goes to a pipe, and it has no input. Its termination is kept until it is
+        removed. If the caller is cancelled, the container is destroyed. Raises LaunchFailed and
+        others; then nothing is left.
+        """
+        request = replace(request, keep=True)
+        with self._admitted(request):
+            request = await self._pulled(request)
+            return await self._launched(
+                request.container_id, lambda owner: owner.create(request, stdio or Pipes())
+            )
+
+    async def execute(
+        self, container_id: ContainerId, request: ExecRequest, stdio: Pipes | Terminal | None = None
+    ) -> Launch:
+        """Run a further command in a running container; its own id is in the record."""
+        request = replace(request, keep=True)
+        return await self._launched(
+            container_id, lambda owner: owner.execute(container_id, request, stdio or Pipes())
+        )
+
+    async def _launched(self, subject: ContainerId, create: Callable[[Containerizer], Container]) -> Launch:
+        lane, started = self._launches.pick(), time.monotonic()
+
+        def run(owner: Containerizer) -> Container:
+            container = create(owner)
+            owner.release(container)  # from now on its end is the keeper's business
+            admission = self._launching.get(container.id)
+            if admission is not None and admission.given_up:
+                container.remove()
+                raise LaunchFailed(f"container {container.id} was destroyed while it was launched")
+            container.start()
+            return container
+
+        work = asyncio.ensure_future(lane.run(run))
+        try:
+            container = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(partial(self._destroy_unwanted, lane))
+            raise
+        except (ContainerizerError, OSError) as error:
+            self._failed(subject, "launch", started, error)
+            raise
+        self.keeper.adopt(Launched(container, lane, self.keeper.readiness))
+        self.events.tell("launched", container.id, seconds=time.monotonic() - started)
+        return Launch(record=container.record, clamped=container.clamped)
+
+    def _destroy_unwanted(self, lane: Lane, work: asyncio.Future[Container]) -> None:
+        """Nobody waits for the launch any more."""
+        if not work.cancelled() and work.exception() is None:
+            self.keeper.adopt(Launched(work.result(), lane, self.keeper.readiness))
+            self.keeper.destroy_later(work.result().id)
+
+    @contextlib.contextmanager
+    def _admitted(self, request: ContainerRequest) -> Iterator[None]:
+        """The name is taken in this process; on disk it will be by `create`."""
+        container_id = request.container_id
+        if container_id in self._launching:
+            hint = "choose another one, or wait for that launch"
+            raise InvalidRequest(f"the container name {str(container_id)!r} is taken", hint=hint)
+        admission = self._launching[container_id] = _Admission(request)
+        self.events.tell("launching", container_id)
+        try:
+            yield
+        finally:
+            del self._launching[container_id]
+            admission.over.set()
+
+    async def _pulled(self, request: ContainerRequest) -> ContainerRequest:
+        """The image in the store, so that no lane waits for a registry."""
+        if request.image == HOST or self.settings.launcher == "posix":
+            return request
+        started = time.monotonic()
+        try:
+            await self.pull(request.image, policy=request.pull, platform=request.platform)
+        except (ContainerizerError, OSError) as error:
+            self._failed(request.container_id, "pull", started, error)
+            raise
+        if self._launching[request.container_id].given_up:
+            raise LaunchFailed(f"container {request.container_id} was destroyed while its image was pulled")
+        return replace(request, pull="missing" if request.pull == "always" else request.pull)
+
+    def _failed(self, subject: ContainerId, stage: str, started: float, error: Exception) -> None:
+        seconds = time.monotonic() - started
+        self.events.tell("launch-failed", subject, stage=stage, seconds=seconds, message=str(error))
+
+    # Known containers --------------------------------------------------------------------------
+
+    async def containers(self) -> list[ContainerRecord]:
+        """Every container, the oldest first, each followed by those in it."""
+        known = await self.call(lambda owner: owner.containers())
+        ids = {record.id for record in known}
+        return known + [each.record for each in self._launching.values() if each.record.id not in ids]
+
+    async def find(self, name: str) -> ContainerId:
+        """By its name or a beginning of it that no other has, as the command line does."""
+        return await self.call(lambda owner: owner.get(name).id)
+
+    async def record(self, container_id: ContainerId) -> ContainerRecord:
+        return records.load(self.paths, container_id)
+
+    async def status(self, container_id: ContainerId) -> inspection.Status:
+        """Its record, its state, and what isolators tell of it."""
+        return await self.call(lambda owner: inspection.status(owner, container_id))
+
+    async def usage(self, container_id: ContainerId) -> Usage:
+        """What it consumes now."""
+        return await self.call(lambda owner: inspection.usage(owner, container_id))
+
+    async def update(self, container_id: ContainerId, resources: Resources) -> None:
+        """Change its limits; those that are None stay. Raises InvalidRequest for what nobody enforces."""
+        await self.call(lambda owner: inspection.update(owner, container_id, resources))
+
+    async def wait(self, container_id: ContainerId) -> Termination:
+        """Wait for its end; everything has been taken back then. Raises NoSuchContainer, also if its
+        launch was given up.
+        """
+        if container_id in self._launching:
+            await self._launching[container_id].over.wait()
+        return await self.keeper.wait(container_id)
+
+    # Control -----------------------------------------------------------------------------------
+
+    async def kill(self, container_id: ContainerId, number: int = 9) -> None:
+        """Send a signal to its task; SIGKILL ends it, with all in it. Raises NotRunning."""
+        await self.call(lambda owner: RemoteContainer(owner, container_id).kill(number))
+
+    async def stop(self, container_id: ContainerId, timeout: float = STOP_TIMEOUT) -> Termination:
+        """Ask it to stop, and destroy it if it has not after `timeout` seconds."""
+        await self.call(lambda owner: RemoteContainer(owner, container_id).ask_to_stop())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, timeout)):
+                return await self.wait(container_id)
+        await self.destroy(container_id)
+        return await self.wait(container_id)
+
+    async def pause(self, container_id: ContainerId) -> None:
+        """Stop every process of it and of what is in it. Raises NotRunning, InvalidRequest."""
+        await self.call(lambda owner: RemoteContainer(owner, container_id).pause())
+
+    async def resume(self, container_id: ContainerId) -> None:
+        """Let them go on."""
+        await self.call(lambda owner: RemoteContainer(owner, container_id).resume())
+
+    async def destroy(self, container_id: ContainerId) -> Termination | None:
+        """End it and all in it, those first, and give everything back; its termination stays.
+
+        None for one that was still being launched. What fails is tried again, for as long as it
+        takes, and is listed in `keeper.failures`. Raises NoSuchContainer, DestroyTimeout, CleanupFailed.
+        """
+        if container_id in self._launching:
+            self._launching[container_id].given_up = True
+            with contextlib.suppress(NoSuchContainer):
+                return await self.keeper.destroy(container_id)
+            return None
+        return await self.keeper.destroy(container_id)
+
+    async def remove(self, container_id: ContainerId, *, force: bool = False) -> None:
+        """Forget one that has ended, with all in it, and delete the sandboxes; `force`: destroy it first.
+
+        Raises InvalidRequest if it runs.
+        """
+        await self.keeper.remove(container_id, force=force)
+
+    # Input and output --------------------------------------------------------------------------
+
+    async def attach(self, container_id: ContainerId) -> Stream:
+        """Connect to its input and output. Raises NotServed if it has ended."""
+        return Stream(await self.call(lambda owner: owner.attach(container_id)))
+
+    async def attach_output(self, container_id: ContainerId, *, replay: bool = True) -> AsyncIterator[Event]:
+        """What it writes, until it ends: Output, Skipped, and at last its ExitStatus."""
+        async with await self.attach(container_id) as stream:
+            async for event in stream.output(replay=replay):
+                yield event
+
+    # Images ------------------------------------------------------------------------------------
+
+    async def pull(self, reference: str, *, policy: Policy = "always", platform: str | None = None) -> Image:
+        """Have the image in the store."""
+        started = time.monotonic()
+
+        def pull() -> Image:
+            return self.provisioner.pull(reference, policy=policy, platform=platform)
+
+        try:
+            image = await self._pull(pull)
+        except (ContainerizerError, OSError) as error:
+            seconds = time.monotonic() - started
+            self.events.tell("pull-failed", reference, seconds=seconds, message=str(error))
+            raise
+        self.events.tell("pulled", reference, seconds=time.monotonic() - started)
+        return image
+
+    async def images(self) -> Sequence[Image]:
+        return await self._pull(self.provisioner.images)
+
+    async def remove_image(self, reference: str) -> Image:
+        """Raises ImageNotFound, ImageInUse."""
+        return await self._pull(lambda: self.provisioner.remove(reference))
+
+    async def prune(self, criteria: Criteria) -> Pruned:
+        """Free the space of images that no container uses."""
+        return await self._pull(lambda: self.provisioner.prune(criteria))
+
+    # Threads -----------------------------------------------------------------------------------
+
+    async def call(self, work: Callable[[Containerizer], T]) -> T:
+        """Have a Containerizer do something in a thread: what there is no method for here."""
+        return await self._control.run(work)
+
+    async def _pull(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pulls, work)

@@ -1,0 +1,74 @@
+"""What is true of a container now: asked of its record, its processes and its isolators."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from containerizer import liveness
+from containerizer import record as records
+from containerizer.containerizer import Containerizer
+from containerizer.record import ContainerRecord
+from containerizer.remote import NotRunning, RemoteContainer
+from isolators.isolator import Isolator, Resources, Usage
+from launcher.container_id import ContainerId
+from launcher.data import Data, asdict, field
+from launcher.errors import ContainerizerError, InvalidRequest
+
+
+class Status(Data, kw_only=True):
+    """One container, and what its isolators tell of it."""
+
+    record: ContainerRecord
+    state: str  # the value of a lifecycle.State
+    running: bool
+    paused: bool
+    facts: Mapping[str, Any] = field(default_factory=dict)  # by isolator: its cgroups, its addresses …
+
+
+def status(owner: Containerizer, container_id: ContainerId) -> Status:
+    """Raises NoSuchContainer. An isolator that cannot tell is left out."""
+    record = records.load(owner.paths, container_id)
+    running = liveness.is_running(record)
+    facts: dict[str, Any] = {}
+    paused = False
+    with contextlib.suppress(ContainerizerError, OSError):
+        paused = running and RemoteContainer(owner, container_id).paused
+    for isolator in _isolators(owner, record) if running else ():
+        with contextlib.suppress(ContainerizerError, OSError):
+            if told := isolator.status(container_id):
+                facts[isolator.name] = told
+    return Status(
+        record=record, state=liveness.state_of(record).value, running=running, paused=paused, facts=facts
+    )
+
+
+def usage(owner: Containerizer, container_id: ContainerId) -> Usage:
+    """From every isolator that measures something; what none can tell just now is None."""
+    record = records.load(owner.paths, container_id)
+    measured: dict[str, Any] = {}
+    for isolator in _isolators(owner, record) if liveness.is_running(record) else ():
+        with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
+            told = asdict(isolator.usage(container_id)).items()
+            measured |= {name: value for name, value in told if value is not None}
+    return Usage(**measured)
+
+
+def update(owner: Containerizer, container_id: ContainerId, resources: Resources) -> None:
+    """Raises NoSuchContainer, NotRunning, and InvalidRequest for what none of its isolators enforces."""
+    record = records.load(owner.paths, container_id)
+    if not liveness.is_running(record) or liveness.is_launching(record):
+        raise NotRunning(f"container {container_id} is not running", hint="look at its state")
+    isolators = _isolators(owner, record)
+    enforced = frozenset[str]().union(*(isolator.enforces for isolator in isolators))
+    for resource in sorted(resources.asked() - enforced):
+        hint = "launch it with the isolator that does"
+        raise InvalidRequest(f"no isolator of container {container_id} enforces {resource}", hint=hint)
+    for isolator in isolators:
+        if isolator.enforces & resources.asked():
+            isolator.update(container_id, resources)
+
+
+def _isolators(owner: Containerizer, record: ContainerRecord) -> list[Isolator]:
+    return owner.isolators_of(record)

@@ -1,0 +1,27 @@
+"""What an engine needs to know: directories, isolators, and how much it may do at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isolators.isolator import IsolatorFlags
+from launcher.data import Data
+from provisioner.registry.options import RegistryOptions
+
+
+class EngineSettings(Data, kw_only=True):
+    """Sizes are bytes, times are seconds."""
+
+    root: str | None = None  # images and sandboxes; None: containerizer.paths' default, as for the next
+    state: str | None = None
+    isolation: str | Sequence[str] | None = None  # None: the launcher's default
+    launcher: str = "linux"
+    image_backend: str | None = None
+    registries: RegistryOptions | None = None
+    isolator_flags: IsolatorFlags = IsolatorFlags()
+    launching_lanes: int = 4  # launches at once
+    control_lanes: int = 4  # of everything else that takes a thread
+    pulls: int = 4  # at once
+    destroy_timeout: float = 10.0  # for what was killed to end, in one attempt
+    retry_first: float = 1.0  # after a failed destroy; then twice as long each time
+    retry_last: float = 60.0  # and never longer

@@ -1,0 +1,165 @@
+"""The engine: launch, wait, control and end, all from one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from containerizer.agent.engine import Engine
+from containerizer.agent.streams import Stream
+from containerizer.nested import ExecRequest
+from containerizer.record import NoSuchContainer
+from containerizer.request import ContainerRequest
+from isolators.isolator import Resources
+from launcher.attach import Output
+from launcher.errors import CommandNotFound, InvalidRequest
+from launcher.exit_status import ExitStatus
+from launcher.stdio import Pipes
+from tests.agent.conftest import Agents
+
+pytestmark = pytest.mark.requires("root", "cgroup")
+
+
+def shell(script: str, name: str | None = None, **options: object) -> ContainerRequest:
+    return ContainerRequest.of("host", ["sh", "-c", script], name=name, **options)
+
+
+def test_a_termination_is_kept_until_it_is_removed(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        launch = await engine.launch(shell("exit 7"))
+        assert (await engine.wait(launch.record.id)).exit_code == 7
+        assert (await engine.wait(launch.record.id)).exit_code == 7
+        await engine.remove(launch.record.id)
+        with pytest.raises(NoSuchContainer):
+            await engine.wait(launch.record.id)
+
+    agents.run(scenario)
+
+
+def test_many_waiters_take_no_thread_each(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        launches = [await engine.launch(shell("read line; exit 3"), Pipes(stdin=True)) for _ in range(12)]
+        waiters = [
+            asyncio.create_task(engine.wait(launch.record.id)) for launch in launches for _ in range(8)
+        ]
+        await asyncio.sleep(0)
+        for launch in launches:  # more than there are threads, and all of them work
+            async with await engine.attach(launch.record.id) as stream:
+                await stream.write(b"go\n")
+        assert {(await waiter).exit_code for waiter in waiters} == {3}
+
+    agents.run(scenario)
+
+
+def test_a_launch_that_fails_leaves_nothing(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        told = []
+        engine.events.observe(told.append)
+        with pytest.raises(CommandNotFound):
+            await engine.launch(ContainerRequest.of("host", ["/no/such/program"], name="broken"))
+        assert await engine.containers() == []
+        assert [event.kind for event in told] == ["launching", "launch-failed"]
+        await engine.launch(shell("true", "broken"))
+
+    agents.run(scenario)
+
+
+def test_a_name_is_taken_once(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        launches = [engine.launch(shell("sleep 60", "one")) for _ in range(4)]
+        results = await asyncio.gather(*launches, return_exceptions=True)
+        assert sum(isinstance(result, InvalidRequest) for result in results) == 3
+
+    agents.run(scenario)
+
+
+def test_output_is_replayed_to_every_reader(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        launch = await engine.launch(shell("echo before; read line; echo $line; exit 4"), Pipes(stdin=True))
+
+        streams = [await engine.attach(launch.record.id) for _ in range(3)]
+
+        async def read(stream: Stream) -> tuple[bytes, ExitStatus]:
+            async with stream:
+                events = [event async for event in stream.output()]
+            text = b"".join(event.data for event in events if isinstance(event, Output))
+            assert isinstance(events[-1], ExitStatus)
+            return text, events[-1]
+
+        readers = [asyncio.create_task(read(stream)) for stream in streams]
+        async with await engine.attach(launch.record.id) as stream:
+            await stream.write(b"typed\n")
+            assert {await reader for reader in readers} == {(b"before\ntyped\n", ExitStatus(4))}
+
+    agents.run(scenario)
+
+
+def test_the_end_of_a_tree_comes_from_its_leaves(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        ended = []
+        names = ["a", "a.b", "a.b.c"]
+        for name in names:
+            await engine.launch(shell("sleep 60", name))
+        waiters = [asyncio.create_task(engine.wait(await engine.find(name))) for name in names]
+        await asyncio.sleep(0)
+        engine.events.observe(lambda event: ended.append(event.subject) if event.kind == "ended" else None)
+        top = await engine.find("a")
+        await engine.destroy(top)
+        assert ended == ["a.b.c", "a.b", "a"]
+        assert {(await waiter).exit_code for waiter in waiters} == {137}
+        await engine.remove(top)
+        assert await engine.containers() == []
+
+    agents.run(scenario)
+
+
+def test_a_further_command_has_an_end_of_its_own(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        launch = await engine.launch(shell("sleep 60"))
+        command = await engine.execute(launch.record.id, ExecRequest(command=("sh", "-c", "exit 5")))
+        assert (await engine.wait(command.record.id)).exit_code == 5
+
+    agents.run(scenario)
+
+
+def test_a_memory_limit_is_told(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        request = shell("x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo $x", mem="16m")
+        launch = await engine.launch(request)
+        termination = await engine.wait(launch.record.id)
+        assert termination.limitation is not None
+        assert termination.limitation.resource == "memory"
+
+    agents.run(scenario)
+
+
+def test_pause_update_and_usage(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        launch = await engine.launch(shell("sleep 60", mem="64m"))
+        container_id = launch.record.id
+        await engine.pause(container_id)
+        assert (await engine.status(container_id)).paused
+        await engine.resume(container_id)
+        await engine.update(container_id, Resources(memory=128 << 20))
+        assert (await engine.usage(container_id)).memory_limit_bytes == 128 << 20
+        assert (await engine.stop(container_id, timeout=0)).exit_code == 137
+
+    agents.run(scenario)
+
+
+def test_who_is_cancelled_wants_no_container(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        with engine.events.subscribed() as events:
+            launching = asyncio.create_task(engine.launch(shell("sleep 60", "unwanted")))
+            while (await events.next()).kind != "launching":
+                pass
+            await asyncio.sleep(0)
+            launching.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await launching
+            while (await events.next()).kind != "ended":
+                pass
+        assert [record.state for record in await engine.containers()] == ["terminated"]
+
+    agents.run(scenario)
