@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import ending, launchers, nested, sandbox
+from containerizer import ending, launchers, merging, nested, sandbox
 from containerizer import record as records
+from containerizer.blame import named
 from containerizer.cleanup import reaper, take_back
 from containerizer.container import Container
 from containerizer.lifecycle import State
@@ -21,20 +22,21 @@ from containerizer.liveness import parent_of, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
-from containerizer.request import HOST, ContainerRequest, of_request
+from containerizer.request import HOST, ContainerRequest
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
 from launcher.base import Launcher, LaunchRequest
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace
-from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
+from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import LaunchInfo
-from launcher.merge import Merged, merge
 from launcher.stdio import Inherit, Service, Stdio, mode_of
 from provisioner.provisioner import Provisioner
 
 if TYPE_CHECKING:
+    from containerizer.fetcher.options import FetchOptions
     from launcher.attach import Attachment
+    from launcher.merge import Merged
     from provisioner.image import Image
     from provisioner.progress import Progress
     from provisioner.registry.options import RegistryOptions
@@ -60,6 +62,7 @@ class Containerizer:
         in_process: bool = False,
         image_backend: str | None = None,
         shared_launcher: Launcher | None = None,
+        fetch_options: FetchOptions | None = None,
     ) -> None:
         """`root` and `state` are the two directories of `containerizer.paths`.
 
@@ -67,9 +70,11 @@ class Containerizer:
         `launcher`: "linux", or "posix" for processes without namespaces, which needs no root.
         `in_process`: this process has one thread, and forks the supervisors itself.
         `image_backend`: "overlay", "copy", "bind"; None: the best here. `shared_launcher`: used, and closed.
+        `fetch_options`: bounds of what requests fetch; None: the defaults.
         Raises UnknownIsolator, IsolatorUnavailable.
         """
         self.paths = Paths.of(root, state)
+        self.fetch_options = fetch_options
         self._flags = flags or IsolatorFlags()
         self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
         root, insecure = self.paths.root, insecure_registries
@@ -126,10 +131,10 @@ class Containerizer:
             container = self._admit(request, stdio)
             with self.abandoning(container):
                 self._provision(container, request, progress)
-                info = self._prepare(container)
+                info = self._prepare(container, request)
                 self._clone(container, info, stdio)
                 self._isolate(container)
-                self._fetch(container)
+                self._fetch(container, request, info)
         self._containers.append(container)
         return container
 
@@ -158,7 +163,7 @@ class Containerizer:
                 config = replace(
                     config, rootfs=rootfs.path, rootfs_mounts=rootfs.mounts, image_config=image.config
                 )
-            return self._merged(request.container_id, config, lambda isolator: isolator.contribute)
+            return merging.planned(self.isolators, request, config)
 
     def containers(self) -> list[ContainerRecord]:
         """Every container on this state directory, whoever launched it."""
@@ -240,32 +245,13 @@ class Containerizer:
             request.image, policy=request.pull, platform=request.platform, progress=progress
         )
 
-    def _prepare(self, container: Container) -> LaunchInfo:
+    def _prepare(self, container: Container, request: ContainerRequest) -> LaunchInfo:
         container.enter(State.PREPARING)
-        return self._merged(container.id, container.config, lambda isolator: isolator.prepare).info
+        if request.fetch:
+            from containerizer import fetching  # what most never do
 
-    def _merged(
-        self,
-        container_id: ContainerId,
-        config: ContainerConfig,
-        method: Callable[[Isolator], Callable[[ContainerId, ContainerConfig], LaunchInfo]],
-    ) -> Merged:
-        def contributions() -> Iterator[tuple[str, LaunchInfo]]:
-            for isolator in self.isolators:
-                with _named(isolator):
-                    part = method(isolator)(container_id, config)
-                yield isolator.name, part
-
-        merged = merge(contributions())
-        merged.fill("request", of_request(config))
-        if config.parent is not None:
-            merged.fill("parent", nested.shared(config))
-        if config.rootfs is not None and "rootfs" not in merged.values:
-            hint = f"add filesystem/linux to --isolation, or run on the image {HOST!r}"
-            raise InvalidRequest("no loaded isolator mounts the image", hint=hint)
-        if not merged.info.argv:
-            raise InvalidRequest("no command given", hint="name one, or load docker/runtime for the image's")
-        return merged
+            fetching.make_directory(container.config)
+        return merging.prepared(self.isolators, request, container.config).info
 
     def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio) -> None:
         container.task = self._launcher.launch(
@@ -299,14 +285,19 @@ class Containerizer:
     def _isolate(self, container: Container) -> None:
         assert container.task is not None
         for isolator in self.isolators:
-            with _named(isolator):
+            with named(isolator):
                 isolator.isolate(container.id, container.task.pid)
 
-    def _fetch(self, container: Container) -> None:
-        """Nothing to fetch yet; what can be told of limits must be watched before the task runs."""
+    def _fetch(self, container: Container, request: ContainerRequest, info: LaunchInfo) -> None:
+        """What can be told of limits must be watched before the task runs."""
         container.enter(State.FETCHING)
+        if request.fetch:
+            from containerizer import fetching
+
+            container.record.save(self.paths)  # for once it is not brief
+            fetching.fetch(self, container, request, info)
         for isolator in self.isolators:
-            with _named(isolator):
+            with named(isolator):
                 watch = isolator.watch(container.id)
             if watch is not None:
                 container.watch(watch)
@@ -385,16 +376,3 @@ class Containerizer:
         directory = self.paths.sandbox(container_id)
         self.provisioner.destroy(str(container_id), directory)
         sandbox.delete(directory, self.paths.container_state(container_id))
-
-
-@contextlib.contextmanager
-def _named(isolator: Isolator) -> Iterator[None]:
-    """Make a failure say whose it is."""
-    try:
-        yield
-    except ContainerizerError as error:
-        if isolator.name not in error.message:
-            error.message = f"isolator {isolator.name}: {error.message}"
-        raise
-    except OSError as error:
-        raise LaunchFailed(f"isolator {isolator.name}: {error}") from error

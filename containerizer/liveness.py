@@ -61,7 +61,7 @@ def is_supervised(record: ContainerRecord) -> bool:
 def state_of(record: ContainerRecord) -> State:
     """The recorded state; a task whose launcher was killed before it could record the release runs."""
     state = State(record.state)
-    released = state is State.ISOLATING and not is_owned(record) and is_running(record)
+    released = state in (State.ISOLATING, State.FETCHING) and not is_owned(record) and is_running(record)
     return State.RUNNING if released else state
 
 

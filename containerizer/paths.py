@@ -3,10 +3,12 @@
 <root>                              survives a reboot; default /var/lib/containerizer, for
 |                                   others than root $XDG_DATA_HOME/containerizer
 |-- store/                          the provisioner's: see provisioner.store
+|-- fetched/                        what several containers fetch: containerizer.fetcher.cache
 `-- containers/
     `-- <name>/                     a container's sandbox
         |-- rootfs/ upper/ work/    the backend's: mount point and writable layer
         |-- volumes/                the image's volumes
+        |-- fetched/                what was fetched for the task: containerizer.fetching
         |-- log log.1 log.2         the task's output, the newest first: launcher.io.log_file
         `-- containers/<name>/ …    nested containers
 
@@ -69,6 +71,10 @@ class Paths(Data):
     @classmethod
     def of(cls, root: str | None, state: str | None) -> Paths:
         return cls(os.path.abspath(root or default_root()), os.path.abspath(state or default_state()))
+
+    @property
+    def fetch_cache(self) -> str:
+        return os.path.join(self.root, "fetched")
 
     def sandbox(self, container_id: ContainerId) -> str:
         return _nested(self.root, container_id)

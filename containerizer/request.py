@@ -14,6 +14,7 @@ from launcher.launch_info import LaunchInfo
 from launcher.namespaces import KINDS, NEW
 
 if TYPE_CHECKING:
+    from containerizer.fetcher.uri import FetchUri
     from provisioner.provisioner import Policy
 
 HOST = "host"  # the image name that stands for no image: the host's own filesystem
@@ -30,6 +31,7 @@ class ContainerRequest(Data, kw_only=True):
     pull: Policy = "missing"
     platform: str | None = None  # "linux/arm64/v8"; None: this machine's
     keep: bool = False  # leave sandbox and termination behind until they are removed by name
+    fetch: tuple[FetchUri, ...] = ()  # what is in the sandbox before the task runs: containerizer.fetching
 
     def __post_init__(self) -> None:
         if self.pull not in PULL_POLICIES:
@@ -57,11 +59,13 @@ class ContainerRequest(Data, kw_only=True):
         pull: Policy = "missing",
         platform: str | None = None,
         keep: bool = False,
+        fetch: Sequence[FetchUri | str] = (),
         **options: Any,
     ) -> ContainerRequest:
         """A request in the words of a Python program: sizes as "64m" or bytes, ids as text.
 
-        `options` are further fields of ContainerConfig, e.g. `user="1000"`. Raises InvalidRequest.
+        `fetch` has the words of `run --fetch`. `options` are further fields of ContainerConfig, e.g.
+        `user="1000"`. Raises InvalidRequest.
         """
         if isinstance(command, str):
             hint = "pass a list of words: there is no shell between"
@@ -84,7 +88,16 @@ class ContainerRequest(Data, kw_only=True):
             pull=pull,
             platform=platform,
             keep=keep,
+            fetch=_fetched(fetch),
         )
+
+
+def _fetched(uris: Sequence[FetchUri | str]) -> tuple[FetchUri, ...]:
+    if not uris:
+        return ()
+    from containerizer.fetcher.uri import parse  # for those who fetch
+
+    return tuple(parse(uri) if isinstance(uri, str) else uri for uri in uris)
 
 
 def _whole(name: str, value: int | None) -> int | None:

@@ -46,6 +46,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         pull=arguments.pull,
         platform=arguments.platform,
         keep=keep,
+        fetch=arguments.fetch,
         entrypoint=None if arguments.entrypoint is None else tuple(filter(None, [arguments.entrypoint])),
         user=arguments.user,
         working_directory=absolute(arguments.workdir),
@@ -109,6 +110,13 @@ def _add_task(group: argparse._ArgumentGroup) -> None:
         "--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="of monotonic or boottime"
     )
     group.add_argument("--stop-signal", metavar="SIGNAL", help="what asks the task to end")
+    group.add_argument(
+        "--fetch",
+        action="append",
+        default=[],
+        metavar="URI[,extract][,executable][,cache][,output=NAME][,checksum=sha256:HEX]",
+        help="bring a file into $MESOS_SANDBOX before the task runs",
+    )
 
 
 def _add_limits(group: argparse._ArgumentGroup) -> None:

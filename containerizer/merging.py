@@ -1,0 +1,54 @@
+"""What a launch does: the isolators' parts in their order, then what the request asks itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from containerizer import nested
+from containerizer.blame import named
+from containerizer.request import HOST, ContainerRequest, of_request
+from isolators.isolator import ContainerConfig, Isolator
+from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
+from launcher.launch_info import LaunchInfo
+from launcher.merge import Merged, merge
+
+_Method = Callable[[ContainerId, ContainerConfig], LaunchInfo]
+
+
+def prepared(isolators: Sequence[Isolator], request: ContainerRequest, config: ContainerConfig) -> Merged:
+    """Have the isolators prepare the container. Raises ContainerizerError."""
+    return _merged(request, config, [(isolator, isolator.prepare) for isolator in isolators])
+
+
+def planned(isolators: Sequence[Isolator], request: ContainerRequest, config: ContainerConfig) -> Merged:
+    """The same without touching the host."""
+    return _merged(request, config, [(isolator, isolator.contribute) for isolator in isolators])
+
+
+def _merged(
+    request: ContainerRequest, config: ContainerConfig, methods: Sequence[tuple[Isolator, _Method]]
+) -> Merged:
+    if request.fetch:
+        from containerizer import fetching  # what most never do
+
+        config = fetching.starting_there(config)
+
+    def contributions() -> Iterator[tuple[str, LaunchInfo]]:
+        for isolator, method in methods:
+            with named(isolator):
+                part = method(request.container_id, config)
+            yield isolator.name, part
+        if request.fetch:
+            yield "fetcher", fetching.contribution(config)
+
+    merged = merge(contributions())
+    merged.fill("request", of_request(config))
+    if config.parent is not None:
+        merged.fill("parent", nested.shared(config))
+    if config.rootfs is not None and "rootfs" not in merged.values:
+        hint = f"add filesystem/linux to --isolation, or run on the image {HOST!r}"
+        raise InvalidRequest("no loaded isolator mounts the image", hint=hint)
+    if not merged.info.argv:
+        raise InvalidRequest("no command given", hint="name one, or load docker/runtime for the image's")
+    return merged
