@@ -9,26 +9,32 @@ that pull the same image cannot wait for each other in a circle.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
+from launcher.remove_tree import remove_tree
 from provisioner.errors import Cancelled, StoreError
+from provisioner.fetch import fetch
 from provisioner.image import Image
+from provisioner.layer.apply import Unpacked
 from provisioner.layer.inherit import inherit
 from provisioner.layer.limits import Budget, Limits
+from provisioner.layer.stream import Readable
 from provisioner.layer.unpack import unpack
 from provisioner.layer.workers import Workers
-from provisioner.progress import Phase, Progress
+from provisioner.progress import Phase, Progress, note_of
 from provisioner.reference import ImageReference
 from provisioner.resolve import Resolved
 from provisioner.sources.source import Remote, Source
-from provisioner.store import locks
+from provisioner.store import locks, partials
 from provisioner.store.ingest import Ingest
 from provisioner.store.store import Store
 
 _WORKERS = 3  # layers at a time; what Docker does, and registries expect
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOCK_POLL = 0.05  # seconds between looks at a layer that another process makes
 
 
@@ -43,8 +49,8 @@ def pull(
 ) -> Image:
     """Bring the image's layers into the store and publish it under the reference.
 
-    Raises DigestMismatch, InvalidLayer, StoreError. Layers that were whole by then stay: the next
-    pull goes on from there.
+    Raises DigestMismatch, InvalidLayer, StoreError. Layers that were whole by then stay, and what has
+    come of others: the next pull goes on from there.
     """
     keys = resolved.config.chain_ids
     blobs = {
@@ -61,6 +67,8 @@ def pull(
             store.publish(image)
         store.sweep()
     except OSError as error:
+        if error.errno in _FULL:
+            partials.sweep(store.paths, everything=True)
         raise StoreError(
             f"cannot store image {reference}: {error.strerror or error}"
             + (f": {os.fsdecode(error.filename)}" if error.filename else ""),
@@ -141,24 +149,38 @@ class _Layers:
         self._report(index, "exists", self._layers[index].size)
 
     def _make(self, index: int) -> None:
-        layer, staged = self._layers[index], self._ingest.stage(str(index))
-        with self._source.blob(layer) as blob:
-            unpacked = unpack(
-                blob,
-                layer,
-                self._diff_ids[index],
-                directory=f"{staged}/diff",
-                trash=self._ingest.trash,
-                budget=self._budget,
-                advance=lambda done: self._advance(index, done),
-                workers=self._workers,
-            )
+        layer, staged = self._layers[index], ""
+
+        def apply(blob: Readable) -> Unpacked:
+            nonlocal staged
+            if staged:  # with what was unpacked of a wrong blob
+                remove_tree(staged)
+            staged = self._ingest.stage(str(index))
+            return self._unpack(index, blob, f"{staged}/diff")
+
+        if isinstance(self._source, Remote):
+            unpacked = fetch(self._store.paths, self._source, layer, apply, note_of(self._progress))
+        else:
+            with self._source.blob(layer) as blob:
+                unpacked = apply(blob)
         self._report(index, "verifying", layer.size)
         if index > 0:
             self._futures[index - 1].result()
         lowers = [self._store.paths.diff(key) for key in reversed(self._keys[:index])]
         inherit(f"{staged}/diff", unpacked.implicit, lowers)
         self._ingest.commit(staged, self._keys[index], unpacked.size, unpacked.skipped)
+
+    def _unpack(self, index: int, blob: Readable, directory: str) -> Unpacked:
+        return unpack(
+            blob,
+            self._layers[index],
+            self._diff_ids[index],
+            directory=directory,
+            trash=self._ingest.trash,
+            budget=self._budget,
+            advance=lambda done: self._advance(index, done),
+            workers=self._workers,
+        )
 
     def _pause(self) -> None:
         if self._cancelled.wait(_LOCK_POLL):

@@ -26,20 +26,32 @@ class BlobStream:
     """A Readable; close it."""
 
     def __init__(
-        self, open_: Open, what: str, size: int | None, line: Line, note: Callable[[str], None]
+        self,
+        open_: Open,
+        what: str,
+        size: int | None,
+        line: Line,
+        note: Callable[[str], None],
+        offset: int = 0,
     ) -> None:
-        """`open_` sends a request for the blob with these headers; `size` in bytes, if it is known."""
+        """`open_` sends a request for the blob with these headers; `size` in bytes, if it is known.
+
+        The stream begins at `offset`.
+        """
         self._open = open_
         self._what = what
         self._size = size
         self._line = line
         self._note = note
-        self._offset = 0  # bytes given to the reader
+        self._offset = offset  # of the next byte for the reader
         self._end: int | None = None  # where the open answer says that it will end
         self._backoff = retry.Backoff()
-        self._good = 0  # the offset at which the last trouble was forgotten
-        self._answer = open_({})
-        self._measure(0)
+        self._good = offset  # where the last trouble was forgotten
+        self._answer = self._ask()
+        try:
+            self._skip(self._measure(offset))
+        except ConnectionLost as error:
+            self._resume(str(error))
 
     def close(self) -> None:
         """Idempotent."""
@@ -77,18 +89,22 @@ class BlobStream:
             if pause is None:
                 raise RegistryUnreachable(
                     f"lost {self._what} after {self._offset} bytes, {self._backoff.tries} times: {why}",
-                    hint="pull again: layers that are complete are not fetched twice",
+                    hint="pull again: what has come is not fetched twice",
                 )
             self._note(f"{self._what}: {why} after {self._offset} bytes; going on in {pause:.1f} s")
             self._line.wait(pause)
             try:
-                self._answer = self._open({"Range": f"bytes={self._offset}-"} if self._offset else {})
-                if self._answer.status == _RANGE_REFUSED:
-                    self._answer.drain()
-                    self._answer = self._open({})
+                self._answer = self._ask()
                 return self._skip(self._measure(self._offset))
             except ConnectionLost as error:
                 why = str(error)
+
+    def _ask(self) -> Answer:
+        answer = self._open({"Range": f"bytes={self._offset}-"} if self._offset else {})
+        if answer.status == _RANGE_REFUSED:
+            answer.drain()
+            answer = self._open({})
+        return answer
 
     def _measure(self, wanted: int) -> int:
         """The bytes of the answer that come before the wanted offset."""

@@ -53,6 +53,12 @@ class Remote(Protocol):
     def interrupt(self) -> None:
         """Let all that waits for the network, in whatever thread, end soon."""
 
+    def rest(self, descriptor: Descriptor, offset: int) -> AbstractContextManager[Readable]:
+        """As `blob`, from this byte on."""
+
+    def distrust(self, descriptor: Descriptor, why: str) -> bool:
+        """The last stream of it from its first byte was wrong: whether to try again, elsewhere or anew."""
+
 
 def open_source(
     reference: ImageReference,

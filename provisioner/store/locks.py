@@ -51,7 +51,7 @@ def for_key(path: str, wait: Callable[[], None]) -> Iterator[None]:
     while True:
         fd = _open(path)
         try:
-            if try_lock(fd) and _is_current(fd, path):
+            if try_lock(fd) and is_current(fd, path):
                 try:
                     yield
                 finally:
@@ -65,16 +65,20 @@ def for_key(path: str, wait: Callable[[], None]) -> Iterator[None]:
 def remove_unheld(directory: str) -> None:
     """Remove the lock files that killed processes left."""
     for name in os.listdir(directory) if os.path.isdir(directory) else ():
-        path = f"{directory}/{name}"
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            if try_lock(fd) and _is_current(fd, path):
-                os.unlink(path)
-        finally:
-            os.close(fd)
+        remove_if_unheld(f"{directory}/{name}")
+
+
+def remove_if_unheld(path: str) -> None:
+    """Remove a file that its user would have locked."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if try_lock(fd) and is_current(fd, path):
+            os.unlink(path)
+    finally:
+        os.close(fd)
 
 
 def try_lock(fd: int) -> bool:
@@ -86,7 +90,8 @@ def try_lock(fd: int) -> bool:
     return True
 
 
-def _is_current(fd: int, path: str) -> bool:
+def is_current(fd: int, path: str) -> bool:
+    """Whether the name is still the open file's."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:

@@ -12,6 +12,7 @@ STORE/                                      0700
                                             "tree": digest where there is no skeleton}
   leases/web/nginx.json                     what the container web.nginx uses
   locks/sha256-HEX                          flock: held by who makes that layer
+  partials/sha256-HEX                       flock: what has come of a blob whose layer is not whole yet
   ingest/RANDOM/                            flock: a pull at work; unlocked, it is a leftover
     claim.json                              what the pull will use
     0/, 1/ …                                layers in the making, as under layers/
@@ -56,6 +57,10 @@ class StorePaths(Data):
         return f"{self.root}/locks"
 
     @property
+    def partials(self) -> str:
+        return f"{self.root}/partials"
+
+    @property
     def ingest(self) -> str:
         return f"{self.root}/ingest"
 
@@ -88,6 +93,9 @@ class StorePaths(Data):
 
     def layer_lock(self, key: str) -> str:
         return f"{self.locks}/{key.replace(':', '-')}"
+
+    def partial(self, digest: str) -> str:
+        return f"{self.partials}/{digest.replace(':', '-')}"
 
     def lease(self, container: str) -> str:
         """Nested ids become directories: a whole one may be longer than a file's name."""

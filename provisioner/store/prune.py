@@ -13,6 +13,7 @@ from launcher.data import Data
 from provisioner.errors import InvalidReference
 from provisioner.image import Image
 from provisioner.reference import ImageReference
+from provisioner.store import partials
 from provisioner.store.store import Store
 
 
@@ -31,14 +32,14 @@ class Pruned(Data, kw_only=True):
     """What has gone."""
 
     images: tuple[Image, ...]
-    freed: int  # bytes of files in layers
+    freed: int  # bytes of files in layers, and of partial blobs
 
 
 def prune(store: Store, criteria: Criteria) -> Pruned:
     """Raises InvalidReference, OSError."""
     if criteria.headroom is not None and not 0 <= criteria.headroom <= 1:
         raise InvalidReference(f"headroom {criteria.headroom} is not between 0 and 1")
-    before = store.layers_size()
+    before = _size(store)
     store.sweep(interrupted=False)
     gone: list[Image] = []
     if criteria.everything or criteria.unused_for is not None:
@@ -47,7 +48,11 @@ def prune(store: Store, criteria: Criteria) -> Pruned:
         )
     if criteria.headroom is not None:
         gone += _make_room(store, criteria, criteria.headroom)
-    return Pruned(images=tuple(gone), freed=max(0, before - store.layers_size()))
+    return Pruned(images=tuple(gone), freed=max(0, before - _size(store)))
+
+
+def _size(store: Store) -> int:
+    return store.layers_size() + partials.total(store.paths)
 
 
 def _make_room(store: Store, criteria: Criteria, headroom: float) -> list[Image]:

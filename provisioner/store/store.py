@@ -212,7 +212,7 @@ class Store:
     def sweep(self, *, interrupted: bool = True) -> None:
         """Delete what no name, lease or pull uses, such as what killed pulls left.
 
-        `interrupted`: keep the whole layers of pulls that ended before they were done, for a day.
+        `interrupted`: keep the layers and partial blobs of pulls that ended before they were done, for a day.
         """
         if not os.path.isdir(self.paths.root):
             return
@@ -223,9 +223,10 @@ class Store:
 
     def _collect(self, *, interrupted: bool) -> list[str]:
         """Take unused layers and blobs out of the store; what is left to delete, at leisure."""
-        from provisioner.store import ingest
+        from provisioner.store import ingest, partials
 
         locks.remove_unheld(self.paths.locks)
+        partials.sweep(self.paths, everything=not interrupted)
         layers, blobs = self._used(list(ingest.claims(self.paths, interrupted=interrupted)))
         for digest in _digests(self.paths.blobs):
             if digest not in blobs:

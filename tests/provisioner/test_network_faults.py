@@ -15,6 +15,7 @@ import pytest
 from provisioner.errors import DigestMismatch, InvalidLayer, RegistryUnreachable, TooManyRequests
 from provisioner.provisioner import Provisioner
 from provisioner.registry.retry import retry_after
+from tests.provisioner.notes import Notes
 from tests.provisioner.parts import ONE, TWO
 from tests.support import images
 from tests.support.faulty_proxy import Fault, FaultyProxy
@@ -27,19 +28,6 @@ _TIMEOUT = 60  # seconds until something counts as hung
 LARGE = layer([directory("d/"), entry("d/noise", os.urandom(3 << 20))])
 PARTS = image(LARGE, ONE)
 BLOB = f"/blobs/{images.digest(LARGE.blob)}"
-
-
-class Notes:
-    """A Progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def __call__(self, layer: str, phase: str, done: int, total: int) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        self.texts.append(text)
 
 
 @pytest.fixture
@@ -132,12 +120,17 @@ def test_a_resumed_blob_is_verified_whole(provisioner: Provisioner, proxy: Fault
         "Content-Range": f"bytes {cut}-{len(LARGE.blob) - 1}/{len(LARGE.blob)}",
         "Content-Length": str(len(LARGE.blob) - cut),
     }
-    proxy.fault(BLOB, Fault(cut_after=cut))
-    proxy.fault(
-        BLOB, Fault(status=206, body=other.ljust(len(LARGE.blob))[cut : len(LARGE.blob)], headers=headers)
-    )
+    wrong = Fault(status=206, body=other.ljust(len(LARGE.blob))[cut : len(LARGE.blob)], headers=headers)
+    for fault in (Fault(cut_after=cut), wrong, Fault(cut_after=cut), wrong):
+        proxy.fault(BLOB, fault)
     with pytest.raises((DigestMismatch, InvalidLayer)):
         provisioner.pull(f"{proxy.host}/faults")
+    assert len(proxy.asked(BLOB)) == 4
+    for fault in (Fault(cut_after=cut), wrong):
+        proxy.fault(BLOB, fault)
+    notes = Notes()
+    assert provisioner.pull(f"{proxy.host}/faults", progress=notes).size == (3 << 20) + 3
+    assert any("its parts do not fit together; fetching it whole" in text for text in notes.texts)
 
 
 @pytest.mark.parametrize("where", ["body", "answer"])
