@@ -22,7 +22,7 @@ from containerizer.liveness import parent_of, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
-from containerizer.request import HOST, ContainerRequest
+from containerizer.request import HOST, ContainerRequest, with_image
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
 from launcher.base import Launcher, LaunchRequest
@@ -159,10 +159,7 @@ class Containerizer:
             config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
             if request.image != HOST:
                 image = self._pull(request, progress)
-                rootfs = self.provisioner.describe(image, config.sandbox)
-                config = replace(
-                    config, rootfs=rootfs.path, rootfs_mounts=rootfs.mounts, image_config=image.config
-                )
+                config = with_image(config, image, self.provisioner.describe(image, config.sandbox))
             return merging.planned(self.isolators, request, config)
 
     def containers(self) -> list[ContainerRecord]:
@@ -236,9 +233,7 @@ class Containerizer:
             return
         image = self._pull(request, progress)
         rootfs = self.provisioner.provision(image, str(container.id), container.config.sandbox)
-        container.config = replace(
-            container.config, rootfs=rootfs.path, rootfs_mounts=rootfs.mounts, image_config=image.config
-        )
+        container.config = with_image(container.config, image, rootfs)
 
     def _pull(self, request: ContainerRequest, progress: Progress | None) -> Image:
         return self.provisioner.pull(

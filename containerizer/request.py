@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from containerizer.units import parse_cpus, parse_size
 from isolators.isolator import OF_HOST, ContainerConfig, Resources
 from launcher.container_id import ContainerId
-from launcher.data import Data, field
+from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo
 from launcher.namespaces import KINDS, NEW
 
 if TYPE_CHECKING:
     from containerizer.fetcher.uri import FetchUri
+    from provisioner.image import Image, Rootfs
     from provisioner.provisioner import Policy
 
 HOST = "host"  # the image name that stands for no image: the host's own filesystem
@@ -129,4 +130,15 @@ def of_request(config: ContainerConfig) -> LaunchInfo:
         init=config.init or None,
         umask=config.umask,
         personality=config.personality,
+    )
+
+
+def with_image(config: ContainerConfig, image: Image, rootfs: Rootfs) -> ContainerConfig:
+    """The configuration of a container that runs on this root filesystem, made of the image."""
+    return replace(
+        config,
+        rootfs=rootfs.path,
+        rootfs_mounts=rootfs.mounts,
+        rootfs_inside=rootfs.inside,
+        image_config=image.config,
     )

@@ -121,6 +121,7 @@ class ContainerConfig(Data, kw_only=True):
     sandbox: str = ""  # the container's own directory on the host, removed with it
     rootfs: str | None = None  # where the root filesystem will be mounted; None: the host's own
     rootfs_mounts: tuple[Mount, ...] = ()  # what makes it, from the provisioner
+    rootfs_inside: tuple[Mount, ...] = ()  # what belongs to it besides; mounted in it before all others
     image_config: Mapping[str, Any] | None = None  # "config" of the OCI image configuration
 
     def asked(self) -> set[str]:

@@ -47,3 +47,4 @@ class Rootfs(Data, kw_only=True):
 
     path: str  # directory of the host that is the mount point
     mounts: tuple[Mount, ...]  # in order; targets are paths of the host
+    inside: tuple[Mount, ...] = ()  # on top of it, before all others; targets are paths in it

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from launcher.remove_tree import remove_tree
+from provisioner.backends.copy import MERGED
 from provisioner.backends.overlay import WRITABLE
-from provisioner.errors import ImageNotFound, StoreError
+from provisioner.errors import ImageNotFound, StoreError, UnsupportedImage
 from provisioner.image import Image, ImageUsage
 from provisioner.layer.limits import Limits
 from provisioner.layer.write_tar import TarWriter, to_descriptor
@@ -77,6 +78,11 @@ def commit(
 ) -> Image:
     """`Provisioner.commit`."""
     upper = _writable(directory)
+    if not os.path.isdir(upper) and os.path.isdir(os.path.join(directory, MERGED)):
+        raise UnsupportedImage(
+            f"container {container} runs on a copy of its image, which does not tell what is its own",
+            hint="run it with --image-provisioner-backend overlay to commit it",
+        )
     if not os.path.isdir(upper):
         raise ImageNotFound(
             f"container {container} has no writable layer of its own", hint="commit one that runs on an image"

@@ -112,7 +112,7 @@ class FilesystemLinux(Isolator):
             namespaces={"mnt": "new"},
             rootfs=config.rootfs,
             rootfs_mounts=config.rootfs_mounts,
-            mounts=self._mounts,
+            mounts=(*config.rootfs_inside, *self._mounts),
             file_operations=tuple(
                 FileOperation(kind="symlink", path=path, content=content) for path, content in LINKS.items()
             ),

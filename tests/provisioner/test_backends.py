@@ -51,6 +51,13 @@ TOP = layer(
     ]
 )
 
+WHOLE = layer(
+    [
+        *(directory(name) for name in ("proc/", "sys/", "dev/", "d/")),
+        *(directory("etc/", mode=0o751), entry("etc/passwd", b"root"), entry("d/kept")),
+    ]
+)
+
 
 def provisioned(root: Path, name: str | None, *layers: Layer) -> tuple[Provisioner, Image]:
     images.write_layout([("", image(*layers))], root / "layout")
@@ -104,13 +111,24 @@ def test_a_copy_is_what_overlayfs_shows(tmp_path: Path) -> None:
 
 
 def test_one_layer_bound_read_only(tmp_path: Path) -> None:
-    provisioner, pulled = provisioned(tmp_path, "bind", BOTTOM)
+    provisioner, pulled = provisioned(tmp_path, "bind", WHOLE)
     rootfs = provisioner.provision(pulled, "c", str(tmp_path / "container"))
     (one,) = rootfs.mounts
     assert (one.fstype, one.flags) == ("bind", ("ro", "nodev"))
     assert (Path(one.source) / "d/kept").exists()
+    (etc,) = rootfs.inside
+    assert (etc.target, Path(etc.source, "passwd").read_text()) == ("/etc", "root")
+    assert stat.S_IMODE(Path(etc.source).stat().st_mode) == 0o751
     provisioner.destroy("c", str(tmp_path / "container"))
     assert os.listdir(tmp_path / "container") == [] and (Path(one.source) / "d/kept").exists()
+
+
+def test_bind_refuses_an_image_that_lacks_what_is_mounted_on(tmp_path: Path) -> None:
+    one = layer([directory("proc/"), symlink("etc", "/usr/etc"), entry("dev")])
+    provisioner, pulled = provisioned(tmp_path, "bind", one)
+    with pytest.raises(UnsupportedImage, match="no directory /sys, /dev, /etc,"):
+        provisioner.provision(pulled, "c", str(tmp_path / "container"))
+    provisioner.destroy("c", str(tmp_path / "container"))
 
 
 @pytest.mark.parametrize("layers", [(), (BOTTOM, TOP)])
