@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from provisioner.image import Image
     from provisioner.progress import Progress
     from provisioner.registry.options import RegistryOptions
+    from provisioner.store.prune import Criteria
 
 
 class Containerizer:
@@ -63,6 +64,7 @@ class Containerizer:
         image_backend: str | None = None,
         shared_launcher: Launcher | None = None,
         fetch_options: FetchOptions | None = None,
+        prune_after_pull: Criteria | None = None,
     ) -> None:
         """`root` and `state` are the two directories of `containerizer.paths`.
 
@@ -71,6 +73,7 @@ class Containerizer:
         `in_process`: this process has one thread, and forks the supervisors itself.
         `image_backend`: "overlay", "copy", "bind"; None: the best here. `shared_launcher`: used, and closed.
         `fetch_options`: bounds of what requests fetch; None: the defaults.
+        `prune_after_pull`: which images go when a pull has brought another; None: none do.
         Raises UnknownIsolator, IsolatorUnavailable.
         """
         self.paths = Paths.of(root, state)
@@ -79,7 +82,11 @@ class Containerizer:
         self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
         root, insecure = self.paths.root, insecure_registries
         self.provisioner = Provisioner(
-            root, insecure_registries=insecure, registries=registries, backend=image_backend
+            root,
+            insecure_registries=insecure,
+            registries=registries,
+            backend=image_backend,
+            after_pull=prune_after_pull,
         )
         self._launcher_name = launcher
         self._launcher = shared_launcher or launchers.make(launcher, in_process=in_process)

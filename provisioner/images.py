@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+from launcher.data import replace
 from launcher.remove_tree import remove_tree
 from provisioner.backends.copy import MERGED
 from provisioner.backends.overlay import WRITABLE
@@ -113,6 +114,17 @@ def prune(store: Store, criteria: Criteria) -> Pruned:
     """`Provisioner.prune`."""
     with _storing("prune images", store):
         return prune_store(store, criteria)
+
+
+def make_room(store: Store, criteria: Criteria, pulled: Image, note: Callable[[str], None]) -> None:
+    """Prune after a pull, but for what was pulled. `note` is told what goes, and why nothing could."""
+    try:
+        pruned = prune_store(store, replace(criteria, excluded=(*criteria.excluded, pulled.reference)))
+    except OSError as error:
+        note(f"cannot make room: {error.strerror or error}")
+        return
+    for image in pruned.images:
+        note(f"removed image {image.reference}, which nobody used, to make room")
 
 
 def verify(store: Store) -> Verified:

@@ -6,7 +6,7 @@ the first pull that needs it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from launcher.data import replace
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from provisioner.saving.commit import Changes
     from provisioner.store.prune import Criteria, Pruned
     from provisioner.store.verify import Verified
-    from provisioner.unchanged import Unchanged
 
 Policy = Literal["always", "missing", "never"]
 
@@ -36,6 +35,7 @@ class Provisioner:
     without a trusted certificate; `registries` has all that can be said of them.
     `limits` bound what one image may take on disk; None: the defaults.
     `backend` makes the root filesystems (backends.choose.NAMES); None: the best that works here.
+    `after_pull`: which images go when a pull has brought another; None: none do.
     """
 
     def __init__(
@@ -46,13 +46,15 @@ class Provisioner:
         registries: RegistryOptions | None = None,
         limits: Limits | None = None,
         backend: str | None = None,
+        after_pull: Criteria | None = None,
     ) -> None:
         self._store = Store(f"{root}/store")
         self._backend = choose.make(backend, root)
         options = registries or RegistryOptions()
         self._options = replace(options, insecure=(*options.insecure, *insecure_registries))
-        self._known: tuple[Registries, Unchanged] | None = None  # what one pull learns for the next
+        self._known: Registries | None = None  # what one pull learns for the next
         self._limits = limits
+        self._after_pull = after_pull
 
     def pull(
         self,
@@ -195,6 +197,7 @@ class Provisioner:
         return [self._store.paths.diff(key) for key in image.layers]
 
     def _fetch(self, text: str, reference: ImageReference, platform: str | None, progress: Progress) -> Image:
+        from provisioner import unchanged
         from provisioner.layer.limits import Limits
         from provisioner.platforms import Platform
         from provisioner.pull import pull
@@ -202,7 +205,7 @@ class Provisioner:
         from provisioner.sources.source import open_source
 
         wanted = Platform.parse(platform) if platform else Platform.host()
-        registries, unchanged = self._knowledge()
+        registries = self._registries()
         if reference.transport == "docker":
             registries.settings.check_short_name(text)
         source = open_source(reference, registries, self._store.paths.ingest, note_of(progress), wanted)
@@ -212,17 +215,22 @@ class Provisioner:
                 resolved = resolve(source, reference, wanted)
                 limits = self._limits or Limits()
                 image = pull(self._store, source, reference, resolved, limits=limits, progress=progress)
-                unchanged.remember(reference, wanted, resolved.root, image)
+                self._make_room(image, note_of(progress))
             return image
         finally:
             source.close()
 
-    def _knowledge(self) -> tuple[Registries, Unchanged]:
+    def _make_room(self, pulled: Image, note: Callable[[str], None]) -> None:
+        if self._after_pull is not None:
+            from provisioner.images import make_room
+
+            make_room(self._store, self._after_pull, pulled, note)
+
+    def _registries(self) -> Registries:
         if self._known is None:
             from provisioner.registry.registries import Registries
-            from provisioner.unchanged import Unchanged
 
-            self._known = (Registries(self._options), Unchanged())
+            self._known = Registries(self._options)
         return self._known
 
 

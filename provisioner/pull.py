@@ -64,7 +64,7 @@ def pull(
             _Layers(store, source, resolved, ingest, Budget(limits), progress).run()
             image = _image(store, reference, resolved)
             ingest.store(blobs)
-            store.publish(image)
+            store.publish(image, root=resolved.root, platform=resolved.wanted)
         store.sweep()
     except OSError as error:
         if error.errno in _FULL:

@@ -29,6 +29,7 @@ class Resolved(Data, kw_only=True):
     """All of an image but its layers."""
 
     root: str  # digest of what the reference names: of an index, or the manifest's
+    wanted: str  # platform that was asked for
     digest: str  # of the manifest
     manifest: Manifest
     manifest_content: bytes
@@ -116,6 +117,7 @@ class _Walk:
             return None
         return Resolved(
             root=self._root,
+            wanted=str(self._wanted),
             digest=sha256(document.content),
             manifest=manifest,
             manifest_content=document.content,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from containerizer.cli import attribute_options, registry_options
+from containerizer.cli import attribute_options, headroom_options, registry_options
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import DEFAULT
 from launcher.errors import InvalidRequest
@@ -180,6 +180,7 @@ def _add_image(group: argparse._ArgumentGroup) -> None:
         "--image-provisioner-backend", choices=NAMES, help="what makes the root filesystem (the best here)"
     )
     registry_options.add(group)
+    headroom_options.add(group)
 
 
 def add_detach_keys(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:

@@ -10,9 +10,10 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from containerizer.cli import headroom_options
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.units import format_age, format_size, parse_age
-from launcher.errors import EXIT_CONTAINERIZER_FAILED, InvalidRequest
+from launcher.errors import EXIT_CONTAINERIZER_FAILED
 from provisioner.image import ImageUsage
 from provisioner.provisioner import Provisioner
 
@@ -108,12 +109,10 @@ def _verify(provisioner: Provisioner, *, as_json: bool) -> int:
 def _criteria(arguments: argparse.Namespace) -> Criteria:
     from provisioner.store.prune import Criteria
 
-    if arguments.headroom is not None and not 0 <= arguments.headroom <= 1:
-        raise InvalidRequest(f"invalid --headroom {arguments.headroom}", hint="write a part of the disk: 0.1")
     return Criteria(
         everything=arguments.all,
         unused_for=None if arguments.older_than is None else parse_age(arguments.older_than),
-        headroom=arguments.headroom,
+        headroom=headroom_options.checked(arguments.headroom, "--headroom"),
         excluded=tuple(arguments.exclude),
     )
 

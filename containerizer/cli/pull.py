@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from containerizer.cli import registry_options
+from containerizer.cli import headroom_options, registry_options
 from containerizer.cli.progress import layer_progress
 from containerizer.cli.table import add_json_option, print_json
 from provisioner.provisioner import Provisioner
@@ -15,12 +15,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform", metavar="OS/ARCH", help="(this machine's)")
     registry_options.add(parser)
     registry_options.add_credentials(parser)
+    headroom_options.add(parser)
     add_json_option(parser)
     parser.add_argument("images", metavar="IMAGE", nargs="+")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    provisioner = Provisioner(arguments.root, registries=registry_options.of(arguments))
+    provisioner = Provisioner(
+        arguments.root,
+        registries=registry_options.of(arguments),
+        after_pull=headroom_options.of(arguments),
+    )
     pulled = []
     for reference in arguments.images:
         with layer_progress(as_json=arguments.format == "json") as progress:

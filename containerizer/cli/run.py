@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from containerizer.cli import container_options, registry_options
+from containerizer.cli import container_options, headroom_options, registry_options
 from containerizer.cli.attribute_options import warn_of_clamped
 from containerizer.cli.detach_keys import DetachKeys
 from containerizer.cli.progress import layer_bars
@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         launcher=arguments.launcher,
         registries=registry_options.of(arguments),
         image_backend=arguments.image_provisioner_backend,
+        prune_after_pull=headroom_options.of(arguments),
         in_process=True,
     )
     with ForwardedSignals() as signals, containerizer, stdio_of(arguments) as stdio:

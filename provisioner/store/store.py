@@ -20,6 +20,7 @@ from provisioner.reference import ImageReference
 from provisioner.store import files, locks
 from provisioner.store.paths import StorePaths
 
+_ASKED = "asked"  # field of an image's record: how its name led to it
 _SHORTEST_PREFIX = 4  # hexadecimal digits of a digest that `rmi` takes
 
 
@@ -36,15 +37,30 @@ class Store:
         record = files.read_json(self.paths.ref(reference))
         return Image.from_json(record) if record else None
 
+    def root_of(self, reference: ImageReference, platform: str) -> str | None:
+        """The `root` of the image of this name, if it was asked for this platform."""
+        asked = (files.read_json(self.paths.ref(reference)) or {}).get(_ASKED) or {}
+        return asked.get("root") if asked.get("platform") == platform else None
+
+    def touch(self, image: Image) -> None:
+        """It is used now."""
+        with contextlib.suppress(FileNotFoundError):  # its name may be another's by now
+            os.utime(self.paths.ref(ImageReference.parse(image.reference)))
+
     def images(self) -> list[Image]:
         """All of them, sorted by name."""
         records = (files.read_json(path) for path in _records(self.paths.refs))
         return sorted((Image.from_json(r) for r in records if r), key=lambda image: image.reference)
 
-    def publish(self, image: Image) -> None:
-        """Let the name stand for this image, whose layers and blobs the caller has claimed."""
+    def publish(self, image: Image, *, root: str | None = None, platform: str | None = None) -> None:
+        """Let the name stand for this image, whose layers and blobs the caller has claimed.
+
+        `root` is the digest of what the name stands for at its source, which led to this image when it
+        was asked for this `platform`.
+        """
         path = self.paths.ref(ImageReference.parse(image.reference))
-        content = json.dumps(image.to_json(), separators=(",", ":")).encode()
+        record = image.to_json() | ({_ASKED: {"root": root, "platform": platform}} if root else {})
+        content = json.dumps(record, separators=(",", ":")).encode()
         with locks.shared(self.paths.lock):
             files.write_atomically(path, content, staging=self.paths.ingest, durable=True)
 
@@ -172,8 +188,7 @@ class Store:
             "layers": list(image.layers),
         }
         with locks.shared(self.paths.lock):
-            with contextlib.suppress(FileNotFoundError):  # its name may be another's by now
-                os.utime(self.paths.ref(ImageReference.parse(image.reference)))
+            self.touch(image)
             for key in image.layers:
                 if not self.has_layer(key):
                     raise ImageNotFound(

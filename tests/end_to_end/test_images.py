@@ -90,6 +90,7 @@ def test_list_verify_and_prune(fresh: Cli, layout: str) -> None:
 def test_options_of_prune(fresh: Cli) -> None:
     assert "invalid age 'x'" in fresh("images", "prune", "--older-than", "x").stderr
     assert "invalid --headroom" in fresh("images", "prune", "--headroom", "2").stderr
+    assert "invalid --image-disk-headroom" in fresh("pull", "--image-disk-headroom", "-1", "host").stderr
     assert fresh("images", "prune", "--headroom", "0.1").stdout == "freed 0 B\n"
 
 
@@ -98,3 +99,24 @@ def test_what_cannot_be_loaded_or_saved(fresh: Cli, layout: str, tmp_path: Path)
     assert not (tmp_path / "x").exists()
     assert "holds no images" in fresh("load", stdin="").stderr
     assert "name it with --output" in fresh("save", "--format", "oci-dir", "absent").stderr
+
+
+@pytest.mark.requires("overlay", "cgroup")
+def test_a_pull_makes_room_if_it_is_told_to(fresh: Cli, tmp_path: Path) -> None:
+    """Of a disk that is to be all free, each image goes that nobody uses."""
+    tagged = [(tag, images.busybox({"Env": [f"A={tag}"]})) for tag in "abc"]
+    path = f"oci:{images.write_layout(tagged, tmp_path / 'three')}"
+    room = ("--image-disk-headroom", "1")
+
+    def left() -> list[str]:
+        return [image["reference"][-1] for image in json.loads(fresh("images", "--json").stdout)]
+
+    assert fresh("pull", f"{path}:a").returncode == 0
+    done = fresh("pull", *room, "--exclude-image", f"{path}:a", f"{path}:b", f"{path}:c")
+    assert left() == ["a", "c"] and "to make room" in done.stderr
+    assert fresh("run", "--rm", f"{path}:b", "true").returncode == 0
+    assert left() == ["a", "b", "c"]
+    assert fresh("run", "--rm", *room, f"{path}:b", "true").returncode == 0
+    assert left() == ["a", "b", "c"], "nothing was pulled"
+    assert fresh("run", "--rm", "--pull", "always", *room, f"{path}:b", "true").returncode == 0
+    assert left() == ["b"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import email.utils
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from tests.support.registry import Registry
 
 pytestmark = pytest.mark.requires("root", "registry")
 
+ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT = 60  # seconds until something counts as hung
 LARGE = layer([directory("d/"), entry("d/noise", os.urandom(3 << 20))])
 PARTS = image(LARGE, ONE)
@@ -205,6 +208,30 @@ def test_the_second_pull_through_an_index_is_one_request(
     assert len(proxy.requests) == before + 1
     provisioner.remove(first.reference)
     assert provisioner.pull(f"{proxy.host}/index-again") == first
+
+
+AGAIN = """
+import sys
+from provisioner.provisioner import Provisioner
+Provisioner(sys.argv[1]).pull(sys.argv[2], platform=sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("wanted", ["linux/arm", "linux/arm/v7"])
+def test_so_it_is_in_another_process(
+    provisioner: Provisioner, proxy: FaultyProxy, root: Path, wanted: str
+) -> None:
+    """Whatever the platform is called that the index led by."""
+    arm = image(ONE, platform="linux/arm/v7")
+    images.push(images.Index((PARTS, arm), ("", "linux/arm/v7")), proxy.upstream, "index-new", "latest")
+    name = f"{proxy.host}/index-new"
+    first = provisioner.pull(name, platform=wanted)
+    used = provisioner.usage()[0].used_at
+    before = len(proxy.requests)
+    subprocess.run([sys.executable, "-c", AGAIN, root, name, wanted], cwd=ROOT, check=True, timeout=_TIMEOUT)
+    assert [method for method, _, _ in proxy.requests[before:]] == ["HEAD"]
+    assert provisioner.usage()[0].used_at > used
+    assert provisioner.pull(name).digest == images.digest(PARTS.manifest) != first.digest
 
 
 def test_no_head_is_no_error(provisioner: Provisioner, proxy: FaultyProxy) -> None:

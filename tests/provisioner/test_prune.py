@@ -15,6 +15,7 @@ from provisioner.image import Image
 from provisioner.provisioner import Provisioner
 from provisioner.store.ingest import Ingest
 from provisioner.store.prune import Criteria
+from tests.provisioner.notes import Notes
 from tests.provisioner.parts import diff
 from tests.support import images
 from tests.support.images import entry, image, layer
@@ -88,6 +89,22 @@ def test_headroom(provisioner: Provisioner, stored: list[Image], monkeypatch: py
     monkeypatch.setattr("provisioner.store.prune._usage", lambda _: next(used))
     assert names(provisioner.prune(Criteria(headroom=0.1)).images) == "bc"
     assert names(provisioner.images()) == "a"
+
+
+def test_room_after_a_pull(stored: list[Image], root: Path, tmp_path: Path) -> None:
+    """A disk that is to be all free is never free enough: all go but what is excluded, used, or pulled."""
+    path = images.write_layout([("d", image(layer([entry("d", b"d")])))], tmp_path / "more")
+    criteria = Criteria(headroom=1.0, excluded=(stored[0].reference,))
+    careful = Provisioner(str(root), after_pull=criteria)
+    (tmp_path / "container").mkdir()
+    careful.provision(stored[1], "c", str(tmp_path / "container"))
+    notes = Notes()
+    careful.pull(f"oci:{path}:d", progress=notes)
+    assert names(careful.images()) == "abd"
+    assert notes.texts == [f"removed image {stored[2].reference}, which nobody used, to make room"]
+    careful.destroy("c", str(tmp_path / "container"))
+    assert careful.pull(f"oci:{path}:d", policy="missing")
+    assert names(careful.images()) == "abd", "nothing was pulled"
 
 
 def test_what_a_pull_has_claimed_stays(provisioner: Provisioner, stored: list[Image], root: Path) -> None:
