@@ -14,7 +14,7 @@ from launcher.errors import ContainerizerError
 # Where the packages lie, which may be a checkout that is not installed.
 _IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _COMMAND = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from containerizer.cli.main import command; command()"
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from containerizer.__main__ import command; command()"
 )
 
 

@@ -21,7 +21,6 @@ from containerizer.lifecycle import State
 from containerizer.liveness import parent_of, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
-from containerizer.remote import RemoteContainer
 from containerizer.request import HOST, ContainerRequest, with_image
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
@@ -35,6 +34,7 @@ from provisioner.provisioner import Provisioner
 
 if TYPE_CHECKING:
     from containerizer.fetcher.options import FetchOptions
+    from containerizer.remote import RemoteContainer
     from launcher.attach import Attachment
     from launcher.merge import Merged
     from provisioner.image import Image
@@ -130,10 +130,7 @@ class Containerizer:
 
         Raises ContainerizerError; then nothing is left.
         """
-        self._check_enforced(request.config)
-        launchers.check_image(self._launcher_name, request)
-        for isolator in self.isolators:
-            isolator.stays = True  # until `close`: others may follow
+        self._begin(request)
         with nested.with_parent(self, request) as request:
             container = self._admit(request, stdio)
             with self.abandoning(container):
@@ -158,10 +155,7 @@ class Containerizer:
 
     def plan(self, request: ContainerRequest, progress: Progress | None = None) -> Merged:
         """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
-        self._check_enforced(request.config)
-        launchers.check_image(self._launcher_name, request)
-        for isolator in self.isolators:
-            isolator.stays = True  # until `close`: others may follow
+        self._begin(request)
         with nested.with_parent(self, request) as request:
             config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
             if request.image != HOST:
@@ -178,7 +172,7 @@ class Containerizer:
 
         Raises NoSuchContainer, and InvalidRequest for an ambiguous beginning.
         """
-        return RemoteContainer(self, records.find(self.paths, name))
+        return self._remote(records.find(self.paths, name))
 
     def isolators_of(self, record: ContainerRecord) -> list[Isolator]:
         """Those that the container was launched with. Raises UnknownIsolator, IsolatorUnavailable."""
@@ -204,6 +198,12 @@ class Containerizer:
         return Usage(**measured)
 
     # The steps of a launch, in their order -----------------------------------------------------
+
+    def _begin(self, request: ContainerRequest) -> None:
+        self._check_enforced(request.config)
+        launchers.check_image(self._launcher_name, request)
+        for isolator in self.isolators:
+            isolator.stays = True  # until `close`: others may follow
 
     def _check_enforced(self, config: ContainerConfig) -> None:
         """A limit that nobody enforces is an error, not a wish."""
@@ -338,7 +338,12 @@ class Containerizer:
         with ending.of_own(self.paths, container.record) as end:
             gone = end is None
         if not gone:
-            RemoteContainer(self, container.id).end()
+            self._remote(container.id).end()
+
+    def _remote(self, container_id: ContainerId) -> RemoteContainer:
+        from containerizer.remote import RemoteContainer  # those launched here need it rarely
+
+        return RemoteContainer(self, container_id)
 
     def resume(self, container: Container) -> None:
         """Let a paused container go on, to its end if it was killed."""

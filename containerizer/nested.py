@@ -22,7 +22,6 @@ from containerizer.lifecycle import State
 from containerizer.liveness import started_at, state_of
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
-from containerizer.remote import RemoteContainer
 from containerizer.request import ContainerRequest
 from isolators.isolator import ContainerConfig, Parent, idmapped_paths
 from launcher.container_id import ContainerId
@@ -188,6 +187,8 @@ def _open_task(record: ContainerRecord) -> int:
 
 def _refuse_paused(owner: Containerizer, container_id: ContainerId) -> None:
     """Who joins a frozen cgroup stands still, and so would whoever waits for it."""
+    from containerizer.remote import RemoteContainer  # only those in others need it
+
     if RemoteContainer(owner, container_id).paused:
         hint = "`containerizer unpause` lets it go on"
         raise InvalidRequest(f"container {container_id} is paused", hint=hint)

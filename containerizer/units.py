@@ -9,7 +9,7 @@ from launcher.errors import InvalidRequest
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
+_AGE = r"(\d+(?:\.\d+)?)([smhdw])"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -34,7 +34,7 @@ def parse_cpus(text: str | float) -> float:
 
 def parse_age(text: str) -> float:
     """Seconds from "90s", "15m", "12h", "7d" or "2w"."""
-    match = _AGE.fullmatch(text.strip())
+    match = re.fullmatch(_AGE, text.strip(), re.ASCII)
     if not match:
         raise InvalidRequest(f"invalid age {text!r}", hint="write a number and s, m, h, d or w: 7d")
     return float(match[1]) * _SECONDS[match[2]]

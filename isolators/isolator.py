@@ -42,7 +42,7 @@ OF_HOST = "host"  # a namespace: the host's own
 
 MAX_HOSTNAME = 64  # bytes: HOST_NAME_MAX of sethostname(2)
 
-_HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+_HOSTNAME = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 
 
 class IsolatorUnavailable(ContainerizerError):
@@ -162,7 +162,9 @@ def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str | Non
             raise InvalidRequest("a container in another UTS namespace cannot have a host name", hint=hint)
         return None if joins("uts", config) else os.uname().nodename
     hostname = container_id.name if config.hostname is None else config.hostname
-    if config.hostname is not None and (not _HOSTNAME.fullmatch(hostname) or len(hostname) > MAX_HOSTNAME):
+    if config.hostname is not None and (
+        not re.fullmatch(_HOSTNAME, hostname) or len(hostname) > MAX_HOSTNAME
+    ):
         raise InvalidRequest(
             f"invalid host name {hostname!r}",
             hint=f"use at most {MAX_HOSTNAME} letters, digits, '_', '-' or '.'",

@@ -14,7 +14,7 @@ import signal
 import struct
 from collections.abc import Callable, Sequence
 
-from launcher import attribute_steps, init, namespaces, root_filesystem, root_view, task_stdio
+from launcher import attribute_steps, namespaces, root_filesystem, root_view
 from launcher.credential_steps import (
     forbid_new_privileges,
     load_filter,
@@ -38,6 +38,8 @@ from launcher.protocol import EXECUTE, NO_INTERPRETER
 from launcher.root_view import RootView
 from launcher.stdio import Inherit, Stdio, Terminal
 from launcher.user import User
+
+TERM = "xterm"  # what every terminal understands; the image and the request come first
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -82,7 +84,7 @@ class Child:
         self.view = opened.enter_context(root_view.opened(self.info))
         self.program.stage = "resolve the user"
         self.user = self.view.resolve_user(self.info.user)
-        terminal = {"TERM": task_stdio.TERM} if isinstance(self.stdio, Terminal) else {}
+        terminal = {"TERM": TERM} if isinstance(self.stdio, Terminal) else {}
         self.environment = {"HOME": self.user.home, **terminal, **self.info.environment}
 
     def report(self, clamped: Clamped) -> None:
@@ -210,11 +212,14 @@ def change_root(child: Child) -> None:
 
 
 def open_terminal(child: Child) -> None:
+    if isinstance(child.stdio, Inherit):
+        return
+    from launcher import task_stdio
+
     if isinstance(child.stdio, Terminal):
         contained = child.info.rootfs is not None
         task_stdio.open_terminal(child.program, child.stdio, contained=contained)
-    if not isinstance(child.stdio, Inherit):
-        task_stdio.hand_over(child.program, child.stdio, child.user)
+    task_stdio.hand_over(child.program, child.stdio, child.user)
 
 
 def close_descriptors(child: Child) -> None:
@@ -252,6 +257,8 @@ def die_with_supervisor(child: Child) -> None:
 
 def split_init(child: Child) -> None:
     if child.info.init:
+        from launcher import init
+
         init.split(child.program)
 
 

@@ -12,7 +12,7 @@ MAX_DEPTH = 32  # levels, the root container included; the kernel nests PID name
 MAX_NAME = 64  # bytes; leaves room for every level of a tree in PATH_MAX
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_COMMAND = re.compile(r"exec-[0-9a-f]{12}")
+_COMMAND = r"exec-[0-9a-f]{12}"
 
 
 class ContainerId(Data):
@@ -49,7 +49,7 @@ class ContainerId(Data):
     @property
     def is_command(self) -> bool:
         """Whether it is of a further command in its parent."""
-        return self.parent is not None and _COMMAND.fullmatch(self.name) is not None
+        return self.parent is not None and re.fullmatch(_COMMAND, self.name) is not None
 
     @classmethod
     def of_command(cls, container: ContainerId) -> ContainerId:

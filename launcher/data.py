@@ -8,9 +8,13 @@ the same few methods. Type checkers see a dataclass (PEP 681).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
-_D = TypeVar("_D", bound="Data")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _D = TypeVar("_D", bound="Data")  # at run time it would compile the name, in 1 ms
+
 _MISSING = object()
 
 

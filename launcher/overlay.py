@@ -15,7 +15,7 @@ from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import Mount
-from launcher.program import mounts, runner
+from launcher.program import mounts
 from launcher.program.assembler import CHANNEL, Program, Slot
 from launcher.program.messages import OPENED, message_with_descriptor
 
@@ -80,6 +80,8 @@ def _opened(options: Options) -> Iterator[Options]:
 
 def _mounted_elsewhere(mount: Mount) -> int:
     """By mount(2) there is no mount without a place; so it has one in another mount namespace."""
+    from launcher.program import runner  # for old kernels
+
     program = Program()
     program.call("unshare", CLONE_FLAGS["mnt"], on="mnt")
     mounts.make_all_private(program)

@@ -7,12 +7,10 @@ value that is allowed and say so (`Clamped`). `launcher.attribute_steps` sets th
 from __future__ import annotations
 
 import enum
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from launcher.data import Data
 from launcher.errors import InvalidRequest
-
-_A = TypeVar("_A", bound="Attribute")
 
 SCHEDULERS = ("other", "batch", "idle", "fifo", "rr")  # SCHED_* of sched(7), without deadline
 REALTIME = ("fifo", "rr")
@@ -40,7 +38,7 @@ class Attribute(Data, kw_only=True):
     policy: Policy = Policy.REQUIRE
 
     @classmethod
-    def decode(cls: type[_A], value: dict[str, Any]) -> _A:
+    def decode(cls, value: dict[str, Any]) -> Self:
         value = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
         return cls(**{**value, "policy": Policy(value.get("policy", Policy.REQUIRE))})
 

@@ -13,13 +13,11 @@ import stat
 from collections.abc import Iterator
 
 from launcher import namespaces, overlay
-from launcher.copy_tree import copy_tree
 from launcher.kernel import mounts
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.kernel.safe_path import open_beneath
 from launcher.launch_info import LaunchInfo, Mount
-from launcher.program import runner
 from launcher.program.assembler import CHANNEL, Program
 from launcher.program.messages import OPENED, message_with_descriptor
 from launcher.user import User
@@ -58,6 +56,8 @@ class RootView:
             source = open_beneath(self.root, mount.target, os.O_PATH)
         except (FileNotFoundError, NotADirectoryError):
             return
+        from launcher.copy_tree import copy_tree  # few images have volumes
+
         try:
             target = os.open(mount.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -109,6 +109,8 @@ def opened(info: LaunchInfo) -> Iterator[RootView]:
 
 def _root_of(namespace: str) -> int:
     """The root directory of a mount namespace. A process of its own has to enter it."""
+    from launcher.program import runner  # for those who join one
+
     program = Program()
     with open(namespace, "rb") as file:
         number = program.pass_descriptor(file.fileno())

@@ -14,8 +14,6 @@ from launcher.program.messages import TERMINAL_OPENED, message_with_descriptor
 from launcher.stdio import Pipes, Terminal
 from launcher.user import User
 
-TERM = "xterm"  # what every terminal understands; the image and the request come first
-
 _PTMX = b"/dev/ptmx"
 _CONSOLE = "/dev/console"
 _NOCTTY = os.O_NOCTTY | os.O_CLOEXEC

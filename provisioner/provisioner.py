@@ -163,8 +163,7 @@ class Provisioner:
     def destroy(self, container: str, directory: str) -> None:
         """Remove what `provision` made. Idempotent; unknown containers are fine. Raises StoreError."""
         try:
-            for name in choose.NAMES:  # another process may have made it with another
-                choose.make(name, directory).destroy(directory)
+            choose.destroy(directory)
             self._store.release(container)
         except OSError as error:
             raise StoreError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import os
 import sys
@@ -71,22 +70,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InvalidRequest(message, hint=f"see `{self.prog} --help`")
-
-
-def command() -> NoReturn:
-    """The program `containerizer`: `main`, as the last thing that this process does.
-
-    To end in Python takes a fifth of a short command: every module and object is taken down, one by one,
-    in memory that the kernel takes back at once. Nothing here waits for that: what has to be given back
-    is given back by a `with`, and no command ends before its threads.
-    """
-    try:
-        code = main()
-    except SystemExit as end:  # argparse, which has printed the help
-        code = int(end.code or 0)
-    with contextlib.suppress(OSError):  # there is nobody to tell
-        sys.stderr.flush()
-    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

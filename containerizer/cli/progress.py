@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import time
+from _thread import allocate_lock  # threading.Lock; a command that pulls nothing needs no threads
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
@@ -79,10 +80,8 @@ class Layers:
     """All layers of a pull. Called from several threads; what is shown of a change, `_show` says."""
 
     def __init__(self, stream: TextIO) -> None:
-        import threading
-
         self._stream = stream
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._meters: dict[str, Meter] = {}  # by digest
         self._shown_at = 0.0
 

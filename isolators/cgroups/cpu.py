@@ -43,10 +43,9 @@ class CgroupsCpu(CgroupIsolator):
             cgroups.write(cgroup, "cpu.max", f"{'max' if quota is None else quota} {PERIOD}")
             cgroups.write(cgroup, "cpu.weight", str(weight(shares)))
         else:
-            files = TypedFiles("CpuController", cgroup)
-            files.set("cfs_period_us", PERIOD)
-            files.set("cfs_quota_us", quota)
-            files.set("shares", shares)
+            cgroups.write(cgroup, "cpu.cfs_period_us", str(PERIOD))
+            cgroups.write(cgroup, "cpu.cfs_quota_us", str(-1 if quota is None else quota))
+            cgroups.write(cgroup, "cpu.shares", str(shares))
 
     def usage(self, container_id: ContainerId) -> Usage:
         cgroup = self.cgroup(container_id)

@@ -68,14 +68,14 @@ class CgroupsMem(CgroupIsolator):
 
 
 def _limit_v1(cgroup: str, limit: int | None) -> None:
-    files = TypedFiles("MemoryController", cgroup)
-    names = ["limit_in_bytes"]
-    if cgroups.has(cgroup, "memory.memsw.limit_in_bytes"):  # not without swap accounting
+    files = ["memory.limit_in_bytes"]
+    with_swap = "memory.memsw.limit_in_bytes"
+    if cgroups.has(cgroup, with_swap):  # not without swap accounting
         # The kernel keeps limit <= memsw at every moment, so the one that makes room goes first.
-        raising = limit is None or limit > files.get("memsw_limit_in_bytes")
-        names.insert(0 if raising else 1, "memsw_limit_in_bytes")
-    for name in names:
-        files.set(name, limit)
+        raising = limit is None or limit > int(cgroups.read(cgroup, with_swap))
+        files.insert(0 if raising else 1, with_swap)
+    for file in files:
+        cgroups.write(cgroup, file, str(-1 if limit is None else limit))
 
 
 def _limit_v2(cgroup: str, limit: int | None) -> None:
@@ -110,24 +110,23 @@ class _Files:
 
 
 class _FilesV1(_Files):
-    def __init__(self, cgroup: str) -> None:
-        super().__init__(cgroup)
-        self._typed = TypedFiles("MemoryController", cgroup)
-
     def usage(self) -> int:
-        return int(self._typed.get("usage_in_bytes"))
+        return self._number("usage_in_bytes")
 
     def peak(self) -> int:
-        return int(self._typed.get("max_usage_in_bytes"))
+        return self._number("max_usage_in_bytes")
 
     def limit(self) -> int | None:
-        limit = int(self._typed.get("limit_in_bytes"))
+        limit = self._number("limit_in_bytes")
         return limit if limit < _V1_UNLIMITED else None
 
     def kills(self) -> int:
         # v1 does not tell whose limit it was: current kernels leave memory.failcnt at 0.
-        kills = int(self._typed.get("oom_control")["oom_kill"])  # Linux 4.13
-        return 0 if self.limit() is None else kills
+        kills = cgroups.read_flat(self.cgroup, "memory.oom_control")["oom_kill"]  # Linux 4.13
+        return kills if kills and self.limit() is not None else 0
+
+    def _number(self, name: str) -> int:
+        return int(TypedFiles("MemoryController", self.cgroup).get(name))
 
 
 class _FilesV2(_Files):

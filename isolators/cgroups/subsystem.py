@@ -143,7 +143,7 @@ class TypedFiles:
     """The interface files of one v1 cgroup by cgroupspy's types; a failure names the file and the value."""
 
     def __init__(self, controller: str, cgroup: str) -> None:
-        from cgroupspy import controllers  # 3 ms that hosts with v2 alone do not need
+        from cgroupspy import controllers  # what asks for no figures does without it
 
         self._cgroup = cgroup
         self._files = getattr(controllers, controller)(_Node(os.fsencode(cgroup)))

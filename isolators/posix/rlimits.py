@@ -5,11 +5,12 @@ Unlike a cgroup's, these limits count per process (nproc: per user) and are inhe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from isolators.isolator import ContainerConfig, Isolator
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo
-from launcher.posix_attributes import rlimit_names
 
 
 class PosixRlimits(Isolator):
@@ -18,8 +19,15 @@ class PosixRlimits(Isolator):
     enforces = frozenset({"rlimits"})
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        known = rlimit_names()
-        for name in config.attributes.rlimits:
-            if name not in known:
-                raise InvalidRequest(f"unknown resource limit {name!r}", hint=f"use {', '.join(known)}")
+        if config.attributes.rlimits:
+            _check_known(config.attributes.rlimits)
         return LaunchInfo(rlimits=config.attributes.rlimits)
+
+
+def _check_known(names: Iterable[str]) -> None:
+    from launcher.posix_attributes import rlimit_names  # most ask for none
+
+    known = rlimit_names()
+    for name in names:
+        if name not in known:
+            raise InvalidRequest(f"unknown resource limit {name!r}", hint=f"use {', '.join(known)}")

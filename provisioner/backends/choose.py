@@ -11,6 +11,8 @@ from provisioner.backends.overlay import Overlay
 
 NAMES = ("overlay", "copy", "bind")
 
+_OWN = {"copy": "copy", "bind": "etc"}  # what no other one makes: it is imported where that is found
+
 
 class Choice(Data):
     """A backend's name, and why it is the one."""
@@ -42,6 +44,14 @@ def make(name: str | None, root: str) -> Backend:
 
         return Bind()
     raise InvalidRequest(f"unknown image backend {name!r}", hint=f"known are {', '.join(NAMES)}")
+
+
+def destroy(directory: str) -> None:
+    """Remove what a container's backend has made in the directory, whichever it was. Idempotent."""
+    Overlay().destroy(directory)  # and the mount point, which all of them make
+    for name, own in _OWN.items():
+        if os.path.lexists(f"{directory}/{own}"):
+            make(name, directory).destroy(directory)
 
 
 def _knows_overlay() -> bool:

@@ -89,8 +89,8 @@ class Cli:
         for pid in map(int, children):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if str(self.state).encode() in command:
-                    yield pid
+                if str(self.state).encode() in command or (not command and _is_alive(pid)):
+                    yield pid  # without a command: in the middle of its execve(2)
 
     def left(self) -> list[str]:
         """What containers have left in both directories."""
@@ -100,6 +100,11 @@ class Cli:
     def containers(self) -> list[dict[str, object]]:
         listed: list[dict[str, object]] = json.loads(self("ps", "--all", "--json").stdout)
         return listed
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether it is no zombie, which has no command line either."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
 
 
 def parent(pid: int) -> int:

@@ -184,7 +184,7 @@ def test_failure_names_file_and_value(fake: FakeCgroupfs) -> None:
     (cgroups["memory"] / "memory.limit_in_bytes").unlink()
     (cgroups["memory"] / "memory.limit_in_bytes").mkdir()
     with pytest.raises(
-        CgroupError, match=r"cannot write 4194304 to .*ct-web/memory.limit_in_bytes"
+        CgroupError, match=r"cannot write '4194304' to .*ct-web/memory.limit_in_bytes"
     ) as caught:
         isolator.update(WEB, Resources(memory=MINIMUM))
     assert "uses 1048576 bytes" in str(caught.value.hint)

@@ -168,6 +168,6 @@ def test_cpu_time_is_limited_and_measured(cpu: CgroupsCpu) -> None:
 def test_parents_limit_bounds_the_nested_quota(cpu: CgroupsCpu) -> None:
     nested = ContainerId("nested", WEB)
     prepare(cpu, Resources(cpus=0.1))
-    with pytest.raises(CgroupError, match=r"cannot write 50000 to .*cpu.cfs_quota_us: invalid argument"):
+    with pytest.raises(CgroupError, match=r"cannot write '50000' to .*cpu.cfs_quota_us: invalid argument"):
         prepare(cpu, Resources(cpus=0.5), nested)
     cpu.cleanup(nested)
