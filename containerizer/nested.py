@@ -56,6 +56,7 @@ class ExecRequest(Data, kw_only=True):
     working_directory: str | None = None
     user: str | None = None
     keep: bool = False  # when it has ended, leave its log and its termination until it is removed
+    container_id: ContainerId | None = None  # what it is called, in its container; None: `exec-…`
 
 
 def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
@@ -113,7 +114,7 @@ def command_in(
     from containerizer.container import Container
 
     with opened(owner, container_id) as (info, namespaces):
-        own = ContainerId.of_command(container_id)
+        own = request.container_id or ContainerId.of_command(container_id)
         record = ContainerRecord(
             container_id=str(own),
             image=records.load(owner.paths, container_id).image,

@@ -15,7 +15,7 @@ from containerizer.api.proto import containers_pb2 as containerizer_dot_api_dot_
 from containerizer.api.proto import values_pb2 as containerizer_dot_api_dot_proto_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(containerizer/api/proto/process_io.proto\x12\x11\x63ontainerizer.api\x1a(containerizer/api/proto/containers.proto\x1a$containerizer/api/proto/values.proto\"\xfd\x04\n\tProcessIO\x12/\n\x04type\x18\x01 \x01(\x0e\x32!.containerizer.api.ProcessIO.Type\x12/\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32!.containerizer.api.ProcessIO.Data\x12\x35\n\x07\x63ontrol\x18\x03 \x01(\x0b\x32$.containerizer.api.ProcessIO.Control\x1a\x82\x01\n\x04\x44\x61ta\x12\x34\n\x04type\x18\x01 \x01(\x0e\x32&.containerizer.api.ProcessIO.Data.Type\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"6\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05STDIN\x10\x01\x12\n\n\x06STDOUT\x10\x02\x12\n\n\x06STDERR\x10\x03\x1a\xa5\x02\n\x07\x43ontrol\x12\x37\n\x04type\x18\x01 \x01(\x0e\x32).containerizer.api.ProcessIO.Control.Type\x12,\n\x08tty_info\x18\x02 \x01(\x0b\x32\x1a.containerizer.api.TTYInfo\x12\x41\n\theartbeat\x18\x03 \x01(\x0b\x32..containerizer.api.ProcessIO.Control.Heartbeat\x1a>\n\tHeartbeat\x12\x31\n\x08interval\x18\x01 \x01(\x0b\x32\x1f.containerizer.api.DurationInfo\"0\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0c\n\x08TTY_INFO\x10\x01\x12\r\n\tHEARTBEAT\x10\x02\"*\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x08\n\x04\x44\x41TA\x10\x01\x12\x0b\n\x07\x43ONTROL\x10\x02')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(containerizer/api/proto/process_io.proto\x12\x11\x63ontainerizer.api\x1a(containerizer/api/proto/containers.proto\x1a$containerizer/api/proto/values.proto\"\x9d\x05\n\tProcessIO\x12/\n\x04type\x18\x01 \x01(\x0e\x32!.containerizer.api.ProcessIO.Type\x12/\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32!.containerizer.api.ProcessIO.Data\x12\x35\n\x07\x63ontrol\x18\x03 \x01(\x0b\x32$.containerizer.api.ProcessIO.Control\x1a\x82\x01\n\x04\x44\x61ta\x12\x34\n\x04type\x18\x01 \x01(\x0e\x32&.containerizer.api.ProcessIO.Data.Type\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"6\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05STDIN\x10\x01\x12\n\n\x06STDOUT\x10\x02\x12\n\n\x06STDERR\x10\x03\x1a\xc5\x02\n\x07\x43ontrol\x12\x37\n\x04type\x18\x01 \x01(\x0e\x32).containerizer.api.ProcessIO.Control.Type\x12,\n\x08tty_info\x18\x02 \x01(\x0b\x32\x1a.containerizer.api.TTYInfo\x12\x41\n\theartbeat\x18\x03 \x01(\x0b\x32..containerizer.api.ProcessIO.Control.Heartbeat\x12\x10\n\x07skipped\x18\xe8\x07 \x01(\x04\x1a>\n\tHeartbeat\x12\x31\n\x08interval\x18\x01 \x01(\x0b\x32\x1f.containerizer.api.DurationInfo\">\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0c\n\x08TTY_INFO\x10\x01\x12\r\n\tHEARTBEAT\x10\x02\x12\x0c\n\x07SKIPPED\x10\xe8\x07\"*\n\x04Type\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x08\n\x04\x44\x41TA\x10\x01\x12\x0b\n\x07\x43ONTROL\x10\x02')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'containerizer.api.proto.process_io_pb2', globals())
@@ -23,17 +23,17 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   _PROCESSIO._serialized_start=144
-  _PROCESSIO._serialized_end=781
+  _PROCESSIO._serialized_end=813
   _PROCESSIO_DATA._serialized_start=311
   _PROCESSIO_DATA._serialized_end=441
   _PROCESSIO_DATA_TYPE._serialized_start=387
   _PROCESSIO_DATA_TYPE._serialized_end=441
   _PROCESSIO_CONTROL._serialized_start=444
-  _PROCESSIO_CONTROL._serialized_end=737
-  _PROCESSIO_CONTROL_HEARTBEAT._serialized_start=625
-  _PROCESSIO_CONTROL_HEARTBEAT._serialized_end=687
-  _PROCESSIO_CONTROL_TYPE._serialized_start=689
-  _PROCESSIO_CONTROL_TYPE._serialized_end=737
-  _PROCESSIO_TYPE._serialized_start=739
-  _PROCESSIO_TYPE._serialized_end=781
+  _PROCESSIO_CONTROL._serialized_end=769
+  _PROCESSIO_CONTROL_HEARTBEAT._serialized_start=643
+  _PROCESSIO_CONTROL_HEARTBEAT._serialized_end=705
+  _PROCESSIO_CONTROL_TYPE._serialized_start=707
+  _PROCESSIO_CONTROL_TYPE._serialized_end=769
+  _PROCESSIO_TYPE._serialized_start=771
+  _PROCESSIO_TYPE._serialized_end=813
 # @@protoc_insertion_point(module_scope)

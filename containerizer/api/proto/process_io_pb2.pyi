@@ -12,7 +12,7 @@ class ProcessIO(_message.Message):
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class Control(_message.Message):
-        __slots__ = ["heartbeat", "tty_info", "type"]
+        __slots__ = ["heartbeat", "skipped", "tty_info", "type"]
         class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = []
         class Heartbeat(_message.Message):
@@ -22,14 +22,17 @@ class ProcessIO(_message.Message):
             def __init__(self, interval: _Optional[_Union[_values_pb2.DurationInfo, _Mapping]] = ...) -> None: ...
         HEARTBEAT: ProcessIO.Control.Type
         HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+        SKIPPED: ProcessIO.Control.Type
+        SKIPPED_FIELD_NUMBER: _ClassVar[int]
         TTY_INFO: ProcessIO.Control.Type
         TTY_INFO_FIELD_NUMBER: _ClassVar[int]
         TYPE_FIELD_NUMBER: _ClassVar[int]
         UNKNOWN: ProcessIO.Control.Type
         heartbeat: ProcessIO.Control.Heartbeat
+        skipped: int
         tty_info: _containers_pb2.TTYInfo
         type: ProcessIO.Control.Type
-        def __init__(self, type: _Optional[_Union[ProcessIO.Control.Type, str]] = ..., tty_info: _Optional[_Union[_containers_pb2.TTYInfo, _Mapping]] = ..., heartbeat: _Optional[_Union[ProcessIO.Control.Heartbeat, _Mapping]] = ...) -> None: ...
+        def __init__(self, type: _Optional[_Union[ProcessIO.Control.Type, str]] = ..., tty_info: _Optional[_Union[_containers_pb2.TTYInfo, _Mapping]] = ..., heartbeat: _Optional[_Union[ProcessIO.Control.Heartbeat, _Mapping]] = ..., skipped: _Optional[int] = ...) -> None: ...
     class Data(_message.Message):
         __slots__ = ["data", "type"]
         class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):

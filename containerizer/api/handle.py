@@ -1,0 +1,213 @@
+"""POST /api/v1: from an HTTP request to a handler, and from what it returns to the answer.
+
+    api = Api(Context(engine, …), authorize)
+    app.router.add_post("/api/v1", api.handle)
+
+The server has to cancel a request whose client is gone (aiohttp: handler_cancellation=True): that is
+how a launch is taken back, a wait forgotten, and a session ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from http import HTTPStatus
+
+from aiohttp import web
+from google.protobuf.message import Message
+
+from containerizer.api import media, recordio
+from containerizer.api.context import Context
+from containerizer.api.describing import heartbeat, moment
+from containerizer.api.errors import (
+    ApiError,
+    BadRequest,
+    NotAcceptable,
+    NotImplementedHere,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from containerizer.api.handlers.streams import Records
+from containerizer.api.media import Answer, Body
+from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.api.proto.agent_pb2 import Call
+from containerizer.api.recordio import MAX_RECORD, Decoder
+from containerizer.api.table import INPUT, ROWS, STREAM, Row
+from containerizer.record import NoSuchContainer
+from launcher.errors import ContainerizerError, InvalidRequest
+from provisioner.errors import ImageNotFound
+
+BODY_TIMEOUT = 60.0  # seconds for the whole body of a call that is no stream, or the first record of one
+
+Authorize = Callable[[web.Request, str], object]
+
+_STATUSES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
+    (NoSuchContainer, HTTPStatus.NOT_FOUND),
+    (ImageNotFound, HTTPStatus.NOT_FOUND),
+    (InvalidRequest, HTTPStatus.BAD_REQUEST),
+    (ContainerizerError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (OSError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Api:
+    """Shared by all requests."""
+
+    def __init__(self, context: Context, authorize: Authorize | None = None) -> None:
+        """`authorize(request, "KILL_CONTAINER")` raises if whoever asks may not."""
+        self._context = context
+        self._authorize = authorize or (lambda _request, _action: None)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Any POST. What fails before the answer has begun is told by its status and one sentence."""
+        try:
+            return await self._answer(request)
+        except (ContainerizerError, OSError) as error:
+            status = status_of(error)
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                _log.warning("a call failed: %s", error)
+            return web.Response(status=status, text=str(error))
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = media.body_of(request.headers)
+        calls = _calls(request, body)
+        async with contextlib.aclosing(calls):
+            call = await _first(calls)
+            row = _row(call, body)
+            answer = media.answer_to(request.headers)
+            _check_acceptable(row, answer)
+            self._authorize(request, Call.Type.Name(call.type))
+            if row.answer == INPUT:
+                await row.handler(self._context, call, calls)
+                return web.Response()
+            result = await row.handler(self._context, call)
+            if isinstance(result, Records):
+                return await self._stream(request, result, answer, Call.Type.Name(call.type))
+            return _whole(result, answer)
+
+    async def _stream(
+        self, request: web.Request, records: Records, answer: Answer, name: str
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers=answer.headers)
+        response.enable_chunked_encoding()
+        beat = _BEATS.get(name)
+        try:
+            await response.prepare(request)
+            async for record in with_heartbeats(
+                records, self._context.heartbeat, beat and (lambda: beat(self._context.heartbeat))
+            ):
+                await response.write(recordio.frame(media.encode(record, answer.message)))
+            await response.write_eof()
+        except ConnectionResetError:  # the client is gone
+            pass
+        finally:
+            await records.items.aclose()
+            records.close()
+        return response
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that says what went wrong."""
+    if isinstance(error, ApiError):
+        return error.status
+    return next(status for kind, status in _STATUSES if isinstance(error, kind))
+
+
+_BEATS: dict[str, Callable[[float], Message]] = {
+    "LAUNCH_NESTED_CONTAINER_SESSION": heartbeat,
+    "ATTACH_CONTAINER_OUTPUT": heartbeat,
+    "EVENTS": lambda _: extensions.Event(kind="heartbeat", time=moment(time.time())),
+}
+
+
+async def with_heartbeats(
+    records: Records, interval: float, beat: Callable[[], Message] | None
+) -> AsyncIterator[Message]:
+    """The records, and between them a sign of life whenever none has come for `interval` seconds."""
+    coming: asyncio.Future[Message] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(records.items))
+            done, _ = await asyncio.wait((coming,), timeout=interval if beat else None)
+            if not done and beat:
+                yield beat()
+                continue
+            try:
+                record = coming.result()
+            except StopAsyncIteration:
+                return
+            coming = None
+            yield record
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _calls(request: web.Request, body: Body) -> AsyncGenerator[Call, None]:
+    """The calls in the body: one, or in a stream those that come. Raises ApiError."""
+    if not body.streams:
+        yield _validated(media.decode(await _read(request), body.message, Call))
+        return
+    decoder = Decoder()
+    async for data in request.content.iter_any():
+        for record in decoder.feed(data):
+            yield _validated(media.decode(record, body.message, Call))
+    decoder.finish()
+
+
+async def _read(request: web.Request) -> bytes:
+    parts = bytearray()
+    async for data in request.content.iter_any():
+        parts += data
+        if len(parts) > MAX_RECORD:
+            raise TooLarge(f"the body is longer than {MAX_RECORD} bytes")
+    return bytes(parts)
+
+
+async def _first(calls: AsyncIterator[Call]) -> Call:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await anext(calls)
+    except StopAsyncIteration:
+        raise BadRequest("the stream ends before its first record") from None
+    except TimeoutError:
+        raise BadRequest(f"the call did not come within {BODY_TIMEOUT:g} s") from None
+
+
+def _validated(call: Call) -> Call:
+    """Raises BadRequest, in the predecessor's words."""
+    if missing := call.FindInitializationErrors():  # type: ignore[attr-defined]
+        raise BadRequest(f"Failed to validate agent::Call: expecting '{missing[0]}' to be present")
+    if not call.HasField("type"):
+        raise BadRequest("Failed to validate agent::Call: expecting 'type' to be present")
+    return call
+
+
+def _row(call: Call, body: Body) -> Row:
+    row = ROWS.get(call.type)
+    if row is None:
+        raise NotImplementedHere(f"{Call.Type.Name(call.type)} is no call of this API")
+    if body.streams != (row.answer == INPUT):
+        name = Call.Type.Name(call.type)
+        kind = media.RECORDIO if row.answer == INPUT else f"{media.JSON} or {media.PROTOBUF}"
+        raise UnsupportedMediaType(f"expecting 'Content-Type' of {kind} for {name}")
+    if row.carries and not call.HasField(row.carries):
+        raise BadRequest(f"Failed to validate agent::Call: expecting '{row.carries}' to be present")
+    return row
+
+
+def _check_acceptable(row: Row, answer: Answer) -> None:
+    if row.answer != STREAM and answer.streams:
+        raise NotAcceptable("the answer to this call is no stream", hint=f"accept {media.JSON}")
+
+
+def _whole(result: Message | HTTPStatus | None, answer: Answer) -> web.Response:
+    if isinstance(result, Message):
+        return web.Response(body=media.encode(result, answer.message), headers=answer.headers)
+    return web.Response(status=result or HTTPStatus.OK)

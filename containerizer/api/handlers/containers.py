@@ -1,0 +1,261 @@
+"""Calls that launch, wait for, signal, change, list and remove containers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from http import HTTPStatus
+
+from containerizer.api import describing, launching
+from containerizer.api.context import Context
+from containerizer.api.describing import NANOSECONDS
+from containerizer.api.errors import ApiError, BadRequest, NotFound
+from containerizer.api.ids import to_id, to_message
+from containerizer.api.proto import agent_pb2 as agent
+from containerizer.api.proto import statistics_pb2 as statistics
+from containerizer.api.proto.containers_pb2 import CommandInfo
+from containerizer.api.proto.values_pb2 import ContainerID
+from containerizer.liveness import is_running
+from containerizer.nested import ExecRequest
+from containerizer.record import ContainerRecord, NoSuchContainer
+from containerizer.remote import STOP_TIMEOUT, NotRunning
+from launcher.container_id import ContainerId
+from launcher.errors import ContainerizerError
+
+Response = agent.Response
+
+
+class NotRemoved(ApiError):
+    """The container runs, or nobody knows it; the predecessor's status for both."""
+
+    status = 500
+
+
+class LaunchRefused(ApiError):
+    """The launch failed, whatever the cause; nothing is left of the container."""
+
+    status = 400
+
+
+# Launch ------------------------------------------------------------------------------------------
+
+
+async def launch_container(context: Context, call: agent.Call) -> HTTPStatus:
+    """With a parent in its id it is nested; without, it stands alone."""
+    return await launch(context, call.launch_container)
+
+
+async def launch_nested_container(context: Context, call: agent.Call) -> HTTPStatus:
+    return await launch(context, of_nested(call.launch_nested_container))
+
+
+def of_nested(
+    older: agent.Call.LaunchNestedContainer | agent.Call.LaunchNestedContainerSession,
+) -> agent.Call.LaunchContainer:
+    """The call of today that an older one stands for. Raises BadRequest."""
+    require_parent(older.container_id)
+    asked = agent.Call.LaunchContainer(container_id=older.container_id)
+    if older.HasField("command"):
+        asked.command.CopyFrom(older.command)
+    if older.HasField("container"):
+        asked.container.CopyFrom(older.container)
+    return asked
+
+
+def require_parent(container_id: ContainerID) -> None:
+    """Raises BadRequest."""
+    if not container_id.HasField("parent"):
+        raise BadRequest("expecting 'container_id.parent' to be present")
+
+
+async def launch(context: Context, asked: agent.Call.LaunchContainer) -> HTTPStatus:
+    """200, or 202 where it has been launched before."""
+    container_id = to_id(asked.container_id)
+    if await known(context, container_id):
+        return HTTPStatus.ACCEPTED
+    request = launching.container_request(container_id, asked)
+    stdio = launching.stdio_of(launching.tty_of(asked.container), stdin=asked.options.stdin)
+    try:
+        await context.engine.launch(request, stdio)
+    except (ContainerizerError, OSError) as error:
+        raise LaunchRefused(str(error)) from error
+    return HTTPStatus.OK
+
+
+async def known(context: Context, container_id: ContainerId) -> bool:
+    with contextlib.suppress(NoSuchContainer):
+        await context.engine.record(container_id)
+        return True
+    return False
+
+
+async def execute(context: Context, call: agent.Call) -> Response:
+    asked = call.exec
+    request = exec_request(asked.command, working_directory=asked.working_directory or None)
+    tty = asked.tty_info if asked.HasField("tty_info") else None
+    stdio = launching.stdio_of(tty, stdin=asked.stdin)
+    started = await context.engine.execute(to_id(asked.container_id), request, stdio)
+    answer = Response(type=Response.EXEC)
+    answer.exec.container_id.CopyFrom(to_message(started.record.id))
+    return answer
+
+
+def exec_request(command: CommandInfo, *, working_directory: str | None = None) -> ExecRequest:
+    """Raises BadRequest."""
+    _, argv = launching.command_of(command)
+    if not argv:
+        raise BadRequest("no command given")
+    environment = launching.environment_of(command.environment)
+    return ExecRequest(
+        command=argv,
+        environment=environment,
+        user=command.user or None,
+        working_directory=working_directory,
+    )
+
+
+# The end -----------------------------------------------------------------------------------------
+
+
+async def wait_container(context: Context, call: agent.Call) -> Response:
+    """Until it ends; at once for one that has ended and was not removed."""
+    termination = await context.engine.wait(to_id(call.wait_container.container_id))
+    waited = describing.waited(Response.WaitContainer, termination)
+    return Response(type=Response.WAIT_CONTAINER, wait_container=waited)
+
+
+async def wait_nested_container(context: Context, call: agent.Call) -> Response:
+    require_parent(call.wait_nested_container.container_id)
+    termination = await context.engine.wait(to_id(call.wait_nested_container.container_id))
+    waited = describing.waited(Response.WaitNestedContainer, termination)
+    return Response(type=Response.WAIT_NESTED_CONTAINER, wait_nested_container=waited)
+
+
+async def await_container(context: Context, call: agent.Call) -> Response:
+    asked = call.await_container
+    container_id = to_id(asked.container_id)
+    limit = asked.timeout.nanoseconds / NANOSECONDS if asked.HasField("timeout") else None
+    answer = Response(type=Response.AWAIT_CONTAINER)
+    if limit != 0:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await context.engine.wait(container_id)
+    record = await context.engine.record(container_id)
+    answer.await_container.ended = record.ended is not None
+    answer.await_container.container.CopyFrom(describing.summary(record))
+    return answer
+
+
+async def kill_container(context: Context, call: agent.Call) -> None:
+    asked = call.kill_container
+    await _kill(context, asked.container_id, asked.signal if asked.HasField("signal") else signal.SIGKILL)
+
+
+async def kill_nested_container(context: Context, call: agent.Call) -> None:
+    asked = call.kill_nested_container
+    require_parent(asked.container_id)
+    await _kill(context, asked.container_id, asked.signal if asked.HasField("signal") else signal.SIGKILL)
+
+
+async def _kill(context: Context, container_id: ContainerID, number: int) -> None:
+    if not 0 < number < signal.NSIG:
+        raise BadRequest(f"{number} is no signal")
+    try:
+        await context.engine.kill(to_id(container_id), number)
+    except NotRunning as error:
+        raise NotFound(str(error)) from error
+
+
+async def stop_container(context: Context, call: agent.Call) -> None:
+    asked = call.stop_container
+    patience = (
+        asked.grace_period.nanoseconds / NANOSECONDS if asked.HasField("grace_period") else STOP_TIMEOUT
+    )
+    await context.engine.stop(to_id(asked.container_id), patience)
+
+
+async def remove_container(context: Context, call: agent.Call) -> None:
+    await _remove(context, call.remove_container.container_id, force=call.remove_container.force)
+
+
+async def remove_nested_container(context: Context, call: agent.Call) -> None:
+    require_parent(call.remove_nested_container.container_id)
+    await _remove(context, call.remove_nested_container.container_id)
+
+
+async def _remove(context: Context, container_id: ContainerID, *, force: bool = False) -> None:
+    ours = to_id(container_id)
+    try:
+        await context.engine.remove(ours, force=force)
+    except NoSuchContainer as error:
+        if not force:
+            raise NotRemoved(str(error)) from error
+    except ContainerizerError as error:
+        raise NotRemoved(str(error)) from error
+
+
+# Control -----------------------------------------------------------------------------------------
+
+
+async def pause_container(context: Context, call: agent.Call) -> None:
+    await context.engine.pause(to_id(call.pause_container.container_id))
+
+
+async def unpause_container(context: Context, call: agent.Call) -> None:
+    await context.engine.resume(to_id(call.unpause_container.container_id))
+
+
+async def update_container(context: Context, call: agent.Call) -> None:
+    asked = call.update_container
+    resources = launching.resources_of(asked.resources, asked.limits)
+    await context.engine.update(to_id(asked.container_id), resources)
+
+
+# Lists -------------------------------------------------------------------------------------------
+
+
+async def get_containers(context: Context, call: agent.Call) -> Response:
+    """Those that run. Without a master all at the top stand alone, and are shown if that is asked for."""
+    asked = call.get_containers
+    answer = Response(type=Response.GET_CONTAINERS)
+    answer.get_containers.SetInParent()
+    records = await context.engine.containers() if asked.show_standalone else []
+    shown = [record for record in records if is_running(record) and _is_shown(record, asked)]
+    entries = await asyncio.gather(*(_entry(context, record) for record in shown))
+    answer.get_containers.containers.extend(entries)
+    return answer
+
+
+def _is_shown(record: ContainerRecord, asked: agent.Call.GetContainers) -> bool:
+    return record.id.parent is None or (asked.show_nested and not record.id.is_command)
+
+
+async def _entry(context: Context, record: ContainerRecord) -> Response.GetContainers.Container:
+    """What cannot be told just now is absent."""
+    entry = Response.GetContainers.Container(container_id=to_message(record.id))
+    entry.container_status.CopyFrom(_status(record))
+    with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
+        usage = await context.engine.usage(record.id)
+        entry.resource_statistics.CopyFrom(describing.usage_statistics(usage))
+    return entry
+
+
+def _status(record: ContainerRecord) -> statistics.ContainerStatus:
+    status = statistics.ContainerStatus(container_id=to_message(record.id))
+    if record.pid is not None:
+        status.executor_pid = record.pid
+    return status
+
+
+async def list_containers(context: Context, call: agent.Call) -> Response:
+    answer = Response(type=Response.LIST_CONTAINERS)
+    answer.list_containers.SetInParent()
+    for record in await context.engine.containers():
+        told = describing.summary(record)
+        if call.list_containers.all or told.running or told.lost:
+            if told.running:
+                with contextlib.suppress(NoSuchContainer):
+                    told.paused = (await context.engine.status(record.id)).paused
+            answer.list_containers.containers.append(told)
+    return answer

@@ -1,0 +1,63 @@
+"""Calls on the images of the agent's store."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from containerizer.api.context import Context
+from containerizer.api.describing import NANOSECONDS
+from containerizer.api.errors import BadRequest
+from containerizer.api.proto import agent_pb2 as agent
+from containerizer.api.proto import containers_pb2 as containers
+from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.request import PULL_POLICIES
+from provisioner.image import Image
+from provisioner.store.prune import Criteria
+
+Response = agent.Response
+
+
+async def list_images(context: Context, _: agent.Call) -> Response:
+    answer = Response(type=Response.LIST_IMAGES)
+    answer.list_images.SetInParent()
+    answer.list_images.images.extend(map(_info, await context.engine.images()))
+    return answer
+
+
+async def pull_image(context: Context, call: agent.Call) -> Response:
+    asked = call.pull_image
+    policy: Any = asked.pull or "always"
+    if policy not in PULL_POLICIES:
+        raise BadRequest(f"invalid pull policy {policy!r}", hint=f"use one of {', '.join(PULL_POLICIES)}")
+    image = await context.engine.pull(asked.name, policy=policy, platform=asked.platform or None)
+    return Response(type=Response.PULL_IMAGE, pull_image=_info(image))
+
+
+async def remove_image(context: Context, call: agent.Call) -> None:
+    await context.engine.remove_image(call.remove_image.name)
+
+
+async def prune_images(context: Context, call: agent.Call) -> None:
+    """All that no container uses, but those that are excluded."""
+    excluded = tuple(map(_name, call.prune_images.excluded_images))
+    await context.engine.prune(Criteria(everything=True, excluded=excluded))
+
+
+def _name(image: containers.Image) -> str:
+    if image.type != containers.Image.DOCKER or not image.HasField("docker"):
+        raise BadRequest("an excluded image is of a kind that is not supported", hint="use DOCKER")
+    return image.docker.name
+
+
+def _info(image: Image) -> extensions.ImageInfo:
+    told = extensions.ImageInfo(
+        id=image.config_digest, names=[image.reference], size=image.size, platform=image.platform
+    )
+    if image.created:
+        try:
+            created = datetime.datetime.fromisoformat(image.created)
+        except ValueError:  # builders write what they like
+            return told
+        told.created_at.nanoseconds = int(created.timestamp()) * NANOSECONDS
+    return told

@@ -1,0 +1,112 @@
+"""Calls that are answered by a stream of records.
+
+Each comes in two parts: what can fail is done first, while the status of the answer can still say
+so. What is returned then has the records, and a way to give back what they hold, which is called
+even if nobody has read one: the client may be gone by then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+from google.protobuf.message import Message
+
+from containerizer.agent.streams import Stream
+from containerizer.api import describing, launching
+from containerizer.api.context import Context
+from containerizer.api.describing import moment
+from containerizer.api.errors import BadRequest
+from containerizer.api.handlers.containers import (
+    LaunchRefused,
+    exec_request,
+    known,
+    of_nested,
+    require_parent,
+)
+from containerizer.api.ids import to_id
+from containerizer.api.proto import agent_pb2 as agent
+from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.api.proto import process_io_pb2 as process_io
+from launcher.attach import Output, Skipped
+from launcher.container_id import ContainerId
+from launcher.data import replace
+from launcher.errors import ContainerizerError
+from launcher.stdio import Pipes, Terminal
+
+
+class Records:
+    """The stream that answers a call."""
+
+    def __init__(self, items: AsyncGenerator[Message, None], close: Callable[[], object]) -> None:
+        """`close` is called once, after the last item that anybody wants."""
+        self.items = items
+        self.close = close
+
+
+async def attach_container_output(context: Context, call: agent.Call) -> Records:
+    """What the task writes, the last 64 KiB of before first, until it ends."""
+    stream = await context.engine.attach(to_id(call.attach_container_output.container_id))
+    return Records(_output(stream), stream.close)
+
+
+async def _output(stream: Stream) -> AsyncGenerator[process_io.ProcessIO, None]:
+    async for event in stream.output():
+        if isinstance(event, Output | Skipped):
+            yield describing.output(event)
+
+
+async def launch_nested_container_session(context: Context, call: agent.Call) -> Records:
+    """A command in the parent, or with an image a container in it, for as long as somebody reads."""
+    asked = call.launch_nested_container_session
+    require_parent(asked.container_id)
+    container_id = to_id(asked.container_id)
+    if await known(context, container_id):
+        raise BadRequest(f"container {container_id} is there already", hint="choose another id")
+    try:
+        await _launch_session(context, container_id, asked)
+    except (ContainerizerError, OSError) as error:
+        raise LaunchRefused(str(error)) from error
+    try:
+        stream = await context.engine.attach(container_id)
+    except BaseException:
+        context.engine.keeper.destroy_later(container_id)
+        raise
+
+    def end() -> None:
+        stream.close()
+        context.engine.keeper.destroy_later(container_id)
+
+    return Records(_output(stream), end)
+
+
+async def _launch_session(
+    context: Context, container_id: ContainerId, asked: agent.Call.LaunchNestedContainerSession
+) -> None:
+    stdio: Pipes | Terminal = launching.stdio_of(launching.tty_of(asked.container), stdin=True)
+    if asked.container.mesos.HasField("image"):
+        request = launching.container_request(container_id, of_nested(asked))
+        await context.engine.launch(request, stdio)
+        return
+    assert container_id.parent is not None
+    command = replace(exec_request(asked.command), container_id=container_id)
+    await context.engine.execute(container_id.parent, command, stdio)
+
+
+async def events(context: Context, _: agent.Call) -> Records:
+    """Everything that happens from now on; the subscription is there when the answer begins."""
+    held = contextlib.ExitStack()
+    queue = held.enter_context(context.engine.events.subscribed())
+
+    async def follow() -> AsyncGenerator[extensions.Event, None]:
+        while True:
+            event = await queue.next()
+            yield extensions.Event(
+                kind=event.kind,
+                time=moment(event.time),
+                subject=event.subject,
+                details={name: str(value) for name, value in event.details.items()},
+                missed=event.missed,
+            )
+
+    return Records(follow(), held.close)

@@ -1,0 +1,226 @@
+"""Requests: what a client asks of a new container, in the words of this project.
+
+What this agent cannot do is refused by the name of its field, never passed over: a client that asks
+for a volume or a limit must not get a container without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from containerizer.api.errors import BadRequest
+from containerizer.api.proto import agent_pb2 as agent
+from containerizer.api.proto import containers_pb2 as containers
+from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.api.proto import resources_pb2 as resource
+from containerizer.api.proto import values_pb2 as values
+from containerizer.request import HOST, ContainerRequest
+from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig, ProcessAttributes, Resources
+from launcher.container_id import ContainerId
+from launcher.process_attributes import Rlimit
+from launcher.stdio import Pipes, Terminal
+
+MEBIBYTE = 1 << 20
+_SHARES_OF_A_CPU = 1024
+_LEAST_SHARES = 2  # of cpu.shares, cgroup v1
+
+# Fields that ask for something which no isolator here does yet. Data of `message: names`.
+_UNSUPPORTED = {
+    "CommandInfo": ("uris",),
+    "ContainerInfo": ("volumes", "docker", "network_infos"),
+    "LinuxInfo": ("shm_size",),
+    "SeccompInfo": ("profile_name",),
+    "Resource": ("disk", "revocable", "shared", "reservation", "reservations", "ranges", "set"),
+}
+
+
+def container_request(container_id: ContainerId, call: agent.Call.LaunchContainer) -> ContainerRequest:
+    """Raises InvalidRequest, BadRequest."""
+    options = call.options
+    image, cached = image_of(call.container)
+    pull: Any = options.pull or ("missing" if cached else "always")
+    return ContainerRequest(
+        image=image,
+        container_id=container_id,
+        config=_config(container_id, call),
+        pull=pull,
+        platform=options.platform or None,
+    )
+
+
+def stdio_of(tty: containers.TTYInfo | None, *, stdin: bool) -> Pipes | Terminal:
+    """A terminal where one is asked for; or else pipes."""
+    if tty is None:
+        return Pipes(stdin=stdin)
+    return Terminal(rows=tty.window_size.rows, columns=tty.window_size.columns)
+
+
+def tty_of(container: containers.ContainerInfo) -> containers.TTYInfo | None:
+    return container.tty_info if container.HasField("tty_info") else None
+
+
+def image_of(container: containers.ContainerInfo) -> tuple[str, bool]:
+    """Its name, and whether one that is in the store already will do."""
+    image = container.mesos.image
+    if not container.mesos.HasField("image"):
+        return HOST, True
+    if image.type != containers.Image.DOCKER or not image.HasField("docker"):
+        raise BadRequest("'container.mesos.image' is of a kind that is not supported", hint="use DOCKER")
+    if image.docker.HasField("config") or image.docker.HasField("credential"):
+        raise BadRequest("credentials in a request are not supported", hint="give them to the agent")
+    return image.docker.name, image.cached
+
+
+def command_of(command: containers.CommandInfo) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """(entrypoint, command), as ContainerConfig has them: the image's where none is named.
+
+    A shell command and a program replace all that the image says. Raises BadRequest.
+    """
+    _refuse(command)
+    if command.shell:
+        if not command.HasField("value"):
+            raise BadRequest("'command.value' is absent", hint="or set 'command.shell' to false")
+        return (), ("/bin/sh", "-c", command.value)
+    if command.HasField("value"):
+        return (), (command.value, *command.arguments[1:])  # the first is argv[0]
+    return None, tuple(command.arguments)
+
+
+def environment_of(environment: containers.Environment) -> dict[str, str]:
+    """Raises BadRequest."""
+    return dict(map(_variable, environment.variables))
+
+
+def resources_of(
+    requests: Iterable[resource.Resource], limits: Mapping[str, values.Value.Scalar]
+) -> Resources:
+    """CPUs that are requested are a weight, and a limit is one; memory is a limit either way.
+
+    Raises BadRequest for resources that nobody limits here.
+    """
+    asked = dict(_amounts(requests))
+    hard = {name: scalar.value for name, scalar in limits.items()}
+    for name in sorted((asked.keys() | hard.keys()) - {"cpus", "mem", "pids"}):
+        raise BadRequest(f"the resource {name!r} is not supported", hint="cpus, mem and pids are")
+    memory, pids = hard.get("mem", asked.get("mem")), hard.get("pids", asked.get("pids"))
+    return Resources(
+        cpus=_finite(hard.get("cpus")),
+        cpu_shares=max(_LEAST_SHARES, int(asked["cpus"] * _SHARES_OF_A_CPU)) if "cpus" in asked else None,
+        memory=_whole(memory, MEBIBYTE),
+        pids=_whole(pids, 1),
+    )
+
+
+def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> ContainerConfig:
+    container, options = call.container, call.options
+    _refuse(container)
+    if container.type == containers.ContainerInfo.DOCKER and call.HasField("container"):
+        raise BadRequest("'container.type' is DOCKER", hint="there is no Docker daemon here; use MESOS")
+    entrypoint, command = command_of(call.command) if call.HasField("command") else (None, ())
+    if options.entrypoint:
+        entrypoint = tuple(filter(None, options.entrypoint))
+    return ContainerConfig(
+        command=command,
+        entrypoint=entrypoint,
+        environment=environment_of(call.command.environment),
+        user=call.command.user or None,
+        hostname=container.hostname or None,
+        resources=resources_of(call.resources, call.limits),
+        attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
+        **_linux(container_id, container.linux_info),
+        **_options(options),
+    )
+
+
+def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
+    return {
+        "working_directory": options.working_directory or None,
+        "init": options.init,
+        "readonly_rootfs": options.readonly_rootfs,
+        "stop_signal": options.stop_signal or None,
+    }
+
+
+def _linux(container_id: ContainerId, info: containers.LinuxInfo) -> dict[str, Any]:
+    _refuse(info)
+    _refuse(info.seccomp)
+    namespaces = {}
+    if info.share_pid_namespace:
+        namespaces["pid"] = OF_HOST
+    if info.ipc_mode == containers.LinuxInfo.SHARE_PARENT:
+        namespaces["ipc"] = OF_HOST
+    if container_id.parent is not None:  # then it shares its parent's IPC, and has PIDs of its own below
+        if "pid" in namespaces or info.ipc_mode == containers.LinuxInfo.PRIVATE:
+            hint = (
+                "a nested container has its parent's IPC namespace, and a PID namespace within its parent's"
+            )
+            raise BadRequest("'linux_info' asks for namespaces that are not supported", hint=hint)
+        namespaces = {}
+    seccomp = {"seccomp": UNCONFINED} if info.seccomp.unconfined else {}
+    return {"namespaces": namespaces, **seccomp, **_capabilities(info)}
+
+
+def _capabilities(info: containers.LinuxInfo) -> dict[str, tuple[str, ...]]:
+    """Exactly those that are named; the effective ones, which the others bound."""
+    for name in ("effective_capabilities", "bounding_capabilities", "capability_info"):
+        if info.HasField(name):
+            numbers = getattr(info, name).capabilities
+            names = tuple(map(containers.CapabilityInfo.Capability.Name, numbers))
+            return {"capabilities_drop": ("ALL",), "capabilities_add": names}
+    return {}
+
+
+def _rlimit(limit: containers.RLimitInfo.RLimit) -> tuple[str, Rlimit]:
+    if limit.HasField("soft") != limit.HasField("hard"):
+        raise BadRequest("a resource limit has only one of 'soft' and 'hard'", hint="set both, or neither")
+    name = containers.RLimitInfo.RLimit.Type.Name(limit.type).removeprefix("RLMT_").lower()
+    unlimited = not limit.HasField("soft")
+    return name, Rlimit(soft=None if unlimited else limit.soft, hard=None if unlimited else limit.hard)
+
+
+def _variable(variable: containers.Environment.Variable) -> tuple[str, str]:
+    if variable.type != containers.Environment.Variable.SECRET:
+        return variable.name, variable.value
+    if variable.secret.type != values.Secret.VALUE:
+        hint = "give its value"
+        raise BadRequest(f"the secret of {variable.name!r} is a reference, which is not supported", hint=hint)
+    try:
+        return variable.name, variable.secret.value.data.decode()
+    except UnicodeDecodeError:
+        raise BadRequest(f"the secret of {variable.name!r} is no UTF-8") from None
+
+
+def _amounts(requests: Iterable[resource.Resource]) -> Iterator[tuple[str, float]]:
+    for request in requests:
+        _refuse(request)
+        if request.type != values.Value.SCALAR:
+            raise BadRequest(f"the resource {request.name!r} is no scalar")
+        yield request.name, request.scalar.value
+
+
+def _finite(value: float | None) -> float | None:
+    """None, and an infinite amount, is no limit."""
+    return None if value is None or value == math.inf else value
+
+
+def _whole(value: float | None, unit: int) -> int | None:
+    finite = _finite(value)
+    return None if finite is None else int(_finite_or_bad(finite) * unit)
+
+
+def _finite_or_bad(value: float) -> float:
+    if not math.isfinite(value):
+        raise BadRequest(f"an amount is {value}")
+    return value
+
+
+def _refuse(message: Message) -> None:
+    """Raises BadRequest for a field that this agent would have to pass over."""
+    kind = message.DESCRIPTOR.name
+    for field, _ in message.ListFields():
+        if field.name in _UNSUPPORTED.get(kind, ()):
+            raise BadRequest(f"{field.name!r} of {kind} is not supported")
