@@ -41,16 +41,8 @@ def make_opaque(fd: int) -> None:
 
 
 def is_opaque(fd: int) -> bool:
-    return any(_get(fd, name) == b"y" for name in (OPAQUE, ROOTLESS_OPAQUE))
-
-
-def _get(fd: int, name: str) -> bytes | None:
-    try:
-        return os.getxattr(fd, name)
-    except OSError as error:
-        if error.errno in (errno.ENODATA, errno.ENOTSUP):
-            return None
-        raise
+    names = {OPAQUE, ROOTLESS_OPAQUE}.intersection(os.listxattr(fd))
+    return any(os.getxattr(fd, name) == b"y" for name in names)
 
 
 def _set(fd: int, name: str, value: bytes, lenient: bool) -> bool:

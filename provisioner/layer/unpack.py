@@ -10,18 +10,21 @@ here, in less time than a worker takes to start.
 
 from __future__ import annotations
 
+import io
 import os
+from _thread import allocate_lock
 from collections.abc import Callable
 
 from provisioner.errors import DigestMismatch, InvalidLayer
 from provisioner.layer import skeleton
 from provisioner.layer.apply import Job, Unpacked, apply
-from provisioner.layer.limits import Budget, LimitExceeded
-from provisioner.layer.stream import MalformedContent, Readable, Verified
+from provisioner.layer.limits import Budget, LayerBudget, LimitExceeded
+from provisioner.layer.stream import CHUNK, MalformedContent, Readable, Verified
 from provisioner.layer.workers import Workers
 from provisioner.manifest import Descriptor
 
 _SMALL = 1 << 20  # bytes of a compressed layer
+_TURN = allocate_lock()
 _PUSH_AGAIN = "pull again; if it stays so, the image is broken in its registry: push it again"
 
 
@@ -53,7 +56,9 @@ def unpack(
     )
     try:
         try:
-            if workers is None or layer.size < _SMALL:
+            if layer.size < _SMALL:
+                unpacked = _apply_here(job, verified, budget.for_layer(layer.size))
+            elif workers is None:
                 unpacked = apply(job, verified, budget.for_layer(layer.size))
             else:
                 unpacked = workers.apply(job, verified, layer.size, budget)
@@ -69,3 +74,12 @@ def unpack(
         raise DigestMismatch(f"layer {layer.digest}: {error.message}", hint=_PUSH_AGAIN) from error
     except MalformedContent as error:
         raise InvalidLayer(f"layer {layer.digest}: {error}", hint=_PUSH_AGAIN) from error
+
+
+def _apply_here(job: Job, verified: Verified, budget: LayerBudget) -> Unpacked:
+    """Read it first, and unpack it in turns: threads of Python that do so at once only hinder each other."""
+    pieces = []
+    while chunk := verified.read(CHUNK):
+        pieces.append(chunk)
+    with _TURN:
+        return apply(job, io.BytesIO(b"".join(pieces)), budget)
