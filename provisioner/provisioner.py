@@ -14,7 +14,8 @@ from provisioner.backends import choose
 from provisioner.errors import ImageNotFound, StoreError
 from provisioner.image import Image, ImageUsage, Rootfs
 from provisioner.progress import Progress, note_of, silent
-from provisioner.reference import ImageReference
+from provisioner.reference import ImageReference, is_short, split_name
+from provisioner.registry import conf_files
 from provisioner.registry.options import RegistryOptions
 from provisioner.store.store import Store
 
@@ -69,9 +70,10 @@ class Provisioner:
         `platform` None is this machine's, and whatever the store has under the name.
         Raises a ProvisionerError; nothing half-pulled is ever in the store.
         """
-        parsed = ImageReference.parse(reference)
+        name = self._named(reference)
+        parsed = ImageReference.parse(name)
         if policy != "always":
-            image = self._store.find(parsed)
+            image = self._store.find(parsed) or self._store.find(ImageReference.parse(reference))
             if image is not None and _is_for(image, platform):
                 return image
         if policy == "never":
@@ -79,7 +81,7 @@ class Provisioner:
                 f"no image {reference!r} in the store" + (f" for {platform}" if platform else ""),
                 hint="pull it first, or allow pulling (--pull missing)",
             )
-        return self._fetch(reference, parsed, platform, progress or silent)
+        return self._fetch(name, parsed, platform, progress or silent)
 
     def load(
         self,
@@ -111,7 +113,7 @@ class Provisioner:
         """
         from provisioner.images import save
 
-        return save(self._store, references, target, form, compress=compress)
+        return save(self._store, list(map(self._stored, references)), target, form, compress=compress)
 
     def images(self) -> list[Image]:
         """All images in the store, sorted by name."""
@@ -127,7 +129,7 @@ class Provisioner:
         """Free the space of images that no container uses. Raises InvalidReference, StoreError."""
         from provisioner.images import prune
 
-        return prune(self._store, criteria)
+        return prune(self._store, self._named_in(criteria))
 
     def verify(self) -> Verified:
         """Read everything in the store, and say what is no longer as it was. Raises StoreError."""
@@ -140,7 +142,7 @@ class Provisioner:
 
         Raises ImageNotFound, InvalidReference (ambiguous), ImageInUse (names the container).
         """
-        return self._store.remove(reference)
+        return self._store.remove(self._stored(reference))
 
     def skipped(self, image: Image) -> list[str]:
         """What is missing in the image's layers, since it takes root to make; a sentence a reason."""
@@ -223,7 +225,25 @@ class Provisioner:
         if self._after_pull is not None:
             from provisioner.images import make_room
 
-            make_room(self._store, self._after_pull, pulled, note)
+            make_room(self._store, self._named_in(self._after_pull), pulled, note)
+
+    def _named(self, text: str) -> str:
+        """The name that a short one stands for, if registries.conf says so."""
+        if not is_short(text):
+            return text
+        if not conf_files.mention(split_name(text)[0], self._options.registries_conf):
+            return text
+        from provisioner.registry.registries_conf import RegistriesConf
+
+        return RegistriesConf.load(self._options.registries_conf).short_names.complete(text)
+
+    def _named_in(self, criteria: Criteria) -> Criteria:
+        return replace(criteria, excluded=tuple(map(self._named, criteria.excluded)))
+
+    def _stored(self, text: str) -> str:
+        """The name under which the store has it; or the text, which is a digest, or of no image."""
+        name = self._named(text)
+        return name if name != text and self._store.find(ImageReference.parse(name)) else text
 
     def _registries(self) -> Registries:
         if self._known is None:

@@ -83,6 +83,24 @@ class ImageReference(Data, kw_only=True):
         return self._name + self._suffix
 
 
+def is_short(text: str) -> bool:
+    """Whether it names an image in a registry, but not the registry. Raises InvalidReference."""
+    bare = text.removeprefix("docker://")
+    first, slash, _ = bare.partition("/")
+    if slash:
+        return not ({".", ":"} & set(first)) and first != "localhost" and first == first.lower()
+    return ":" not in bare or ImageReference.parse(text).transport == "docker"
+
+
+def split_name(text: str) -> tuple[str, str]:
+    """[HOST/]NAME, and the :TAG and @DIGEST after it."""
+    text = text.removeprefix("docker://")
+    name = text.partition("@")[0]
+    start = name.rfind("/") + 1
+    name = name[:start] + name[start:].partition(":")[0]
+    return name, text[len(name) :]
+
+
 def is_digest(text: str) -> bool:
     """Whether `text` is a complete digest of an algorithm that is verified here."""
     return re.fullmatch(_DIGEST, text) is not None

@@ -174,7 +174,8 @@ class RegistryClient:
         for endpoint in able:
             try:
                 session = self._session(endpoint)
-                taken = take(session.get(path, what, headers, method=method, accepted=accepted))
+                at = f"manifests/{endpoint.tag}" if is_tag and endpoint.tag else path
+                taken = take(session.get(at, what, headers, method=method, accepted=accepted))
             except ProvisionerError as error:
                 failures.append((endpoint, error))
                 if endpoint is not able[-1]:

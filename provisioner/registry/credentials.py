@@ -1,23 +1,35 @@
 """Whose credentials a repository gets: the lookup of containers-auth.json(5), with Docker's helpers.
 
-In each file the most specific key wins: HOST/NAMESPACE/NAME, HOST/NAMESPACE, HOST. For the host
-itself a credential helper comes before what the file has, as it does in Docker.
+registries.conf may name helpers of its own, before, after or instead of the files. In each file the
+most specific key wins: HOST/NAMESPACE/NAME, HOST/NAMESPACE, HOST. For the host itself a credential helper
+comes before what the file has, as it does in Docker.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from provisioner.registry import auth_file, credential_helper
 from provisioner.registry.auth_file import AuthFile
 from provisioner.registry.endpoint import HUB
 from provisioner.registry.options import Credentials
+from provisioner.registry.registries_conf import AUTH_FILES
 
 _HUB_SERVER = "https://index.docker.io/v1/"  # Docker's key for its own registry
 
 
-def find(registry: str, repository: str, authfile: str | None = None) -> Credentials | None:
-    """What is stored for the repository; None: it is asked without. Raises RegistryConfigurationError."""
-    for path in auth_file.paths(authfile):
-        found = _in_file(AuthFile.read(path), registry, repository)
+def find(
+    registry: str, repository: str, authfile: str | None = None, helpers: Sequence[str] = (AUTH_FILES,)
+) -> Credentials | None:
+    """What is stored for the repository; None: it is asked without. Raises RegistryConfigurationError.
+
+    `helpers` are those of registries.conf; an explicit `authfile` is asked and nothing else.
+    """
+    for name in (AUTH_FILES,) if authfile else helpers:
+        if name == AUTH_FILES:
+            found = _in_files(registry, repository, authfile)
+        else:
+            found = credential_helper.get(name, server(registry))
         if found is not None:
             return found
     return None
@@ -38,6 +50,11 @@ def server(registry: str) -> str:
 def helper(file: AuthFile, registry: str) -> str | None:
     """The credential helper that is configured for the registry."""
     return next(filter(None, map(file.helper, host_keys(registry))), None) or file.store
+
+
+def _in_files(registry: str, repository: str, authfile: str | None) -> Credentials | None:
+    found = (_in_file(AuthFile.read(path), registry, repository) for path in auth_file.paths(authfile))
+    return next((credentials for credentials in found if credentials is not None), None)
 
 
 def _in_file(file: AuthFile, registry: str, repository: str) -> Credentials | None:

@@ -37,6 +37,7 @@ class Endpoint(Data, kw_only=True):
     registry: str  # HOST[:PORT] as images' names have it; the key of its credentials
     address: str  # HOST[:PORT] that listens
     repository: str  # the name that it has there
+    tag: str | None = None  # that stands there for the image's own
     scheme: Scheme = "https"
     root: str = "/v2"  # path of the API
     trust: Trust = Trust()

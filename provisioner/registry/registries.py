@@ -64,4 +64,5 @@ class Registries:
         # Given for the registry that the user has named, and for no mirror of it.
         if given is not None and endpoint.registry == name.registry:
             return given
-        return credentials.find(endpoint.registry, endpoint.repository, self._options.authfile)
+        helpers = self.settings.credential_helpers
+        return credentials.find(endpoint.registry, endpoint.repository, self._options.authfile, helpers)

@@ -37,7 +37,12 @@ class Settings:
 
     def check_short_name(self, text: str) -> None:
         """Raises InvalidReference for a name without a registry, if several are configured."""
-        self._conf.check_short_name(text)
+        self._conf.short_names.check(text)
+
+    @property
+    def credential_helpers(self) -> tuple[str, ...]:
+        """Who is asked for credentials, in order; see registries_conf.AUTH_FILES."""
+        return self._conf.credential_helpers
 
     def endpoints(self, reference: ImageReference) -> tuple[Endpoint, ...]:
         """In the order in which to try them. Raises ImageBlocked, RegistryConfigurationError."""
@@ -55,6 +60,7 @@ class Settings:
             registry=location.registry,
             address=address_of(location.registry),
             repository=location.repository,
+            tag=location.tag,
             scheme="either" if insecure or is_loopback(location.registry) else "https",
             trust=Trust(verify=not insecure),
         )

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import (
-    ImageBlocked,
     ImageNotFound,
-    InvalidReference,
     RegistryConfigurationError,
     RegistryFailed,
     RegistryUnreachable,
@@ -22,6 +20,7 @@ from provisioner.registry.options import RegistryOptions
 from provisioner.registry.settings import Settings
 from tests.provisioner.conftest import isolate
 from tests.provisioner.parts import ONE
+from tests.provisioner.places import places
 from tests.support import images
 from tests.support.authority import Authority
 from tests.support.faulty_proxy import Fault, FaultyProxy
@@ -40,58 +39,6 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority.make(tmp_path / "authority")
-
-
-def places(tmp_path: Path, name: str, *, conf: str = "", hosts: dict[str, str] | None = None) -> list[str]:
-    """scheme://address/root/repository of each endpoint for the image of that name."""
-    (tmp_path / "registries.conf").write_text(conf)
-    for host, text in (hosts or {}).items():
-        (tmp_path / "certs.d" / host).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "certs.d" / host / "hosts.toml").write_text(text)
-    found = Settings(RegistryOptions()).endpoints(ImageReference.parse(name))
-    return [f"{e.scheme}://{e.address}{e.root}/{e.repository}" for e in found]
-
-
-CONF = """
-[[registry]]
-prefix = "example.com/team"
-location = "real.local:5000/group"
-[[registry.mirror]]
-location = "one.local/m"
-insecure = true
-[[registry.mirror]]
-location = "two.local/m"
-pull-from-mirror = "digest-only"
-[[registry]]
-prefix = "example.com/team/forbidden"
-blocked = true
-[[registry]]
-prefix = "*.wild.local"
-insecure = true
-"""
-
-
-def test_the_longest_prefix_gives_mirrors_and_the_place(tmp_path: Path) -> None:
-    assert places(tmp_path, "example.com/team/app", conf=CONF) == [
-        "either://one.local/v2/m/app",
-        "https://real.local:5000/v2/group/app",
-    ]
-    pinned = f"example.com/team/app@sha256:{'0' * 64}"
-    assert "https://two.local/v2/m/app" in places(tmp_path, pinned, conf=CONF)
-    assert places(tmp_path, "example.com/teams/app", conf=CONF) == ["https://example.com/v2/teams/app"]
-    assert places(tmp_path, "a.b.wild.local/x/y", conf=CONF) == ["either://a.b.wild.local/v2/x/y"]
-    with pytest.raises(ImageBlocked, match=r"example\.com/team/forbidden:latest is blocked"):
-        places(tmp_path, "example.com/team/forbidden", conf=CONF)
-
-
-def test_short_names_are_docker_hubs_or_refused(tmp_path: Path) -> None:
-    assert places(tmp_path, "busybox") == ["https://registry-1.docker.io/v2/library/busybox"]
-    (tmp_path / "registries.conf").write_text('unqualified-search-registries = ["quay.io", "docker.io"]')
-    settings = Settings(RegistryOptions())
-    settings.check_short_name("quay.io/busybox")
-    with pytest.raises(InvalidReference, match="'busybox' names no registry") as caught:
-        settings.check_short_name("busybox")
-    assert "docker.io/busybox" in str(caught.value.hint)
 
 
 def test_hosts_toml_is_read_as_containerd_does(tmp_path: Path) -> None:
@@ -128,21 +75,6 @@ def test_hosts_toml_is_read_as_containerd_does(tmp_path: Path) -> None:
     assert places(tmp_path, "r.local:5000/x", hosts={"r.local_5000_": 'server = "https://own.local"'}) == [
         "https://own.local/v2/x"
     ]
-
-
-@pytest.mark.parametrize(
-    ("conf", "message"),
-    [
-        ("[[registry", "is not TOML"),
-        ("[[registry]]\nblocked = true", "prefix is missing"),
-        ('[[registry]]\nprefix = "r.local"\ninsecure = "yes"', "insecure has to be of type bool"),
-        ('[[registry]]\nprefix = "r.local/x:tag"', "names one image only"),
-        ('registry = "r.local"', "registry has to be of type list"),
-    ],
-)
-def test_a_broken_file_is_named(tmp_path: Path, conf: str, message: str) -> None:
-    with pytest.raises(RegistryConfigurationError, match=rf"registries\.conf.*{message}"):
-        places(tmp_path, "r.local/x", conf=conf)
 
 
 @pytest.mark.parametrize(
