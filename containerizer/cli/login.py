@@ -25,8 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.username is None:
         arguments.username = _ask("username: ")
     options = registry_options.of(arguments, ask=_secret)
-    where = login(arguments.registry, options, lambda text: print(text, file=sys.stderr))
-    print(f"logged in to {arguments.registry} as {arguments.username}; stored in {where}")
+    done = login(arguments.registry, options, lambda text: print(text, file=sys.stderr))
+    who = f"{arguments.registry} as {arguments.username}"
+    if done.tried:
+        print(f"logged in to {who}; stored in {done.where}")
+    else:
+        print(f"stored for {who} in {done.where}, but not tried: the registry asks nobody who they are")
     return 0
 
 

@@ -16,7 +16,12 @@ _STDOUT = 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="instead of standard output; a file that is there is replaced when the new one is whole",
+    )
     parser.add_argument(
         "--format",
         choices=("oci-archive", "docker-archive", "oci-dir"),

@@ -1,14 +1,15 @@
 """login and logout: try credentials at a registry, and store them where pulls look for them.
 
-They go to the credential helper that the files name for the registry, or else into the primary
-auth.json. A registry that gives an identity token in exchange has that stored, not the password.
+They go to the credential helper that registries.conf has first, or that the files name for the registry,
+or else into the primary auth.json. A registry that gives an identity token in exchange has that stored,
+not the password.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from launcher.data import replace
+from launcher.data import Data, replace
 from provisioner.errors import InvalidReference, Unauthorized
 from provisioner.reference import ImageReference
 from provisioner.registry import auth_file, credential_helper, failure
@@ -19,6 +20,7 @@ from provisioner.registry.endpoint import Endpoint, base_url
 from provisioner.registry.http import Http
 from provisioner.registry.line import Line
 from provisioner.registry.options import Credentials, RegistryOptions
+from provisioner.registry.registries_conf import AUTH_FILES
 from provisioner.registry.settings import Settings
 from provisioner.registry.tokens import MAX_ANSWER, Authorizer
 
@@ -26,21 +28,30 @@ _OK, _UNAUTHORIZED = 200, 401
 _ANY = "image"  # stands for a repository where only the registry is of interest
 
 
-def login(key: str, options: RegistryOptions, note: Callable[[str], None] = lambda text: None) -> str:
-    """Try and store `options.credentials` for HOST[:PORT][/NAMESPACE]; where they are now.
+class Login(Data, kw_only=True):
+    """What became of the credentials."""
+
+    where: str  # a file, or the program of a credential helper
+    tried: bool  # False: the registry asks nobody who they are, so they may be wrong
+
+
+def login(key: str, options: RegistryOptions, note: Callable[[str], None] = lambda text: None) -> Login:
+    """Try and store `options.credentials` for HOST[:PORT][/NAMESPACE].
 
     Raises Unauthorized, InvalidReference, RegistryUnreachable, RegistryFailed, RegistryConfigurationError.
     """
     registry = registry_of(key)
     assert options.credentials is not None
-    credentials = _tried(Settings(options).of_registry(registry), options.credentials, note)
+    settings = Settings(options)
+    tried, credentials = _tried(settings.of_registry(registry), options.credentials, note)
     files = [AuthFile.read(path) for path in auth_file.paths(options.authfile)]
-    helper = _helper(files, registry) if key == registry else None  # helpers know whole registries only
+    # Helpers know whole registries only.
+    helper = _helper(files, registry, settings, options) if key == registry else None
     if helper:
         credential_helper.store(helper, lookup.server(registry), credentials)
-        return f"docker-credential-{helper}"
+        return Login(where=f"docker-credential-{helper}", tried=tried)
     files[0].with_entry(key, credentials).write()
-    return files[0].path
+    return Login(where=files[0].path, tried=tried)
 
 
 def logout(key: str, options: RegistryOptions) -> list[str]:
@@ -51,7 +62,7 @@ def logout(key: str, options: RegistryOptions) -> list[str]:
     registry = registry_of(key)
     files = [AuthFile.read(path) for path in auth_file.paths(options.authfile)]
     gone = []
-    helper = _helper(files, registry) if key == registry else None
+    helper = _helper(files, registry, Settings(options), options) if key == registry else None
     if helper and credential_helper.get(helper, lookup.server(registry)):
         credential_helper.erase(helper, lookup.server(registry))
         gone.append(f"docker-credential-{helper}")
@@ -82,12 +93,17 @@ def registry_of(key: str) -> str:
     return host
 
 
-def _helper(files: list[AuthFile], registry: str) -> str | None:
+def _helper(files: list[AuthFile], registry: str, settings: Settings, options: RegistryOptions) -> str | None:
+    first = settings.credential_helpers[0]
+    if first != AUTH_FILES and not options.authfile:
+        return first
     return next(filter(None, (lookup.helper(file, registry) for file in files)), None)
 
 
-def _tried(endpoint: Endpoint, credentials: Credentials, note: Callable[[str], None]) -> Credentials:
-    """What is to be stored: the same, or an identity token in place of the password."""
+def _tried(
+    endpoint: Endpoint, credentials: Credentials, note: Callable[[str], None]
+) -> tuple[bool, Credentials]:
+    """Whether the registry wanted to know them, and what is to be stored: them, or an identity token."""
     line = Line()
     base = base_url(endpoint)
     http = Http(endpoint, base, line, note)
@@ -98,7 +114,9 @@ def _tried(endpoint: Endpoint, credentials: Credentials, note: Callable[[str], N
         line.close()
 
 
-def _exchange(endpoint: Endpoint, base: str, http: Http, credentials: Credentials) -> Credentials:
+def _exchange(
+    endpoint: Endpoint, base: str, http: Http, credentials: Credentials
+) -> tuple[bool, Credentials]:
     url = f"{base}{endpoint.root}/"
     with http.request("GET", url) as answer:
         status, content = answer.status, answer.read_bounded(MAX_ANSWER)
@@ -112,9 +130,10 @@ def _exchange(endpoint: Endpoint, base: str, http: Http, credentials: Credential
                 credentials = replace(credentials, password="", identity_token=token.refresh)
             secret = f"Bearer {token.access}"
             break
-    if status == _UNAUTHORIZED:
+    asked = status == _UNAUTHORIZED
+    if asked:
         with http.request("GET", url, authorization=secret) as answer:
             status, content = answer.status, answer.read_bounded(MAX_ANSWER)
     if status != _OK:
         raise failure.answered(endpoint.registry, status, content, f"user {credentials.username!r}")
-    return credentials
+    return asked, credentials

@@ -50,6 +50,23 @@ def test_an_aci_is_run(fresh: Cli, tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("5\n/tmp\nfrom the manifest\n", "")
 
 
+def test_saving_replaces_a_file_but_no_directory(fresh: Cli, layout: str, tmp_path: Path) -> None:
+    """As `docker save` does; but a save that fails leaves the file as it was, and a directory is no file."""
+    saved, full = tmp_path / "saved.tar", tmp_path / "full"
+    saved.write_text("precious")
+    full.mkdir()
+    (full / "precious").touch()
+    assert "no image" in fresh("save", "-o", str(saved), layout).stderr
+    assert saved.read_text() == "precious"
+    fresh("pull", layout)
+    assert fresh("save", "-o", str(saved), layout).returncode == 0
+    assert fresh("load", "-i", str(saved)).returncode == 0
+    done = fresh("save", "--format", "oci-dir", "-o", str(full), layout)
+    assert done.returncode == 125 and "not empty" in done.stderr.lower()
+    assert [path.name for path in full.iterdir()] == ["precious"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".new")) == []
+
+
 def test_archives_go_through_pipes(fresh: Cli, layout: str, tmp_path: Path) -> None:
     fresh("pull", layout)
     other = Cli(tmp_path / "other", fresh.state)

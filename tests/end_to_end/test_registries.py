@@ -43,6 +43,15 @@ def test_login_pull_logout(fresh: Cli, tmp_path: Path) -> None:
         assert "use --username" in fresh("login", *authfile, private.host).stderr
 
 
+def test_login_where_nobody_is_asked_says_so(fresh: Cli, registry: Registry, tmp_path: Path) -> None:
+    """Any password is stored, and none is known to be right."""
+    where = ("--authfile", str(tmp_path / "auth.json"), "--username", "user", "--password-stdin")
+    done = fresh("login", *where, registry.host, stdin="any\n")
+    assert done.returncode == 0 and "logged in" not in done.stdout
+    assert "but not tried: the registry asks nobody who they are" in done.stdout
+    assert registry.host in (tmp_path / "auth.json").read_text()
+
+
 def test_trouble_is_told_and_a_mirror_is_taken(fresh: Cli, registry: Registry, tmp_path: Path) -> None:
     images.push(PARTS, registry.host, "trouble", "latest")
     conf = tmp_path / "registries.conf"

@@ -133,7 +133,7 @@ def test_login_exchanges_the_password_for_an_identity_token(
     provisioner: Provisioner, private: Registry, tokens: TokenServer, tmp_path: Path
 ) -> None:
     options = RegistryOptions(credentials=USER)
-    path = Path(login(private.host, options))
+    path = Path(login(private.host, options).where)
     assert path == tmp_path / "run/containers/auth.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
@@ -168,15 +168,19 @@ def test_credentials_that_are_given_count_before_stored_ones(private: Registry, 
 
 
 @needs_registry
-@pytest.mark.parametrize("setting", ["credsStore", "credHelpers"])
+@pytest.mark.parametrize("setting", ["credsStore", "credHelpers", "credential-helpers"])
 def test_a_helper_program_keeps_the_secret(
     provisioner: Provisioner, private: Registry, tmp_path: Path, keychain: Path, setting: str
 ) -> None:
-    value = "test" if setting == "credsStore" else {private.host: "test"}
-    (tmp_path / "config.json").write_text(json.dumps({setting: value}))
+    if setting == "credential-helpers":
+        (tmp_path / "registries.conf").write_text('credential-helpers = ["test", "containers-auth.json"]')
+    else:
+        value = "test" if setting == "credsStore" else {private.host: "test"}
+        (tmp_path / "config.json").write_text(json.dumps({setting: value}))
     with pytest.raises(Unauthorized):
         provisioner.pull(f"{private.host}/private")
-    assert login(private.host, RegistryOptions(credentials=USER)) == "docker-credential-test"
+    done = login(private.host, RegistryOptions(credentials=USER))
+    assert (done.where, done.tried) == ("docker-credential-test", True)
     assert json.loads(keychain.read_text())[private.host]["Username"] == "<token>"
     assert provisioner.pull(f"{private.host}/private").size == 3
     assert logout(private.host, RegistryOptions()) == ["docker-credential-test"]
