@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from provisioner.store.prune import Criteria, Pruned
 
 T = TypeVar("T")
+
+_FRESH = 1.0  # seconds for which what containers consume is not asked for again
 
 
 class Launch(Data, kw_only=True):
@@ -102,18 +105,30 @@ class Engine:
         )
         self._launching: dict[ContainerId, _Admission] = {}
         self._keeper: Keeper | None = None
+        self._measuring = asyncio.Lock()
+        self._measured: dict[str, Usage] = {}
+        self._measured_at = -math.inf
+        self.recovery_seconds = 0.0
 
     async def start(self) -> None:
         """Take back every container on the state directory, and destroy what has lost its supervisor."""
+        started = time.monotonic()
         self._keeper = Keeper(self.settings, self.paths, self._control, self.events)
         await self._keeper.recover()
+        self.recovery_seconds = time.monotonic() - started
 
     async def close(self) -> None:
         """Leave the containers to their supervisors; ended containers stay as they are."""
-        await self.keeper.close()
+        if self._keeper is not None:
+            await self._keeper.close()
         await self._launches.close()
         await self._control.close()
         self._pulls.shutdown()
+
+    @property
+    def recovery_errors(self) -> int:
+        """Records that made no sense at the start."""
+        return self.keeper.recovery_errors
 
     @property
     def keeper(self) -> Keeper:
@@ -197,6 +212,10 @@ class Engine:
         """The image in the store, so that no lane waits for a registry."""
         if request.image == HOST or self.settings.launcher == "posix":
             return request
+        provider = "appc" if request.image.startswith("appc:") else "docker"
+        if provider not in self.settings.image_providers:
+            hint = f"the agent has --image-providers={','.join(self.settings.image_providers)}"
+            raise InvalidRequest(f"images of {provider} are not provided here: {request.image}", hint=hint)
         started = time.monotonic()
         try:
             await self.pull(request.image, policy=request.pull, platform=request.platform)
@@ -233,6 +252,14 @@ class Engine:
     async def usage(self, container_id: ContainerId) -> Usage:
         """What it consumes now."""
         return await self.call(lambda owner: inspection.usage(owner, container_id))
+
+    async def usages(self) -> dict[str, Usage]:
+        """Of every container that runs, by its id; at most a second old."""
+        async with self._measuring:
+            if time.monotonic() - self._measured_at > _FRESH:
+                self._measured = await self.call(inspection.usages)
+                self._measured_at = time.monotonic()
+            return self._measured
 
     async def update(self, container_id: ContainerId, resources: Resources) -> None:
         """Change its limits; those that are None stay. Raises InvalidRequest for what nobody enforces."""

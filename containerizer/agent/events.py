@@ -37,6 +37,8 @@ KINDS: Mapping[str, str] = {
     "ended": "exit_code, message; limitation if a limit ended it",
     "destroy-failed": "message, attempts",
     "removed": "",
+    "collected": "",
+    "collect-failed": "message",
     "pulled": "seconds",
     "pull-failed": "seconds, message",
 }

@@ -29,7 +29,16 @@ class Status(Data, kw_only=True):
 
 def status(owner: Containerizer, container_id: ContainerId) -> Status:
     """Raises NoSuchContainer. An isolator that cannot tell is left out."""
-    record = records.load(owner.paths, container_id)
+    return _described(owner, records.load(owner.paths, container_id))
+
+
+def statuses(owner: Containerizer) -> list[Status]:
+    """Of every container."""
+    return [_described(owner, record) for record in owner.containers()]
+
+
+def _described(owner: Containerizer, record: ContainerRecord) -> Status:
+    container_id = record.id
     running = liveness.is_running(record)
     facts: dict[str, Any] = {}
     paused = False
@@ -45,14 +54,18 @@ def status(owner: Containerizer, container_id: ContainerId) -> Status:
 
 
 def usage(owner: Containerizer, container_id: ContainerId) -> Usage:
-    """From every isolator that measures something; what none can tell just now is None."""
+    """From every isolator that measures something. Raises NoSuchContainer."""
     record = records.load(owner.paths, container_id)
-    measured: dict[str, Any] = {}
-    for isolator in _isolators(owner, record) if liveness.is_running(record) else ():
-        with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
-            told = asdict(isolator.usage(container_id)).items()
-            measured |= {name: value for name, value in told if value is not None}
-    return Usage(**measured)
+    return _measured(owner, record) if liveness.is_running(record) else Usage()
+
+
+def usages(owner: Containerizer) -> dict[str, Usage]:
+    """Of every container that runs, by its id."""
+    return {
+        record.container_id: _measured(owner, record)
+        for record in owner.containers()
+        if record.pid is not None and liveness.is_running(record)
+    }
 
 
 def update(owner: Containerizer, container_id: ContainerId, resources: Resources) -> None:
@@ -68,6 +81,15 @@ def update(owner: Containerizer, container_id: ContainerId, resources: Resources
     for isolator in isolators:
         if isolator.enforces & resources.asked():
             isolator.update(container_id, resources)
+
+
+def _measured(owner: Containerizer, record: ContainerRecord) -> Usage:
+    measured: dict[str, Any] = {}
+    for isolator in _isolators(owner, record):
+        with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
+            told = asdict(isolator.usage(record.id)).items()
+            measured |= {name: value for name, value in told if value is not None}
+    return Usage(**measured)
 
 
 def _isolators(owner: Containerizer, record: ContainerRecord) -> list[Isolator]:

@@ -46,6 +46,7 @@ class Keeper:
     def __init__(self, settings: EngineSettings, paths: Paths, lanes: Lanes, events: Events) -> None:
         self.readiness = Readiness()
         self.failures: dict[ContainerId, Failure] = {}
+        self.recovery_errors = 0
         self._settings = settings
         self._paths = paths
         self._lanes = lanes

@@ -48,6 +48,8 @@ COMMANDS = {
     "save": Command("write images to an archive"),
     "commit": Command("make an image of what a container has written"),
     "plan": Command("show what a run would do, and which isolator asks for it"),
+    "agent": Command("serve containers by HTTP to programs and other machines", needs_root=False),
+    "credential": Command("hash a secret for the agent's file of credentials", needs_root=False),
     "isolators": Command(
         "list the isolators, what each needs, and whether this host has it", needs_root=False
     ),

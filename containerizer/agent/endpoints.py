@@ -1,0 +1,189 @@
+"""The endpoints beside the v1 API: for people, for scripts, and for what collects metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from importlib import metadata
+
+from aiohttp import web
+
+from containerizer.agent import files, inspection, views
+from containerizer.agent.server import ACTIVITY, ENGINE, METRICS, SETTINGS, authorize, permits, write
+from containerizer.record import ContainerRecord
+from isolators.isolator import Usage
+from launcher.data import asdict
+from launcher.errors import InvalidRequest
+
+_CHUNK = 256 * 1024  # bytes of a download
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def add_to(app: web.Application) -> None:
+    app.add_routes(
+        [
+            web.get("/health", _health),
+            web.get("/version", _version),
+            web.get("/flags", _flags),
+            web.get("/state", _state),
+            web.get("/containers", _containers),
+            web.get("/monitor/statistics", _statistics),
+            web.get("/metrics", _metrics),
+            web.get("/metrics/snapshot", _snapshot),
+            web.get("/files/browse", _browse),
+            web.get("/files/read", _read),
+            web.get("/files/download", _download),
+            web.get("/files/debug", _debug),
+        ]
+    )
+
+
+async def _health(request: web.Request) -> web.Response:
+    return web.Response()
+
+
+async def _version(request: web.Request) -> web.Response:
+    return web.json_response({"version": metadata.version("containerizer")})
+
+
+async def _flags(request: web.Request) -> web.Response:
+    authorize(request, "GET_FLAGS")
+    return web.json_response({"flags": request.app[SETTINGS].flags})
+
+
+async def _state(request: web.Request) -> web.Response:
+    authorize(request, "GET_STATE")
+    engine, settings = request.app[ENGINE], request.app[SETTINGS]
+    records = [each for each in await engine.containers() if permits(request, "GET_STATE", each.id)]
+    return web.json_response(
+        {
+            "hostname": settings.hostname,
+            "pid": os.getpid(),
+            "version": metadata.version("containerizer"),
+            "start_time": request.app[ACTIVITY].started,
+            "time": time.time(),
+            "flags": settings.flags,
+            "containers": [views.summary(record) for record in records],
+            "failing_destroys": [asdict(failure) for failure in engine.keeper.failures.values()],
+        }
+    )
+
+
+async def _containers(request: web.Request) -> web.Response:
+    authorize(request, "GET_CONTAINERS")
+    engine = request.app[ENGINE]
+    usages = await engine.usages()
+    statuses = await engine.call(inspection.statuses)
+    return web.json_response(
+        [
+            views.container(status, usages.get(str(status.record.id)) or Usage())
+            for status in statuses
+            if _asked(request, status.record)
+        ]
+    )
+
+
+async def _statistics(request: web.Request) -> web.Response:
+    authorize(request, "GET_CONTAINERS")
+    engine = request.app[ENGINE]
+    usages = await engine.usages()
+    shown = [record for record in await engine.containers() if _asked(request, record)]
+    return web.json_response(
+        [views.monitored(record, usages[str(record.id)]) for record in shown if str(record.id) in usages]
+    )
+
+
+def _asked(request: web.Request, record: ContainerRecord) -> bool:
+    wanted = request.query.get("container_id")
+    return wanted in (None, str(record.id)) and permits(request, "GET_CONTAINERS", record.id)
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    authorize(request, "GET_METRICS")
+    text = await request.app[METRICS].text()
+    return web.Response(body=text, headers={"Content-Type": _METRICS_TYPE})
+
+
+async def _snapshot(request: web.Request) -> web.Response:
+    authorize(request, "GET_METRICS")
+    return web.json_response(await request.app[METRICS].snapshot())
+
+
+# Files -------------------------------------------------------------------------------------------
+
+
+async def _browse(request: web.Request) -> web.Response:
+    path = _path(request, "LIST_FILES")
+    paths = request.app[ENGINE].paths
+    listed = await asyncio.to_thread(files.browse, paths, path)
+    return web.json_response([views.file_info(info) for info in listed])
+
+
+async def _read(request: web.Request) -> web.Response:
+    path = _path(request, "READ_FILE")
+    offset, length = _number(request, "offset", -1), _number(request, "length", None)
+    paths = request.app[ENGINE].paths
+    asked = 0 if offset == -1 else offset
+    assert asked is not None
+    size, data = await asyncio.to_thread(files.read, paths, path, asked, 0 if offset == -1 else length)
+    shown = size if offset == -1 else offset
+    return web.json_response({"offset": shown, "data": data.decode("utf-8", "replace")})
+
+
+async def _download(request: web.Request) -> web.StreamResponse:
+    path = _path(request, "READ_FILE")
+    with files.regular(request.app[ENGINE].paths, path) as file:
+        response = web.StreamResponse()
+        response.content_length = os.fstat(file).st_size
+        response.content_type = "application/octet-stream"
+        response.headers["Content-Disposition"] = "attachment"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        await response.prepare(request)
+        async for chunk in _chunks(file, response.content_length):
+            await write(request, response, chunk)
+        await response.write_eof()
+        return response
+
+
+async def _chunks(file: int, size: int) -> AsyncIterator[bytes]:
+    """As many bytes as were announced, of a file that may grow or shrink meanwhile."""
+    offset = 0
+    while offset < size:
+        chunk = await asyncio.to_thread(os.pread, file, min(_CHUNK, size - offset), offset)
+        if not chunk:
+            raise ConnectionResetError("the file has shrunk")
+        offset += len(chunk)
+        yield chunk
+
+
+async def _debug(request: web.Request) -> web.Response:
+    """Virtual paths, and where they lead."""
+    authorize(request, "LIST_FILES")
+    engine = request.app[ENGINE]
+    return web.json_response(
+        {
+            f"{files.ROOT}/{record.id}": engine.paths.sandbox(record.id)
+            for record in await engine.containers()
+            if permits(request, "LIST_FILES", record.id)
+        }
+    )
+
+
+def _path(request: web.Request, call: str) -> str:
+    path = request.query.get("path")
+    if path is None:
+        raise InvalidRequest("no path given", hint=f"add ?path={files.ROOT}/<id>/…")
+    authorize(request, call, files.split(path)[0])
+    return path
+
+
+def _number(request: web.Request, name: str, default: int | None) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidRequest(f"invalid {name} {text!r}", hint="write a whole number") from None

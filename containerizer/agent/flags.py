@@ -1,0 +1,179 @@
+"""The agent's flags: one literal table, read from the command line, the environment and a file.
+
+The command line wins over the environment (`CONTAINERIZER_<FLAG>`), and that over the file of
+`--config`, TOML with the same names. A name that is in no row is refused, in the file as well; not in
+the environment, where others have names of the same beginning. Where a flag means what the
+predecessor's does it has its name: https://mesos.apache.org/documentation/latest/configuration/agent/
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from containerizer.agent.durations import parse_duration
+from containerizer.paths import default_root, default_state
+from containerizer.units import parse_size
+from isolators.catalog import LAUNCHERS
+from launcher.data import Data
+from launcher.errors import InvalidRequest
+from provisioner.backends.choose import NAMES
+
+ENVIRONMENT = "CONTAINERIZER_"
+
+Flags = Mapping[str, Any]  # name in the table → parsed value
+
+
+class Flag(Data):
+    """One row. `parse` raises InvalidRequest, ValueError."""
+
+    default: str | None  # as it is written; None: not set
+    meaning: str
+    parse: Callable[[str], Any] = str
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise InvalidRequest(f"{text} is not between 0 and 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise InvalidRequest(f"{text} is less than 1")
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise InvalidRequest(f"{text!r} is none of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _providers(text: str) -> tuple[str, ...]:
+    return tuple(_one_of("docker", "appc")(word.lower()) for word in _words(text))
+
+
+TABLE: Mapping[str, Flag] = {
+    # Where everything is.
+    "work_dir": Flag(None, f"images and sandboxes, kept over a reboot ({default_root()})"),
+    "runtime_dir": Flag(None, f"what is forgotten at a reboot ({default_state()})"),
+    "listen": Flag(
+        None, "unix:PATH or tcp:HOST:PORT, several with commas (agent.sock in runtime_dir)", _words
+    ),
+    # Containers.
+    "isolation": Flag(None, "the isolators to load, with commas (the launcher's default)", _words),
+    "launcher": Flag("linux", "how tasks are launched: linux or posix", _one_of(*LAUNCHERS)),
+    "cgroups_root": Flag("containerizer", "the cgroup of all containers, in each hierarchy"),
+    "recover": Flag(
+        "reconnect", "to what runs at the start, or cleanup: destroy it", _one_of("reconnect", "cleanup")
+    ),
+    "launches": Flag("4", "launches at once", _count),
+    "destroy_timeout": Flag("10secs", "for what was killed to end, before it is tried again", parse_duration),
+    # Images.
+    "image_providers": Flag(
+        "docker,appc", "whose images may be asked for; none: the host's filesystem only", _providers
+    ),
+    "image_provisioner_backend": Flag(None, "overlay, copy or bind (the best here)", _one_of(*NAMES)),
+    "insecure_registries": Flag("", "HOST[:PORT] that may do without TLS, with commas", _words),
+    "docker_config": Flag(None, "file of credentials, as in containers-auth.json(5)"),
+    "registries_conf": Flag(None, "file of mirrors, as in containers-registries.conf(5)"),
+    "certs_dir": Flag(None, "certificates and hosts.toml of registries, by HOST[:PORT]"),
+    "pulls": Flag("4", "pulls at once", _count),
+    # Sandboxes of containers that have ended.
+    "gc_delay": Flag("1weeks", "how long they stay, at most", parse_duration),
+    "gc_disk_headroom": Flag(
+        "0.1", "part of the disk that is to be free: the less is, the shorter they stay", _fraction
+    ),
+    "disk_watch_interval": Flag("1mins", "how often the disk is looked at", parse_duration),
+    # Who may ask, and how much.
+    "http_credentials": Flag(
+        None, "file of principals and hashed secrets: needed for tcp without tls_ca_file"
+    ),
+    "acls": Flag(None, "file of who may do what, JSON or TOML (everybody everything)"),
+    "tls_cert_file": Flag(None, "PEM certificate chain: needed for tcp"),
+    "tls_key_file": Flag(None, "PEM private key: needed for tcp"),
+    "tls_ca_file": Flag(None, "PEM authorities of client certificates, which are then required"),
+    "socket_mode": Flag("600", "octal mode of the Unix socket", lambda text: int(text, 8)),
+    "max_request_size": Flag("4MB", "of a body", parse_size),
+    "max_requests": Flag("1000", "at once, waits and streams among them", _count),
+    "request_timeout": Flag("1mins", "for a request to arrive, and a slow client to read", parse_duration),
+    "http_heartbeat_interval": Flag("30secs", "between signs of life in streams", parse_duration),
+    # Talk.
+    "logging_level": Flag(
+        "INFO", "DEBUG, INFO, WARNING or ERROR", _one_of("DEBUG", "INFO", "WARNING", "ERROR")
+    ),
+    "hostname": Flag(None, "the agent's name in its answers (this machine's)"),
+    "shutdown_grace_period": Flag(
+        "5secs", "for requests that are at work when the agent is asked to stop", parse_duration
+    ),
+}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Each flag as an option, with dashes or underscores."""
+    parser.add_argument("--config", metavar="FILE", help="TOML, with the names below")
+    for name, flag in TABLE.items():
+        spelled = dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}"))
+        default = f" ({flag.default})" if flag.default else ""
+        parser.add_argument(*spelled, dest=name, metavar="VALUE", help=flag.meaning + default)
+
+
+def read(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Flags:
+    """What all three say. Raises InvalidRequest, naming the flag and where it is from."""
+    written = _from_file(arguments.config) if arguments.config else {}
+    flags = {}
+    for name, flag in TABLE.items():
+        given = getattr(arguments, name)
+        from_environment = environment.get(ENVIRONMENT + name.upper())
+        sources = (
+            (given, "the command line"),
+            (from_environment, "the environment"),
+            (written.get(name), str(arguments.config)),
+            (flag.default, "the defaults"),
+        )
+        text, source = next(((t, s) for t, s in sources if t is not None), (None, ""))
+        flags[name] = None if text is None else _parsed(name, text, source)
+    return flags
+
+
+def _parsed(name: str, text: str, source: str) -> Any:
+    try:
+        return TABLE[name].parse(text)
+    except (InvalidRequest, ValueError) as error:
+        why = error.message if isinstance(error, InvalidRequest) else str(error)
+        raise InvalidRequest(
+            f"invalid flag {name}={text} in {source}: {why}", hint=TABLE[name].meaning
+        ) from error
+
+
+def _from_file(path: str) -> dict[str, str]:
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"cannot read the flags in {path}: {error}") from error
+    for name in values:
+        if name not in TABLE:
+            near = difflib.get_close_matches(name, TABLE, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`containerizer agent --help` lists the flags"
+            raise InvalidRequest(f"unknown flag {name!r} in {path}", hint=hint)
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

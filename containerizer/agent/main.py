@@ -1,0 +1,171 @@
+"""The agent process, from its flags to its end.
+
+    locks → listen → recover → serve … SIGTERM → finish requests → let go of the containers
+
+It listens before it recovers: clients are told to come again (503) rather than refused. It stops on
+SIGTERM and SIGINT, and leaves the containers to their supervisors; the next one takes them back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+from typing import Any
+
+from aiohttp import web
+
+from containerizer.agent.acls import Acls
+from containerizer.agent.credentials import Credentials
+from containerizer.agent.engine import Engine
+from containerizer.agent.events import Event
+from containerizer.agent.flags import TABLE, Flags
+from containerizer.agent.listeners import Tls, tcp, unix
+from containerizer.agent.lock import DirectoryLocks
+from containerizer.agent.server import ACTIVITY, ServerSettings, application
+from containerizer.agent.settings import EngineSettings
+from containerizer.paths import Paths
+from isolators.isolator import IsolatorFlags
+from launcher.errors import InvalidRequest
+from provisioner.registry.options import RegistryOptions
+
+SOCKET = "agent.sock"  # in the runtime directory, if nothing else is asked for
+
+_log = logging.getLogger("containerizer.agent")
+
+
+def serve(flags: Flags) -> None:
+    """Until it is asked to stop. Raises ContainerizerError if it cannot start."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("containerizer").setLevel(flags["logging_level"])
+    _allow_descriptors()
+    paths = Paths.of(flags["work_dir"], flags["runtime_dir"])
+    locks = DirectoryLocks(paths.root, paths.state)
+    try:
+        asyncio.run(_serve(flags, paths))
+    finally:
+        locks.close()
+
+
+async def _serve(flags: Flags, paths: Paths) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    engine = Engine(engine_settings(flags, paths))
+    engine.events.observe(_write_log)
+    credentials = Credentials.load(flags["http_credentials"]) if flags["http_credentials"] else None
+    app = application(engine, _server_settings(flags), credentials)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,  # a client that is gone waits for nothing
+        keepalive_timeout=flags["request_timeout"],
+        shutdown_timeout=flags["shutdown_grace_period"],
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, flags, paths)
+        try:
+            await engine.start()
+            app[ACTIVITY].ready = True
+            _notify("READY=1")
+            _log.info("serving %s; %d containers run", paths.root, engine.keeper.running)
+            await stopping.wait()
+            _notify("STOPPING=1")
+        finally:
+            await runner.cleanup()
+    finally:
+        await engine.close()
+
+
+def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
+    """What the flags say of containers and images."""
+    return EngineSettings(
+        root=paths.root,
+        state=paths.state,
+        isolation=flags["isolation"],
+        launcher=flags["launcher"],
+        image_backend=flags["image_provisioner_backend"],
+        image_providers=flags["image_providers"],
+        registries=RegistryOptions(
+            insecure=flags["insecure_registries"],
+            registries_conf=flags["registries_conf"],
+            certs_dir=flags["certs_dir"],
+            authfile=flags["docker_config"],
+        ),
+        isolator_flags=IsolatorFlags(cgroups_root=flags["cgroups_root"]),
+        launching_lanes=flags["launches"],
+        pulls=flags["pulls"],
+        destroy_timeout=flags["destroy_timeout"],
+        destroy_found=flags["recover"] == "cleanup",
+        gc_delay=flags["gc_delay"],
+        gc_headroom=flags["gc_disk_headroom"],
+        gc_interval=flags["disk_watch_interval"],
+    )
+
+
+def _server_settings(flags: Flags) -> ServerSettings:
+    asked: dict[str, Any] = {"hostname": flags["hostname"]} if flags["hostname"] else {}
+    return ServerSettings(
+        acls=Acls.load(flags["acls"]) if flags["acls"] else Acls(),
+        max_request_size=flags["max_request_size"],
+        max_requests=flags["max_requests"],
+        request_timeout=flags["request_timeout"],
+        heartbeat=flags["http_heartbeat_interval"],
+        flags={name: _shown(flags[name]) for name in TABLE if flags[name] is not None},
+        **asked,
+    )
+
+
+async def _listen(runner: web.AppRunner, flags: Flags, paths: Paths) -> None:
+    """Raises InvalidRequest, CannotListen."""
+    for where in flags["listen"] or (f"unix:{os.path.join(paths.state, SOCKET)}",):
+        kind, _, address = where.partition(":")
+        if kind == "unix" and address:
+            site = web.SockSite(runner, unix(address, flags["socket_mode"]))
+        elif kind == "tcp" and address:
+            tls = _tls(flags)
+            site = web.SockSite(runner, tcp(address), ssl_context=tls.context())
+        else:
+            raise InvalidRequest(f"invalid address {where!r}", hint="write unix:PATH or tcp:HOST:PORT")
+        await site.start()
+        _log.info("listening at %s", where)
+
+
+def _tls(flags: Flags) -> Tls:
+    if not flags["tls_cert_file"] or not flags["tls_key_file"]:
+        hint = "give --tls-cert-file and --tls-key-file, or listen at a Unix socket"
+        raise InvalidRequest("the agent listens at TCP with TLS only", hint=hint)
+    if not flags["http_credentials"] and not flags["tls_ca_file"]:
+        hint = "give --http-credentials or --tls-ca-file"
+        raise InvalidRequest("the agent listens at TCP only if it can know who asks", hint=hint)
+    return Tls(
+        certificate=flags["tls_cert_file"], key=flags["tls_key_file"], authorities=flags["tls_ca_file"]
+    )
+
+
+def _shown(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _allow_descriptors() -> None:
+    """A container takes a few, and the default soft limit is for programs that use select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _write_log(event: Event) -> None:
+    failed = event.kind.endswith("failed")
+    details = "".join(f" {name}={value}" for name, value in event.details.items())
+    _log.log(logging.WARNING if failed else logging.INFO, "%s %s%s", event.kind, event.subject, details)
+
+
+def _notify(message: str) -> None:
+    """Tell systemd, if it has started us: sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address.startswith(("/", "@")):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notifier:
+            notifier.sendto(message.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)

@@ -1,0 +1,96 @@
+"""JSON of the endpoints that are older than the v1 API."""
+
+from __future__ import annotations
+
+import stat
+import time
+from typing import Any
+
+from containerizer.agent.files import FileInfo
+from containerizer.agent.inspection import Status
+from containerizer.record import ContainerRecord
+from isolators.isolator import Usage
+from launcher.container_id import ContainerId
+
+# Field of Usage → name in ResourceStatistics.
+_STATISTICS = {
+    "cpu_user_seconds": "cpus_user_time_secs",
+    "cpu_system_seconds": "cpus_system_time_secs",
+    "cpu_throttled_seconds": "cpus_throttled_time_secs",
+    "memory_bytes": "mem_total_bytes",
+    "memory_peak_bytes": "mem_peak_bytes",  # ours
+    "memory_limit_bytes": "mem_limit_bytes",
+    "processes": "threads",
+}
+
+
+def statistics(usage: Usage) -> dict[str, float]:
+    """As ResourceStatistics; what is not measured is left out."""
+    measured = {name: getattr(usage, field) for field, name in _STATISTICS.items()}
+    return {"timestamp": time.time(), **{k: v for k, v in measured.items() if v is not None}}
+
+
+def container_id(value: ContainerId) -> dict[str, Any]:
+    """With all its parents."""
+    own: dict[str, Any] = {"value": value.name}
+    return own | {"parent": container_id(value.parent)} if value.parent else own
+
+
+def container(status: Status, usage: Usage) -> dict[str, Any]:
+    """One entry of /containers. There are no frameworks without a master; the keys are kept, empty."""
+    record = status.record
+    return {
+        **_origin(record),
+        "container_id": str(record.id),
+        "status": {
+            "container_id": container_id(record.id),
+            "executor_pid": record.pid,
+            "state": status.state,
+            "paused": status.paused,
+            **dict(status.facts),
+        },
+        "statistics": statistics(usage),
+    }
+
+
+def monitored(record: ContainerRecord, usage: Usage) -> dict[str, Any]:
+    """One entry of /monitor/statistics."""
+    return {**_origin(record), "statistics": statistics(usage)}
+
+
+def summary(record: ContainerRecord) -> dict[str, Any]:
+    """One entry of /state."""
+    return {
+        "id": str(record.id),
+        "image": record.image,
+        "command": list(record.command),
+        "state": record.state,
+        "pid": record.pid,
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "exit_code": record.ended.exit_code if record.ended else None,
+        "message": record.ended.message if record.ended else None,
+    }
+
+
+def file_info(info: FileInfo) -> dict[str, Any]:
+    """One entry of /files/browse."""
+    return {
+        "path": info.path,
+        "nlink": info.nlink,
+        "size": info.size,
+        "mtime": int(info.mtime),
+        "mode": stat.filemode(info.mode),
+        "uid": str(info.uid),
+        "gid": str(info.gid),
+    }
+
+
+def _origin(record: ContainerRecord) -> dict[str, Any]:
+    return {
+        "executor_id": str(record.id),
+        "executor_name": " ".join(record.command),
+        "framework_id": "",
+        "source": record.image,
+    }

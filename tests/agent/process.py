@@ -1,0 +1,120 @@
+"""An agent as a process of its own, and requests to it over its Unix socket."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+TIMEOUT = 60  # seconds until something counts as hung
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("agent", timeout=TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT)
+        self.sock.connect(str(self._path))
+
+
+class AgentProcess:
+    """One that serves a pair of directories."""
+
+    def __init__(self, process: subprocess.Popen[str], socket_path: Path) -> None:
+        self.process = process
+        self.socket = socket_path
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """The status and the body of the answer."""
+        connection = UnixConnection(self.socket)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    def get(self, path: str) -> Any:
+        """The JSON of a successful answer."""
+        status, body = self.request("GET", path)
+        assert status == 200, (path, status, body)
+        return json.loads(body)
+
+    def kill(self) -> None:
+        """At once, as a crash would."""
+        self.process.kill()
+        self.process.wait(TIMEOUT)
+
+    def stop(self) -> str:
+        """As an operator would; what it wrote."""
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=TIMEOUT)
+        assert self.process.returncode == 0, errors
+        return errors
+
+
+def argv(root: Path, state: Path, *flags: str) -> list[str]:
+    directories = ["--root", str(root), "--state", str(state)]
+    return [sys.executable, "-m", "containerizer", *directories, "agent", *flags]
+
+
+@contextlib.contextmanager
+def started(
+    root: Path, state: Path, *flags: str, environment: Mapping[str, str] | None = None
+) -> Iterator[AgentProcess]:
+    """Running and recovered; whatever is left of it at the end of the context is killed."""
+    with ready_socket(state.parent) as (address, ready):
+        process = subprocess.Popen(
+            argv(root, state, *flags),
+            env={**os.environ, "NOTIFY_SOCKET": address, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                _wait_until_ready(process, ready)
+                yield AgentProcess(process, state / "agent.sock")
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+
+@contextlib.contextmanager
+def ready_socket(directory: Path) -> Iterator[tuple[str, socket.socket]]:
+    """Where it says that it is ready: sd_notify(3). Abstract, for paths may be too long."""
+    address = f"\0containerizer-test-{os.urandom(8).hex()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(address)
+        yield address.replace("\0", "@", 1), receiver
+
+
+def _wait_until_ready(process: subprocess.Popen[str], ready: socket.socket) -> None:
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(ready, select.POLLIN)
+        poll.register(pidfd, select.POLLIN)
+        events = dict(poll.poll(TIMEOUT * 1000))
+    finally:
+        os.close(pidfd)
+    if ready.fileno() not in events:
+        assert process.stderr is not None
+        process.kill()
+        raise AssertionError(f"the agent did not start: {process.stderr.read()}")
+    assert ready.recv(64) == b"READY=1"
