@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator
 from importlib import metadata
 
 from aiohttp import web
 
-from containerizer.agent import files, inspection, views
-from containerizer.agent.server import ACTIVITY, ENGINE, METRICS, SETTINGS, authorize, permits, write
+from containerizer.agent import inspection, views
+from containerizer.agent.server import ACTIVITY, ENGINE, FILES, METRICS, SETTINGS, authorize, permits, write
 from containerizer.record import ContainerRecord
 from isolators.isolator import Usage
 from launcher.data import asdict
 from launcher.errors import InvalidRequest
 
 _CHUNK = 256 * 1024  # bytes of a download
+_CONTAINER = re.compile("/containers/([^/]+)")
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -116,25 +118,23 @@ async def _snapshot(request: web.Request) -> web.Response:
 
 async def _browse(request: web.Request) -> web.Response:
     path = _path(request, "LIST_FILES")
-    paths = request.app[ENGINE].paths
-    listed = await asyncio.to_thread(files.browse, paths, path)
-    return web.json_response([views.file_info(info) for info in listed])
+    listed = await asyncio.to_thread(request.app[FILES].browse, path)
+    return web.json_response([views.file_info(found) for found in listed])
 
 
 async def _read(request: web.Request) -> web.Response:
+    """From `offset` on; -1, or none, asks for the size only, and that is then the offset of the answer."""
     path = _path(request, "READ_FILE")
-    offset, length = _number(request, "offset", -1), _number(request, "length", None)
-    paths = request.app[ENGINE].paths
-    asked = 0 if offset == -1 else offset
-    assert asked is not None
-    size, data = await asyncio.to_thread(files.read, paths, path, asked, 0 if offset == -1 else length)
-    shown = size if offset == -1 else offset
+    asked, length = _number(request, "offset"), _number(request, "length")
+    offset = None if asked == -1 else asked
+    size, data = await asyncio.to_thread(request.app[FILES].read, path, offset, length)
+    shown = size if offset is None else offset
     return web.json_response({"offset": shown, "data": data.decode("utf-8", "replace")})
 
 
 async def _download(request: web.Request) -> web.StreamResponse:
     path = _path(request, "READ_FILE")
-    with files.regular(request.app[ENGINE].paths, path) as file:
+    with request.app[FILES].opened(path) as file:
         response = web.StreamResponse()
         response.content_length = os.fstat(file).st_size
         response.content_type = "application/octet-stream"
@@ -164,7 +164,7 @@ async def _debug(request: web.Request) -> web.Response:
     engine = request.app[ENGINE]
     return web.json_response(
         {
-            f"{files.ROOT}/{record.id}": engine.paths.sandbox(record.id)
+            f"/containers/{record.id}": engine.paths.sandbox(record.id)
             for record in await engine.containers()
             if permits(request, "LIST_FILES", record.id)
         }
@@ -174,16 +174,19 @@ async def _debug(request: web.Request) -> web.Response:
 def _path(request: web.Request, call: str) -> str:
     path = request.query.get("path")
     if path is None:
-        raise InvalidRequest("no path given", hint=f"add ?path={files.ROOT}/<id>/…")
-    authorize(request, call, files.split(path)[0])
+        raise InvalidRequest("no path given", hint="add ?path=/containers/<id>/…")
+    match = _CONTAINER.match(path)
+    authorize(request, call, match[1] if match else None)
     return path
 
 
-def _number(request: web.Request, name: str, default: int | None) -> int | None:
+def _number(request: web.Request, name: str) -> int | None:
+    """Raises InvalidRequest for one that no file has."""
     text = request.query.get(name)
-    if text is None:
-        return default
     try:
-        return int(text)
+        number = None if text is None else int(text)
     except ValueError:
-        raise InvalidRequest(f"invalid {name} {text!r}", hint="write a whole number") from None
+        number = -2
+    if number is not None and number < -1:
+        raise InvalidRequest(f"invalid {name} {text!r}", hint="write a whole number")
+    return number

@@ -1,6 +1,6 @@
 """The agent's HTTP application: who asks, what is refused before anything is done, and the old endpoints.
 
-Other packages add routes to the application and find the engine there:
+A handler finds what it needs in the application:
 
     engine = request.app[ENGINE]
     principal = request[PRINCIPAL]          who asks; None where nobody has to say
@@ -24,12 +24,13 @@ from aiohttp import web
 from containerizer.agent.acls import Acls
 from containerizer.agent.credentials import Credentials
 from containerizer.agent.engine import Engine
-from containerizer.agent.files import NoSuchFile
 from containerizer.agent.metrics import Metrics
-from containerizer.record import NoSuchContainer
+from containerizer.api.context import Context
+from containerizer.api.files import VirtualFiles
+from containerizer.api.handle import Api, status_of
 from launcher.container_id import ContainerId
 from launcher.data import Data, field
-from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.errors import ContainerizerError
 
 REALM = "containerizer"
 PRINCIPAL = "principal"
@@ -64,6 +65,7 @@ class Activity:
 
 ENGINE = web.AppKey("engine", Engine)
 METRICS = web.AppKey("metrics", Metrics)
+FILES = web.AppKey("files", VirtualFiles)
 SETTINGS = web.AppKey("settings", ServerSettings)
 ACTIVITY = web.AppKey("activity", Activity)
 CREDENTIALS = web.AppKey("credentials", Credentials)
@@ -72,7 +74,7 @@ CREDENTIALS = web.AppKey("credentials", Credentials)
 def application(
     engine: Engine, settings: ServerSettings | None = None, credentials: Credentials | None = None
 ) -> web.Application:
-    """Ready to serve, once `app[ACTIVITY].ready`; the routes of the v1 API are added by their package."""
+    """Ready to serve, once `app[ACTIVITY].ready`."""
     from containerizer.agent import endpoints
 
     settings = settings or ServerSettings()
@@ -87,6 +89,17 @@ def application(
     if credentials is not None:
         app[CREDENTIALS] = credentials
     endpoints.add_to(app)
+    app[FILES] = VirtualFiles(engine.paths)
+    context = Context(
+        engine,
+        flags=settings.flags,
+        metrics=app[METRICS].snapshot,
+        files=app[FILES],
+        heartbeat=settings.heartbeat,
+    )
+    api = Api(context, authorize)
+    for prefix in ("", "/slave(1)"):  # the second is the predecessor's name of an agent
+        app.router.add_post(f"{prefix}/api/v1", api.handle)
     return app
 
 
@@ -128,15 +141,13 @@ async def write(request: web.Request, response: web.StreamResponse, data: bytes)
 async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (NoSuchContainer, NoSuchFile) as error:
-        return web.Response(status=404, text=str(error))
-    except InvalidRequest as error:
-        return web.Response(status=400, text=str(error))
     except ConnectionError:  # the client's own
         raise
     except (ContainerizerError, OSError) as error:
-        _log.warning("%s %s: %s", request.method, request.path, error)
-        return web.Response(status=500, text=str(error))
+        status = status_of(error)
+        if status >= 500:
+            _log.warning("%s %s: %s", request.method, request.path, error)
+        return web.Response(status=status, text=str(error))
 
 
 @web.middleware

@@ -6,8 +6,8 @@ import stat
 import time
 from typing import Any
 
-from containerizer.agent.files import FileInfo
 from containerizer.agent.inspection import Status
+from containerizer.api.files import Found, group_name, user_name
 from containerizer.record import ContainerRecord
 from isolators.isolator import Usage
 from launcher.container_id import ContainerId
@@ -74,16 +74,17 @@ def summary(record: ContainerRecord) -> dict[str, Any]:
     }
 
 
-def file_info(info: FileInfo) -> dict[str, Any]:
+def file_info(found: Found) -> dict[str, Any]:
     """One entry of /files/browse."""
+    status = found.status
     return {
-        "path": info.path,
-        "nlink": info.nlink,
-        "size": info.size,
-        "mtime": int(info.mtime),
-        "mode": stat.filemode(info.mode),
-        "uid": str(info.uid),
-        "gid": str(info.gid),
+        "path": found.path,
+        "nlink": status.st_nlink,
+        "size": status.st_size,
+        "mtime": int(status.st_mtime),
+        "mode": stat.filemode(status.st_mode),
+        "uid": user_name(status.st_uid),
+        "gid": group_name(status.st_gid),
     }
 
 
