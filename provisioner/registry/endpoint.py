@@ -1,14 +1,12 @@
 """Endpoint: one place that may have the content of a repository, and how to speak to it.
 
 TLS always. Only loopback hosts and those that the operator calls insecure may speak plain HTTP, and
-only after a handshake showed that they speak no TLS; or those that a hosts.toml says speak it.
+only after a handshake showed that they speak no TLS (see scheme); or those that a hosts.toml says speak it.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import socket
-import ssl
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -54,14 +52,6 @@ def address_of(registry: str) -> str:
     return _HUB_ADDRESS if registry == HUB else registry
 
 
-def base_url(endpoint: Endpoint) -> str:
-    """`https://HOST[:PORT]`, or http where that is allowed and spoken. Raises RegistryUnreachable."""
-    scheme = endpoint.scheme
-    if scheme == "either":
-        scheme = "https" if _speaks_tls(endpoint.address, endpoint.connect_timeout) else "http"
-    return f"{scheme}://{endpoint.address}"
-
-
 def is_loopback(address: str) -> bool:
     host = urlsplit(f"//{address}").hostname or ""
     try:
@@ -72,27 +62,3 @@ def is_loopback(address: str) -> bool:
 
 def unreachable(registry: str, why: str, hint: str = _LOOK) -> RegistryUnreachable:
     return RegistryUnreachable(f"cannot reach registry {registry}: {why}", hint=hint)
-
-
-def _speaks_tls(address: str, timeout: float) -> bool:
-    """Try a handshake and nothing else; who is at the other end is for the real connection to verify."""
-    parts = urlsplit(f"//{address}")
-    host = parts.hostname or ""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # a default one would load all CAs: 20 ms
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        with (
-            socket.create_connection((host, parts.port or 443), timeout=timeout) as connection,
-            context.wrap_socket(connection, server_hostname=host),
-        ):
-            return True
-    except ssl.SSLError as error:
-        return "ALERT" in (error.reason or "")  # only TLS has alerts
-    except (ConnectionResetError, BrokenPipeError):
-        return False
-    except TimeoutError as error:
-        raise unreachable(address, "timed out") from error
-    except OSError as error:
-        if parts.port is None and isinstance(error, ConnectionRefusedError):
-            return False  # nothing on 443: port 80 is left
-        raise unreachable(address, (error.strerror or str(error)).lower()) from error

@@ -22,6 +22,7 @@ from provisioner.errors import (
 from provisioner.registry.endpoint import unreachable
 
 _TRUST = "add its authority to the host's (update-ca-certificates), or to certs.d/HOST[:PORT]/ca.crt"
+_PROXY_USER = "add user and password to its URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
 _LONGEST = 300  # characters of what a registry says
 
 
@@ -38,6 +39,8 @@ def answered(registry: str, status: int, content: bytes, what: str, tries: int =
             hint=f"check the name; if it is private, `containerizer login {registry}` or"
             " `docker login` stores credentials for it",
         )
+    if status == requests.codes.proxy_authentication_required:
+        return unreachable(registry, f"the proxy wants to know who asks{said}", _PROXY_USER)
     times = f" {tries} times" if tries > 1 else ""
     if status == requests.codes.too_many_requests:
         return TooManyRequests(
@@ -79,6 +82,8 @@ def no_answer(registry: str, error: requests.RequestException) -> RegistryUnreac
     """The error for a request that got no answer."""
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
         return unreachable(registry, reason(error), _TRUST)
+    if "407" in reason(error) and reason(error).startswith("tunnel"):
+        return unreachable(registry, "the proxy wants to know who asks", _PROXY_USER)
     if isinstance(error, requests.exceptions.ProxyError):
         return unreachable(
             registry, f"the proxy fails: {reason(error)}", "see HTTP_PROXY, HTTPS_PROXY and NO_PROXY"

@@ -159,6 +159,7 @@ class Http:
                 data=form,
                 headers={"Accept-Encoding": "identity", **own, **headers},
                 auth=_Authorization(authorization),
+                verify=session.verify,  # else $REQUESTS_CA_BUNDLE would have the last word
                 allow_redirects=False,
                 stream=True,
                 timeout=(self._endpoint.connect_timeout, _READ_TIMEOUT),

@@ -16,11 +16,12 @@ from provisioner.registry import auth_file, credential_helper, failure
 from provisioner.registry import credentials as lookup
 from provisioner.registry.auth import basic, parse_challenges
 from provisioner.registry.auth_file import AuthFile
-from provisioner.registry.endpoint import Endpoint, base_url
+from provisioner.registry.endpoint import Endpoint
 from provisioner.registry.http import Http
 from provisioner.registry.line import Line
 from provisioner.registry.options import Credentials, RegistryOptions
 from provisioner.registry.registries_conf import AUTH_FILES
+from provisioner.registry.scheme import base_url
 from provisioner.registry.settings import Settings
 from provisioner.registry.tokens import MAX_ANSWER, Authorizer
 

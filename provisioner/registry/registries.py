@@ -10,8 +10,9 @@ import threading
 
 from provisioner.reference import ImageReference
 from provisioner.registry import credentials
-from provisioner.registry.endpoint import Endpoint, base_url
+from provisioner.registry.endpoint import Endpoint
 from provisioner.registry.options import Credentials, RegistryOptions
+from provisioner.registry.scheme import base_url
 from provisioner.registry.settings import Settings
 from provisioner.registry.tokens import Authorizer
 

@@ -201,7 +201,6 @@ def test_a_proxy_of_the_environment_is_used_unless_excepted(
     """The proxy gets whole URLs, by which a registry of any name can be asked for."""
     images.push(image(ONE), registry.host, "image", "latest")
     options = RegistryOptions(insecure=("r.invalid",))
-    monkeypatch.setattr("provisioner.registry.endpoint._speaks_tls", lambda *_: False)
     with FaultyProxy.start(registry.host) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.host}")
         assert Provisioner(str(root), registries=options).pull("r.invalid/image").size == 3

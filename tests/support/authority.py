@@ -32,11 +32,13 @@ class Authority(Certificate):
         return made
 
     def issue(self, name: str, *, client: bool = False) -> Certificate:
-        """For 127.0.0.1 and localhost, or for a client."""
+        """For 127.0.0.1, localhost and r.invalid, which no name server has; or for a client."""
         made = Certificate(self.directory / f"{name}.cert", self.directory / f"{name}.key")
         request, extensions = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
         usage = "clientAuth" if client else "serverAuth"
-        extensions.write_text(f"subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage={usage}\n")
+        extensions.write_text(
+            f"subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:r.invalid\nextendedKeyUsage={usage}\n"
+        )
         _request(Certificate(request, made.key), ["-subj", f"/CN={name}"])
         signer = ["-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial", "-extfile", extensions]
         _openssl("x509", "-req", "-in", request, "-days", _DAYS, "-out", made.certificate, *signer)
