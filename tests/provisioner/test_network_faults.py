@@ -136,11 +136,14 @@ def test_a_resumed_blob_is_verified_whole(provisioner: Provisioner, proxy: Fault
     assert any("its parts do not fit together; fetching it whole" in text for text in notes.texts)
 
 
-@pytest.mark.parametrize("where", ["body", "answer"])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(stall_after=1 << 20), Fault(stall_after=0), Fault(drip_after=1 << 20)],
+    ids=["body", "answer", "drip"],
+)
 def test_one_interrupt_ends_a_download_that_stands_still(
-    provisioner: Provisioner, proxy: FaultyProxy, where: str
+    provisioner: Provisioner, proxy: FaultyProxy, fault: Fault
 ) -> None:
-    fault = Fault(stall_after=1 << 20) if where == "body" else Fault(stall_after=0)
     proxy.fault(BLOB, fault)
     verified = threading.Event()  # the small layer is behind the large one, and waits for it
 

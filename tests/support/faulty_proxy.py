@@ -23,6 +23,7 @@ from tests.support.authority import Certificate
 from tests.support.serving import serving
 
 _CHUNK = 64 << 10
+_DRIP = 0.05  # seconds between two bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Fault:
     reset: bool = False  # no answer, but a TCP reset
     cut_after: int | None = None  # bytes of the body, then the connection ends
     stall_after: int | None = None  # bytes of the body, then nothing until `FaultyProxy.release`
+    drip_after: int | None = None  # bytes of the body, then a byte now and then until `FaultyProxy.release`
     length: int | None = None  # Content-Length, whatever the body's is
     ignore_range: bool = False  # the registry is asked for all of it
 
@@ -88,6 +90,11 @@ class FaultyProxy:
                     return item[1]
         return Fault()
 
+    def drips(self) -> bool:
+        """In the thread of a connection: wait a moment, and say whether to send another byte."""
+        self.stalled.release()
+        return not self._released.wait(_DRIP)
+
     def stall(self) -> None:
         """In the thread of a connection: say that it stands still, and stand still."""
         self.stalled.release()
@@ -126,7 +133,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._body(answer, fault)
 
     def _body(self, answer: http.client.HTTPResponse, fault: Fault) -> None:
-        left = fault.cut_after if fault.stall_after is None else fault.stall_after
+        left = next(
+            (n for n in (fault.stall_after, fault.drip_after, fault.cut_after) if n is not None), None
+        )
         while chunk := answer.read(_CHUNK if left is None else min(left, _CHUNK)):
             self.wfile.write(chunk)
             left = None if left is None else left - len(chunk)
@@ -135,6 +144,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             if fault.stall_after is not None:
                 self.plan.stall()
+            while fault.drip_after is not None and self.plan.drips():
+                self.wfile.write(answer.read(1))
+                self.wfile.flush()
         if fault.length is not None:
             self.close_connection = True
 
