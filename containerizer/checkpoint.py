@@ -11,24 +11,32 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from launcher.kernel import files
+
+_LARGEST = 1 << 24  # bytes; one that is larger is none of ours, and torn
+
 
 def write(path: str, value: Mapping[str, Any]) -> None:
     """Replace the file at `path`. Not synced: state lives as long as the kernel runs."""
     beside = f"{path}.{os.getpid()}.new"
+    write_new(beside, value)
+    os.rename(beside, path)
+
+
+def write_new(path: str, value: Mapping[str, Any]) -> None:
+    """Write the file where nobody looks for it yet."""
     text = json.dumps(value).encode()  # at once: json.dump writes each token by itself
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, text)
     finally:
         os.close(descriptor)
-    os.rename(beside, path)
 
 
 def read(path: str) -> dict[str, Any] | None:
     """The object in the file at `path`; None when it is missing, empty or torn."""
     try:
-        with open(path) as file:
-            value = json.load(file)
+        value = json.loads(files.read(path, _LARGEST))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None

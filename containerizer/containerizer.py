@@ -18,7 +18,7 @@ from containerizer.blame import named
 from containerizer.cleanup import reaper, take_back
 from containerizer.container import Container
 from containerizer.lifecycle import State
-from containerizer.liveness import parent_of, started_at
+from containerizer.liveness import parent_and_start, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.request import HOST, ContainerRequest, with_image
@@ -268,11 +268,11 @@ class Containerizer:
         )
         nested.save(self.paths, container.id, info)
         pid = container.task.pid
-        supervisor = parent_of(pid)
+        supervisor, started = parent_and_start(pid) or (None, None)
         container.enter(
             State.ISOLATING,
             pid=pid,
-            pid_started=started_at(pid),
+            pid_started=started,
             supervisor=supervisor,
             supervisor_started=None if supervisor is None else started_at(supervisor),
             command=tuple(info.argv or ()),

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from containerizer.lifecycle import LAUNCHING, State
 from containerizer.record import ContainerRecord
+from launcher.kernel import files
+
+_MAX_STAT = 4096  # bytes; it has a few hundred
 
 
 def started_at(pid: int) -> int | None:
@@ -18,10 +21,10 @@ def started_at(pid: int) -> int | None:
     return None if fields is None else int(fields[19])
 
 
-def parent_of(pid: int) -> int | None:
-    """The parent of a process; of a container's first one, its supervisor. None when it is gone."""
+def parent_and_start(pid: int) -> tuple[int, int] | None:
+    """The parent of a process; of a container's first one, its supervisor. And `started_at` of itself."""
     fields = _stat(pid)
-    return None if fields is None else int(fields[1])
+    return None if fields is None else (int(fields[1]), int(fields[19]))
 
 
 def open_process(pid: int | None, started: int | None) -> int | None:
@@ -102,8 +105,8 @@ def descendants(pid: int) -> Iterator[int]:
 def _stat(pid: int) -> list[str] | None:
     """The fields of proc_pid_stat(5) from the third on."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()  # the name before it may hold anything
+        stat = files.read(f"/proc/{pid}/stat", _MAX_STAT)
     except (FileNotFoundError, ProcessLookupError):
         return None
+    fields = stat.rpartition(b")")[2].decode().split()  # the name before it may hold anything
     return None if fields[0] in "ZX" else fields

@@ -73,10 +73,10 @@ def reserve(paths: Paths, record: ContainerRecord) -> None:
     # Made under another name, one that no container can have, and moved: a name is never taken by
     # a directory without a record, whenever we are killed. rename(2) replaces an empty directory.
     making = f"{directory}.{os.getpid()}.new"
-    os.makedirs(making, mode=0o700)
+    _make_directory(making)
     try:
         os.close(os.open(os.path.join(making, ENDING), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        checkpoint.write(os.path.join(making, RECORD), record.to_json())
+        checkpoint.write_new(os.path.join(making, RECORD), record.to_json())
         os.rename(making, directory)
     except OSError as error:
         remove_tree(making)
@@ -84,6 +84,13 @@ def reserve(paths: Paths, record: ContainerRecord) -> None:
             raise
         hint = "choose another --name, or remove the old container with `containerizer rm`"
         raise InvalidRequest(f"the container name {record.container_id!r} is taken", hint=hint) from None
+
+
+def _make_directory(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileNotFoundError:  # the first container's
+        os.makedirs(path, mode=0o700)
 
 
 def load(paths: Paths, container_id: ContainerId) -> ContainerRecord:

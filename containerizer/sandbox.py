@@ -14,12 +14,19 @@ def create(directory: str) -> None:
     Nobody else may pass: a task's setuid program would be one for every user of the host, as it
     was with CVE-2021-41091.
     """
-    os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
     try:
-        os.mkdir(directory, 0o700)
+        _make(directory)
     except FileExistsError:
         hint = "a container from before a reboot or under another --state has it; remove it if none does"
         raise InvalidRequest(f"the sandbox {directory} exists", hint=hint) from None
+
+
+def _make(directory: str) -> None:
+    try:
+        os.mkdir(directory, 0o700)
+    except FileNotFoundError:  # the first container's
+        os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
+        os.mkdir(directory, 0o700)
 
 
 def delete(*directories: str) -> None:

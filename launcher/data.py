@@ -137,7 +137,12 @@ def asdict(item: Data) -> dict[str, Any]:
     return {name: _plain(value) for name, value in item.__dict__.items()}
 
 
+_ATOMS = frozenset({str, int, bool, float, type(None)})  # most values are, and are told by this at once
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _ATOMS:
+        return value
     if isinstance(value, Data):
         return asdict(value)
     if isinstance(value, (tuple, list)):

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 
 from launcher import namespaces, overlay
-from launcher.kernel import mounts
+from launcher.kernel import files, mounts
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.kernel.safe_path import open_beneath
@@ -76,8 +76,8 @@ class RootView:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 return ""
-            with open(f"/proc/self/fd/{fd}", "rb") as file:
-                return file.read(_MAX_PASSWD).decode("utf-8", "surrogateescape")
+            content = files.read(f"/proc/self/fd/{fd}", _MAX_PASSWD)
+            return content[:_MAX_PASSWD].decode("utf-8", "surrogateescape")
         finally:
             os.close(fd)
 

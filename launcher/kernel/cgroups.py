@@ -8,16 +8,15 @@ See cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of the ke
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
 import select
 import time
-from collections.abc import Iterator
 
 from launcher.data import Data
 from launcher.errors import ContainerizerError
+from launcher.kernel import files
 
 MOUNTINFO = "/proc/self/mountinfo"
 LEAF = "leaf"  # v2: where a cgroup's own processes live once it has children with controllers
@@ -26,6 +25,8 @@ REMOVE_TIMEOUT = 5.0  # seconds; a killed process leaves its cgroup when its mem
 _RETRY_PAUSE = 0.002  # seconds between two looks at what cannot be polled
 _POLL_MILLISECONDS = 100  # then look again, whatever poll(2) says
 _READ_LIMIT = 1 << 20  # bytes; 100,000 pids
+_MOUNTINFO_LIMIT = 1 << 26  # bytes; 100,000 mounts have some 16 MiB
+_CPUSET = ("cpuset.cpus", "cpuset.mems")
 _MAKE_ATTEMPTS = 100  # each is lost only to another container that ends just then
 
 
@@ -52,8 +53,8 @@ class Hierarchy(Data, kw_only=True):
 
 def hierarchies(mountinfo: str = MOUNTINFO) -> tuple[Hierarchy, ...]:
     """Every mounted hierarchy, whole ones before mounts of a part (a container's own view)."""
-    with open(mountinfo) as file:
-        lines = [line for line in file if " - cgroup" in line]
+    text = os.fsdecode(files.read(mountinfo, _MOUNTINFO_LIMIT))
+    lines = [line for line in text.splitlines() if " - cgroup" in line]
     return tuple(_hierarchy(line) for line in sorted(lines, key=lambda line: line.split()[3] != "/"))
 
 
@@ -83,14 +84,17 @@ def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
 def inherit_cpuset(hierarchy: Hierarchy, path: str) -> None:
     """Give a v1 cpuset and its ancestors what their parents have: in an empty one nobody may run.
 
-    See cpusets(7). Raises CgroupError.
+    Each then hands them on by itself to what is made in it. See cpusets(7). Raises CgroupError.
     """
     directory = hierarchy.mount_point
+    if all(read(os.path.join(directory, path), file) for file in _CPUSET):
+        return  # handed on by a parent
     for name in path.split("/"):
         parent, directory = directory, os.path.join(directory, name)
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            if not read(directory, file).strip():
-                write(directory, file, read(parent, file).strip())
+        for file in _CPUSET:
+            if not read(directory, file):
+                write(directory, file, read(parent, file))
+        write(directory, "cgroup.clone_children", "1")
 
 
 def attach(cgroup: str, pid: int) -> None:
@@ -133,8 +137,10 @@ def has(cgroup: str, file: str) -> bool:
 def read(cgroup: str, file: str) -> str:
     """The content of an interface file, stripped. Raises CgroupError."""
     path = os.path.join(cgroup, file)
-    with _explained(f"cannot read {path}"), open(path) as stream:
-        return stream.read(_READ_LIMIT).strip()
+    try:
+        return files.read(path, _READ_LIMIT).decode().strip()
+    except OSError as error:
+        raise CgroupError(f"cannot read {path}", error) from error
 
 
 def read_flat(cgroup: str, file: str) -> dict[str, int]:
@@ -146,12 +152,14 @@ def read_flat(cgroup: str, file: str) -> dict[str, int]:
 def write(cgroup: str, file: str, value: str) -> None:
     """Write an interface file in one write(2), as the kernel wants it. Raises CgroupError."""
     path = os.path.join(cgroup, file)
-    with _explained(f"cannot write {value!r} to {path}"):
+    try:
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.write(fd, value.encode())
         finally:
             os.close(fd)
+    except OSError as error:
+        raise CgroupError(f"cannot write {value!r} to {path}", error) from error
 
 
 def remove(cgroup: str, timeout: float = REMOVE_TIMEOUT) -> None:
@@ -196,14 +204,6 @@ def _hierarchy(line: str) -> Hierarchy:
 def _unescape(text: str) -> str:
     r"""Mountinfo writes space, tab, newline and backslash as \ooo."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CgroupError(what, error) from error
 
 
 def _make(cgroup: str) -> None:

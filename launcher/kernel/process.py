@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from launcher.kernel import files
+
 OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
 
 
 def oom_score_adj() -> int:
     """The caller's. Raises OSError."""
-    with open(OOM_SCORE_ADJ, "rb", buffering=0) as file:
-        return int(file.read())
+    return int(files.read(OOM_SCORE_ADJ, 16))

@@ -96,18 +96,18 @@ class Program:
         """Add a system call on the object `on`. Returns the slot of its result."""
         instructions = self._instructions
         offset = len(instructions)
-        values = [0] * 6
+        values = [0, 0, 0, 0, 0, 0]
         indirect = 0
         for index, argument in enumerate(arguments):
             if isinstance(argument, bytes):
-                values[index] = self.string(argument)
+                values[index] = self._strings.get(argument) or self.string(argument)
             else:
                 values[index] = argument & _WORD
                 if type(argument) is Slot:
                     indirect |= 1 << index
-        first, second, third, fourth = (*tolerate, 0, 0, 0, 0)[:4] if tolerate else _NONE
+        errors = (*tolerate, 0, 0, 0)[:4] if tolerate else _NONE
         number = INIT_NUMBER if name == INIT else NUMBERS[name]
-        instructions += _pack(number, indirect, *values, 0, store, 0, 0, 0, first, second, third, fourth)
+        instructions += _pack(number, indirect, *values, 0, store, 0, 0, 0, *errors)
         self._origins.append((self.stage, name, on))
         if then is not None:
             self._refer(then, offset + _THEN)

@@ -7,12 +7,15 @@ import json
 import os
 from typing import Any
 
+from launcher.kernel import files
+
+_LARGEST = 1 << 24  # bytes of a record
+
 
 def read_json(path: str) -> dict[str, Any] | None:
     """A record of ours; None when there is none, or one that lost power tore."""
     try:
-        with open(path, "rb") as file:
-            value = json.load(file)
+        value = json.loads(files.read(path, _LARGEST))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None
@@ -23,14 +26,9 @@ def write_atomically(path: str, content: bytes, *, staging: str, durable: bool) 
 
     `staging` is a directory of the same filesystem, where a writer that is killed leaves its part.
     """
-    os.makedirs(staging, exist_ok=True)
     temporary = f"{staging}/{os.urandom(8).hex()}"
     try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        _write(temporary, content, durable=durable)
         _move(temporary, path, durable=durable)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -38,6 +36,20 @@ def write_atomically(path: str, content: bytes, *, staging: str, durable: bool) 
         raise
     if durable:
         sync_directory(os.path.dirname(path))
+
+
+def _write(path: str, content: bytes, *, durable: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, flags, 0o666)
+    with open(descriptor, "wb", buffering=0) as file:
+        while content:
+            content = content[file.write(content) :]
+        if durable:
+            os.fsync(descriptor)
 
 
 def make_directories(path: str, *, durable: bool) -> None:
@@ -55,13 +67,13 @@ def make_directories(path: str, *, durable: bool) -> None:
 
 def _move(source: str, path: str, *, durable: bool) -> None:
     while True:
-        with contextlib.suppress(FileNotFoundError):  # as below, in the midst; the rename will tell
-            make_directories(os.path.dirname(path), durable=durable)
         try:
             return os.rename(source, path)
-        except FileNotFoundError:  # a neighbour removed the parent that it just found empty
+        except FileNotFoundError:  # no parent, or a neighbour removed the one that it just found empty
             if not os.path.exists(source):
                 raise
+        with contextlib.suppress(FileNotFoundError):  # as above, in the midst; the rename will tell
+            make_directories(os.path.dirname(path), durable=durable)
 
 
 def sync_directory(path: str) -> None:
