@@ -77,7 +77,7 @@ class Ending:
         """How it ended; None if it has not, or if its launch was given up."""
         try:
             return Termination.from_json(json.loads(os.pread(self._fd, _MAX_SIZE, 0)))
-        except ValueError:  # nothing yet, or half of it
+        except (ValueError, KeyError, TypeError, AttributeError):  # nothing yet, or half of it
             return None
 
     def request(self) -> None:

@@ -94,15 +94,34 @@ def _make_directory(path: str) -> None:
 
 
 def load(paths: Paths, container_id: ContainerId) -> ContainerRecord:
-    """Raises NoSuchContainer."""
+    """Raises NoSuchContainer, also where what is written makes no sense."""
     value = checkpoint.read(paths.record(container_id))
-    if value is None:
+    record = None if value is None else _sensible(value)
+    if record is None or record.container_id != str(container_id):
         raise unknown(container_id)
+    return record
+
+
+def _sensible(value: Mapping[str, Any]) -> ContainerRecord | None:
+    """The record; None for one that no version has written."""
     known = {field.name for field in fields(ContainerRecord)}
     arguments = {name: item for name, item in value.items() if name in known}
-    for name in ("command", "isolation"):
-        arguments[name] = tuple(arguments.get(name, ()))
-    return ContainerRecord(**arguments)
+    try:
+        for name in ("command", "isolation"):
+            arguments[name] = tuple(map(str, arguments.get(name, ())))
+        record = ContainerRecord(**arguments)
+        assert State(record.state) and (record.termination is None or record.ended)
+        processes = (
+            record.owner,
+            record.pid,
+            record.pid_started,
+            record.supervisor,
+            record.supervisor_started,
+        )
+        whole = all(number is None or isinstance(number, int) for number in processes)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return None
+    return record if whole and isinstance(record.created_at, (int, float)) else None
 
 
 def unknown(name: object) -> NoSuchContainer:
@@ -129,7 +148,15 @@ def nested(paths: Paths, parent: ContainerId | None) -> list[ContainerId]:
         names = sorted(os.listdir(directory))
     except FileNotFoundError:
         return []
-    return [ContainerId(name, parent) for name in names if "." not in name]
+    return [container_id for name in names if (container_id := _id_of(name, parent)) is not None]
+
+
+def _id_of(name: str, parent: ContainerId | None) -> ContainerId | None:
+    """None for what is no container's: one that is being made, or something of somebody else."""
+    try:
+        return None if "." in name else ContainerId(name, parent)
+    except InvalidRequest:
+        return None
 
 
 def _find(paths: Paths, name: str, parent: ContainerId | None, text: str) -> ContainerId:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from containerizer import launchers
 from containerizer import record as records
 from containerizer.agent import inspection
+from containerizer.agent.collector import Collector
 from containerizer.agent.events import Events
 from containerizer.agent.keeper import Keeper
 from containerizer.agent.lanes import Lane, Lanes
@@ -105,6 +106,7 @@ class Engine:
         )
         self._launching: dict[ContainerId, _Admission] = {}
         self._keeper: Keeper | None = None
+        self._collecting: asyncio.Task[None] | None = None
         self._measuring = asyncio.Lock()
         self._measured: dict[str, Usage] = {}
         self._measured_at = -math.inf
@@ -116,9 +118,13 @@ class Engine:
         self._keeper = Keeper(self.settings, self.paths, self._control, self.events)
         await self._keeper.recover()
         self.recovery_seconds = time.monotonic() - started
+        self._collecting = asyncio.create_task(self._collect())
 
     async def close(self) -> None:
         """Leave the containers to their supervisors; ended containers stay as they are."""
+        if self._collecting is not None:
+            self._collecting.cancel()
+            await asyncio.gather(self._collecting, return_exceptions=True)
         if self._keeper is not None:
             await self._keeper.close()
         await self._launches.close()
@@ -356,6 +362,11 @@ class Engine:
     async def prune(self, criteria: Criteria) -> Pruned:
         """Free the space of images that no container uses."""
         return await self._pull(lambda: self.provisioner.prune(criteria))
+
+    async def _collect(self) -> None:
+        delay, headroom = self.settings.gc_delay, self.settings.gc_headroom
+        collector = Collector(self.paths, self.events, delay=delay, headroom=headroom)
+        await collector.run(self.settings.gc_interval, self.containers, self.remove, self.call)
 
     # Threads -----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -18,7 +19,9 @@ from containerizer.agent.events import Events
 from containerizer.agent.lanes import Lanes
 from containerizer.agent.readiness import Readiness
 from containerizer.agent.settings import EngineSettings
+from containerizer.agent.survey import survey as look_around
 from containerizer.agent.tracked import Found, Tracked
+from containerizer.cleanup import take_back
 from containerizer.containerizer import Containerizer
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
@@ -27,6 +30,8 @@ from containerizer.termination import Termination
 from launcher.container_id import ContainerId
 from launcher.data import Data, asdict
 from launcher.errors import InvalidRequest
+
+_log = logging.getLogger("containerizer.agent")
 
 _SLICE = 5.0  # seconds that a thread waits for somebody else's launch, at once
 
@@ -57,15 +62,23 @@ class Keeper:
 
     async def recover(self) -> None:
         """Take back what runs; destroy what was half launched, or has lost its supervisor."""
-        for record in await self._lanes.run(lambda owner: owner.containers()):
-            if record.termination is not None and record.state == "terminated":
+        survey = await self._lanes.run(lambda owner: look_around(owner.paths))
+        self.recovery_errors = len(survey.broken) + len(survey.strange)
+        for path in survey.strange:
+            _log.warning("no container can have this: %s", path)
+        for record in survey.records:
+            if record.ended is not None and record.state == "terminated":
                 continue
             if liveness.is_running(record):
                 if not liveness.is_launching(record):
                     await self._found(record)
                     self._events.tell("recovered", record.id)
-            else:
-                self.destroy_later(record.id)
+                if not self._settings.destroy_found:
+                    continue
+            self.destroy_later(record.id)
+        for container_id in reversed(survey.broken):
+            _log.warning("the record of container %s makes no sense", container_id)
+            self._spawn(self._wreck(container_id))
 
     async def close(self) -> None:
         """Let go of everything; the containers run on."""
@@ -170,6 +183,20 @@ class Keeper:
                 await what(nested)
 
         await asyncio.gather(*(one(nested) for nested in records.nested(self._paths, container_id)))
+
+    async def _wreck(self, container_id: ContainerId) -> None:
+        """Take back, with the isolators loaded now, what has no record that says with which."""
+
+        def wreck(owner: Containerizer) -> None:
+            for isolator in reversed(owner.isolators):
+                isolator.kill(container_id, self._settings.destroy_timeout)
+            take_back(container_id, owner.isolators)
+            owner.delete(container_id)
+
+        try:
+            await self._lanes.run(wreck)
+        except Exception as error:
+            self._failed(container_id, error)
 
     async def _finish(self, tracked: Tracked) -> None:
         try:

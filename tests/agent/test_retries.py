@@ -1,0 +1,60 @@
+"""A destroy that fails is tried again until it succeeds, and can be seen meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from containerizer.agent.engine import Engine
+from containerizer.agent.metrics import Metrics
+from containerizer.cleanup import CleanupFailed
+from containerizer.request import ContainerRequest
+from isolators.cgroups.pids import CgroupsPids
+from launcher.container_id import MAX_DEPTH, ContainerId
+from launcher.errors import LaunchFailed
+from tests.agent.conftest import Agents
+
+pytestmark = pytest.mark.requires("root", "cgroup1")
+
+
+def test_what_cannot_be_taken_back_just_now_is_listed_and_tried_again(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleanup, obstacles = CgroupsPids.cleanup, ["a cgroup that cannot be removed"]
+
+    def failing(self: CgroupsPids, container_id: ContainerId) -> None:
+        if obstacles:
+            raise LaunchFailed(obstacles[0])
+        cleanup(self, container_id)
+
+    monkeypatch.setattr(CgroupsPids, "cleanup", failing)
+
+    async def scenario(engine: Engine) -> None:
+        metrics = Metrics(engine)
+        launch = await engine.launch(ContainerRequest.of("host", ["sleep", "60"], name="stuck"))
+        with engine.events.subscribed() as events:
+            with pytest.raises(CleanupFailed):
+                await engine.destroy(launch.record.id)
+            (failure,) = engine.keeper.failures.values()
+            assert (failure.container_id, obstacles[0] in failure.message) == ("stuck", True)
+            while (event := await events.next()).kind != "destroy-failed" or event.details["attempts"] < 4:
+                pass
+            assert (await metrics.snapshot())["containerizer/mesos/container_destroy_errors"] >= 4
+            assert b"containerizer_destroys_failing 1.0" in await metrics.text()
+            obstacles.clear()
+            assert (await engine.wait(launch.record.id)).exit_code == 137
+            assert engine.keeper.failures == {}
+
+    agents.run(scenario)
+
+
+def test_a_tree_of_every_level_is_destroyed_from_its_top(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        ended: list[str] = []
+        names = [".".join(["a"] * depth) for depth in range(1, MAX_DEPTH + 1)]
+        for name in names:
+            await engine.launch(ContainerRequest.of("host", ["sleep", "60"], name=name))
+        engine.events.observe(lambda event: ended.append(event.subject) if event.kind == "ended" else None)
+        await engine.destroy(await engine.find("a"))
+        assert ended == names[::-1]
+
+    agents.run(scenario)

@@ -1,0 +1,123 @@
+"""What a start makes of a state directory that no agent has left in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from containerizer import record as records
+from containerizer.agent.survey import BOOT, survey
+from containerizer.ending import Ending
+from containerizer.liveness import started_at
+from containerizer.paths import Paths
+from containerizer.record import ContainerRecord
+from containerizer.termination import Termination
+from launcher.container_id import ContainerId
+from launcher.exit_status import ExitStatus
+
+WEB = ContainerId("web")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths.of(str(tmp_path / "root"), str(tmp_path / "state"))
+
+
+def reserve(paths: Paths, name: str = "web", **changes: object) -> ContainerRecord:
+    fields: dict[str, object] = {"container_id": name, "image": "host", "created_at": time.time()}
+    record = ContainerRecord(**{**fields, **changes})  # type: ignore[arg-type]
+    records.reserve(paths, record)
+    return record
+
+
+def test_an_empty_directory_has_nothing(paths: Paths) -> None:
+    found = survey(paths)
+    assert (found.records, found.broken, found.strange) == ((), (), ())
+
+
+def test_parents_come_first(paths: Paths) -> None:
+    for name in ("b", "b.c", "a"):
+        reserve(paths, name)
+    assert [record.container_id for record in survey(paths).records] == ["a", "b", "b.c"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"{}",
+        b'{"container_id": "web"}',
+        b'{"container_id": "other", "image": "host"}',
+        b'{"container_id": "web", "image": "host", "pid": "12"}',
+        b'{"container_id": "web", "image": "host", "state": "asleep"}',
+        b'{"container_id": "web", "image": "host", "isolation": 7}',
+        b'{"container_id": "web", "image": "host", "termination": {"exit": 1}}',
+        b'{"container_id": "web", "image": "host", "created_at": "now"}',
+    ],
+)
+def test_a_record_that_makes_no_sense_is_told_apart(paths: Paths, content: bytes | None) -> None:
+    reserve(paths)
+    if content is None:
+        os.unlink(paths.record(WEB))
+    else:
+        Path(paths.record(WEB)).write_bytes(content)
+    found = survey(paths)
+    assert (found.records, found.broken) == ((), (WEB,))
+    assert records.load_all(paths) == []
+
+
+def test_what_no_container_can_have_is_left_alone(paths: Paths) -> None:
+    reserve(paths)
+    containers = Path(paths.nested(None))
+    (containers / "we b").mkdir()
+    (containers / "file").touch()
+    (containers / "link").symlink_to("web")
+    assert survey(paths).strange == tuple(str(containers / name) for name in ("file", "link", "we b"))
+
+
+def test_what_a_killed_launch_has_begun_to_make_is_removed(paths: Paths) -> None:
+    containers = Path(paths.nested(None))
+    of_the_dead, of_the_living = containers / "web.4194303.new", containers / f"web.{os.getpid()}.new"
+    for directory in (of_the_dead, of_the_living):
+        directory.mkdir(parents=True)
+    assert survey(paths).records == ()
+    assert not of_the_dead.exists()
+    assert of_the_living.exists()
+
+
+def test_an_older_version_had_no_file_for_the_end(paths: Paths) -> None:
+    termination = Termination(exit_status=ExitStatus(3))
+    reserve(paths, state="terminated", termination=termination.to_json())
+    os.unlink(paths.ending(WEB))
+    survey(paths)
+    end = Ending.open(paths, WEB)
+    assert end is not None
+    with end:
+        assert end.termination == termination
+
+
+def test_after_a_reboot_pids_are_of_others(paths: Paths) -> None:
+    own = {"pid": os.getpid(), "pid_started": started_at(os.getpid()), "state": "running"}
+    reserve(paths, **own)
+    assert survey(paths).records[0].pid == os.getpid()  # of this boot, as is written from now on
+    Path(paths.state, BOOT).write_text("of another boot\n")
+    found = survey(paths).records[0]
+    assert (found.pid, found.supervisor) == (None, None)
+    assert json.loads(Path(paths.record(WEB)).read_text())["pid"] is None
+    assert Path(paths.state, BOOT).read_text() != "of another boot\n"
+
+
+def test_without_a_note_of_the_boot_the_time_tells(paths: Paths) -> None:
+    own = {"pid": os.getpid(), "pid_started": started_at(os.getpid()), "state": "running"}
+    reserve(paths, "old", created_at=1.0, **own)
+    reserve(paths, "new", **own)
+    assert [record.pid for record in survey(paths).records] == [os.getpid(), None]
