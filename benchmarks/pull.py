@@ -4,7 +4,9 @@ A real registry on loopback, all stores on tmpfs (or in --store) and empty at th
 Every layer is compressed with gzip. Wall time is what people wait; processor time, of all processes
 but the registry, is what others on the machine miss.
 
-    python benchmarks/pull.py [--rounds N] [--store DIR] [IMAGE ...]
+    python benchmarks/pull.py [--rounds N] [--store DIR | --disk DIR] [IMAGE ...]
+
+`--disk`: each pull onto a new ext4, whose image is a file in that directory (benchmarks/disk.py).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import memory, pull_images
+from benchmarks import disk, memory, pull_images
 from benchmarks.interleave import machine
 from benchmarks.pullers import OURS, Image, Puller, everyone
 from provisioner.provisioner import Provisioner
@@ -57,18 +59,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare pulls.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--store", default=_TMPFS, help="a directory for the stores (tmpfs)")
+    parser.add_argument("--disk", type=Path, help="a directory on a disk: pulls go onto a new ext4 in it")
     parser.add_argument("images", nargs="*", metavar="IMAGE", help=", ".join(IMAGES))
     arguments = parser.parse_args()
+    if arguments.disk:
+        disk.in_own_mounts()
     with (
         tempfile.TemporaryDirectory(dir=_TMPFS, prefix="bench-pull-") as blobs,
         tempfile.TemporaryDirectory(dir=arguments.store, prefix="bench-pull-") as stores,
         Registry.start(Path(blobs) / "registry") as registry,
         everyone(Path(stores)) as pullers,
     ):
-        print(f"{machine()}; stores in {arguments.store}; medians of {arguments.rounds} rounds in turns")
+        where = f"on new disks in {arguments.disk}" if arguments.disk else f"in {arguments.store}"
+        print(f"{machine()}; stores {where}; medians of {arguments.rounds} rounds in turns")
         for name in arguments.images or IMAGES:
             image = publish(name, Path(blobs), registry)
-            print(f"\n## {name}: {described(image)}\n\n{table(measure(pullers, image, arguments.rounds))}")
+            print(f"\n## {name}: {described(image)}\n")
+            if arguments.disk:
+                print(disk.table(disk.measure(pullers, image, arguments.rounds, arguments.disk)))
+                continue
+            print(table(measure(pullers, image, arguments.rounds)))
             print(f"\nAgain, in a running process: {again(Path(stores), image) * 1e3:.0f} ms")
 
 

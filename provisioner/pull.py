@@ -24,6 +24,7 @@ from provisioner.layer.inherit import inherit
 from provisioner.layer.limits import Budget, Limits
 from provisioner.layer.stream import Readable
 from provisioner.layer.unpack import unpack
+from provisioner.layer.whiteouts import remove_idle
 from provisioner.layer.workers import Workers
 from provisioner.progress import Phase, Progress, note_of
 from provisioner.reference import ImageReference
@@ -168,6 +169,7 @@ class _Layers:
             self._futures[index - 1].result()
         lowers = [self._store.paths.diff(key) for key in reversed(self._keys[:index])]
         inherit(f"{staged}/diff", unpacked.implicit, lowers)
+        remove_idle(f"{staged}/diff", unpacked.whiteouts, lowers)
         self._ingest.commit(staged, self._keys[index], unpacked.size, unpacked.skipped)
 
     def _unpack(self, index: int, blob: Readable, directory: str) -> Unpacked:

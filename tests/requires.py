@@ -34,6 +34,13 @@ mount -o loop image disk
 """
 
 
+# As above; xfs shares extents between files, and takes no smaller disk.
+_TRY_REFLINK = """
+mount -t tmpfs none /mnt && cd /mnt && mkdir disk && truncate -s 320M image &&
+mkfs.xfs -q -m reflink=1 image && mount -o loop image disk
+"""
+
+
 class UnknownNeed(Exception):
     """A test, or the environment, names a need that is not in the vocabulary."""
 
@@ -81,6 +88,10 @@ def _overlay() -> str | None:
 
 def _ext4() -> str | None:
     return _succeeds(["unshare", "--mount", "sh", "-c", _TRY_EXT4], "no ext4 can be made and mounted")
+
+
+def _reflink() -> str | None:
+    return _succeeds(["unshare", "--mount", "sh", "-c", _TRY_REFLINK], "no xfs can be made and mounted")
 
 
 def _hierarchies(fstype: str) -> list[tuple[Path, set[str]]]:
@@ -142,6 +153,7 @@ NEEDS: Mapping[str, Probe] = {
     "cgroup2": _cgroup2,  # memory, cpu and pids on v2
     "overlay": _overlay,
     "ext4": _ext4,  # on a loop device
+    "reflink": _reflink,  # an xfs on a loop device (apt-get install xfsprogs)
     "tun": _tun,
     "keyctl": _keyctl,
     "uidmap": _uidmap,

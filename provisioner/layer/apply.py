@@ -32,6 +32,7 @@ class Unpacked(Data, kw_only=True):
 
     size: int  # bytes of its files
     implicit: tuple[bytes, ...]  # directories to complete from the layers below: layer.inherit
+    whiteouts: tuple[bytes, ...] = ()  # to be looked at when those layers are there: layer.whiteouts
     skipped: tuple[str, ...] = ()  # what could not be made without root's privileges, a sentence a reason
 
 
@@ -83,4 +84,5 @@ def _make(reader: TarReader, job: Job, budget: LayerBudget) -> tuple[Unpacked, b
         os.close(trash_fd)
         os.close(root_fd)
     implicit, skipped = tuple(sorted(tree.implicit)), metadata.skipped.sentences()
-    return Unpacked(size=tree.size, implicit=implicit, skipped=skipped), tree.replaced
+    unpacked = Unpacked(size=tree.size, implicit=implicit, whiteouts=tuple(tree.whiteouts), skipped=skipped)
+    return unpacked, tree.replaced

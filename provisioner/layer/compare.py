@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 
 from launcher.kernel.safe_path import open_beneath
 from provisioner.layer import attributes
 from provisioner.layer.parents import split
 from provisioner.layer.skeleton import LayerChanged
+from provisioner.layer.stack import State, is_whiteout, shows, state_of
 from provisioner.layer.tar import Entry
 
 _PARENT = os.O_PATH | os.O_DIRECTORY
@@ -32,9 +34,14 @@ _FORMS = {
 class Comparison:
     """Give it all entries of the archive to `look` at, then `finish`. Both raise LayerChanged, OSError."""
 
-    def __init__(self, root_fd: int, *, partial: bool) -> None:
-        """`partial`: the layer lacks what it takes root to make, owners among it."""
+    def __init__(self, layer: str, root_fd: int, lowers: Sequence[str], *, partial: bool) -> None:
+        """`layer` is its directory, and `root_fd` that too; `lowers` are the layers below, the topmost first.
+
+        `partial`: the layer lacks what it takes root to make, owners among it.
+        """
+        self._layer = layer
         self._root_fd = root_fd
+        self._lowers = lowers
         self._partial = partial
         self._inodes: set[int] = set()
         self._directories: dict[int, tuple[Entry, os.stat_result]] = {}  # by inode; the last entry counts
@@ -74,7 +81,7 @@ class Comparison:
 
     def _named(self, parent: int, name: bytes, entry: Entry) -> None:
         if name.startswith(_WHITEOUT):
-            self._whiteout(parent, name)
+            self._whiteout(parent, name, entry)
             return
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         self._inodes.add(status.st_ino)
@@ -92,12 +99,21 @@ class Comparison:
         if entry.xattrs and entry.kind == "file" and not self._partial:
             _compare_capability(parent, name, entry)
 
-    def _whiteout(self, parent: int, name: bytes) -> None:
+    def _whiteout(self, parent: int, name: bytes, entry: Entry) -> None:
+        """One that hides nothing has been removed: layer.whiteouts."""
         if name.startswith(_WHITEOUT * 2):  # aufs' own; the marker of an opaque directory is an attribute
             return
-        status = os.stat(name.removeprefix(_WHITEOUT), dir_fd=parent, follow_symlinks=False)
-        if stat.S_ISCHR(status.st_mode):
-            self._inodes.add(status.st_ino)
+        hidden = name.removeprefix(_WHITEOUT)
+        try:
+            status = os.stat(hidden, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            *parents, _ = split(entry.unsafe_name)
+            directory = b"/".join(parents)
+            if state_of(self._layer, directory) is State.PLAIN and shows(self._lowers, directory, hidden):
+                raise
+        else:
+            if is_whiteout(status):
+                self._inodes.add(status.st_ino)
 
     def _describe(self, entry: Entry, status: os.stat_result) -> None:
         mode = stat.S_IMODE(status.st_mode)

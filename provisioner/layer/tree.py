@@ -26,6 +26,7 @@ from provisioner.layer import attributes
 from provisioner.layer.metadata import Metadata
 from provisioner.layer.parents import Parents, split
 from provisioner.layer.sparse import placed
+from provisioner.layer.stack import is_whiteout
 from provisioner.layer.stream import MalformedContent
 from provisioner.layer.tar import Entry
 
@@ -38,7 +39,11 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PARENT = os.O_PATH | os.O_DIRECTORY
 _DEVICES = "device nodes"  # as listed among what was left out
 _NODES = {"char": stat.S_IFCHR, "block": stat.S_IFBLK, "fifo": stat.S_IFIFO}
+_HOLE = 1 << 16  # bytes of zeros that are not written
+_ZEROS = bytes(_HOLE)
 _KEPT = 50_000  # directories of which descriptions are kept in memory
+
+_WHITEOUTS = 100_000  # that are remembered
 
 # What the kernel answers to an entry that contradicts the archive; anything else is the host's.
 _CONTRADICTIONS = frozenset(
@@ -55,6 +60,7 @@ class LayerTree:
 
     def __init__(self, root_fd: int, trash_fd: int, metadata: Metadata) -> None:
         self.size = 0  # bytes of all files
+        self.whiteouts: list[bytes] = []  # paths of what they hide
         self.replaced = False  # whether anything that an entry made is gone again
         self._root_fd = root_fd
         self._trash_fd = trash_fd
@@ -102,7 +108,7 @@ class LayerTree:
         self, entry: Entry, parent_fd: int, parent: bytes, name: bytes, content: Iterable[memoryview]
     ) -> None:
         if name.startswith(_WHITEOUT):
-            self._whiteout(parent_fd, name)
+            self._whiteout(parent_fd, parent, name)
         elif entry.kind == "file":
             self._file(parent_fd, parent, name, entry, content)
         elif entry.kind == "directory":
@@ -125,7 +131,7 @@ class LayerTree:
         except FileNotFoundError:
             return
         mode = status.st_mode
-        self.replaced = self.replaced or not _is_whiteout(status)
+        self.replaced = self.replaced or not is_whiteout(status)
         if stat.S_ISDIR(mode) or stat.S_ISLNK(mode):
             self._describe_all()  # what can be named through it, while it still can
             self._metadata.distrust_owners()
@@ -137,7 +143,7 @@ class LayerTree:
         else:
             os.unlink(name, dir_fd=parent_fd)
 
-    def _whiteout(self, parent_fd: int, name: bytes) -> None:
+    def _whiteout(self, parent_fd: int, parent: bytes, name: bytes) -> None:
         if name == _OPAQUE:
             _make_opaque(parent_fd, b".")
             return
@@ -148,6 +154,8 @@ class LayerTree:
             raise MalformedContent(f"whiteout {name!r} names no file")
         try:
             os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=parent_fd)
+            if len(self.whiteouts) < _WHITEOUTS:
+                self.whiteouts.append(_join(parent, hidden))
         except FileExistsError:
             # This layer's own file hides those below by itself; its directory would be merged.
             if stat.S_ISDIR(os.stat(hidden, dir_fd=parent_fd, follow_symlinks=False).st_mode):
@@ -162,7 +170,7 @@ class LayerTree:
         except FileExistsError:
             present = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
             if not stat.S_ISDIR(present.st_mode):
-                hides = _is_whiteout(present)
+                hides = is_whiteout(present)
                 self._vacate(parent_fd, parent, name)
                 os.mkdir(name, 0o700, dir_fd=parent_fd)
         if hides:  # a whiteout was here: the directory is new, and not merged with one below
@@ -214,8 +222,9 @@ class LayerTree:
             fd = os.open(name, _NEW_FILE, mode, dir_fd=parent_fd)
         try:
             if entry.segments is None:
-                for chunk in content:
-                    _write(fd, chunk)
+                holes = [_write_sparsely(fd, chunk) for chunk in content]
+                if any(holes):
+                    os.ftruncate(fd, entry.size)
             else:
                 for offset, piece in placed(entry, content):
                     os.lseek(fd, offset, os.SEEK_SET)
@@ -267,8 +276,17 @@ def _make_opaque(parent_fd: int, name: bytes) -> None:
         os.close(fd)
 
 
-def _is_whiteout(status: os.stat_result) -> bool:
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+def _write_sparsely(fd: int, chunk: memoryview) -> bool:
+    """Write the chunk, but long runs of zeros, which become holes; whether it had any."""
+    start, holes = 0, False
+    for end in range(0, len(chunk) - _HOLE + 1, _HOLE):
+        # Most are told by their first byte.
+        if chunk[end] == 0 and chunk[end : end + _HOLE].tobytes() == _ZEROS:
+            _write(fd, chunk[start:end])
+            os.lseek(fd, _HOLE, os.SEEK_CUR)
+            start, holes = end + _HOLE, True
+    _write(fd, chunk[start:])
+    return holes
 
 
 def _write(fd: int, chunk: memoryview) -> None:

@@ -84,6 +84,7 @@ def _perform(message: Mapping[str, Any], first: bytes) -> dict[str, Any]:
     return {
         "size": unpacked.size,
         "implicit": [os.fsdecode(path) for path in unpacked.implicit],
+        "whiteouts": [os.fsdecode(path) for path in unpacked.whiteouts],
         "skipped": list(unpacked.skipped),
         "spent": [budget.bytes, budget.entries],
     }

@@ -64,8 +64,12 @@ class Workers:
         with self._lock:
             self._idle.append(worker)
         budget.spend(*outcome["spent"])
-        implicit = tuple(os.fsencode(path) for path in outcome["implicit"])
-        return Unpacked(size=outcome["size"], implicit=implicit, skipped=tuple(outcome["skipped"]))
+        return Unpacked(
+            size=outcome["size"],
+            implicit=tuple(map(os.fsencode, outcome["implicit"])),
+            whiteouts=tuple(map(os.fsencode, outcome["whiteouts"])),
+            skipped=tuple(outcome["skipped"]),
+        )
 
 
 def _message(job: Job, size: int, budget: Budget) -> bytes:

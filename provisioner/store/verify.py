@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from launcher.data import Data
@@ -45,17 +46,19 @@ def verify(store: Store) -> Verified:
     """Read everything that images consist of. Raises OSError."""
     images = store.images()
     users: dict[str, list[str]] = {}
+    below: dict[str, tuple[str, ...]] = {}  # a key stands for all the layers below it, too
     diff_ids: dict[str, str] = {}
     damages = []
     for image in images:
-        for key in image.layers:
+        for index, key in enumerate(image.layers):
+            below[key] = image.layers[:index]
             users.setdefault(key, []).append(image.reference)
         damages += [
             Damage(images=(image.reference,), what=what) for what in _documents(store, image, diff_ids)
         ]
     recorded = 0
     for key, references in users.items():
-        what, new = _layer(store, key, diff_ids.get(key))
+        what, new = _layer(store, key, below[key], diff_ids.get(key))
         recorded += new
         if what:
             damages.append(Damage(images=tuple(references), what=what))
@@ -76,14 +79,15 @@ def _documents(store: Store, image: Image, diff_ids: dict[str, str]) -> list[str
     return found
 
 
-def _layer(store: Store, key: str, diff_id: str | None) -> tuple[str | None, bool]:
+def _layer(store: Store, key: str, below: Sequence[str], diff_id: str | None) -> tuple[str | None, bool]:
     """What is wrong with the layer, and whether its digest was recorded just now."""
     record = files.read_json(store.paths.layer_record(key))
     if record is None or not store.has_layer(key):
         return f"layer {key} is not there", False
     try:
         if diff_id is not None and os.path.exists(store.paths.skeleton(key)):
-            _compare(store, key, diff_id, partial=bool(record.get("skipped")))
+            lowers = [store.paths.diff(lower) for lower in reversed(below) if store.has_layer(lower)]
+            _compare(store, key, lowers, diff_id, partial=bool(record.get("skipped")))
             return None, False
         return _tree(store, key, diff_id, record)
     except LayerChanged as error:
@@ -92,12 +96,12 @@ def _layer(store: Store, key: str, diff_id: str | None) -> tuple[str | None, boo
         return f"layer {key} cannot be read: {error}", False
 
 
-def _compare(store: Store, key: str, diff_id: str, *, partial: bool) -> None:
+def _compare(store: Store, key: str, lowers: Sequence[str], diff_id: str, *, partial: bool) -> None:
     """Raises LayerChanged."""
     digest = hashlib.new(diff_id.partition(":")[0])
     root_fd = os.open(store.paths.diff(key), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        comparison = Comparison(root_fd, partial=partial)
+        comparison = Comparison(store.paths.diff(key), root_fd, lowers, partial=partial)
         rebuild(store.paths.skeleton(key), root_fd, digest.update, comparison.look)
         comparison.finish()
     finally:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.requires("root", "busybox", "overlay", "cgroup")
 
 WRITE = """
 echo new > /new; ln /new /hard; ln -s new /soft; rm /etc/group; rm -r /old; mkdir /old; echo x > /old/mine
-mkfifo /fifo; chown 70000:3 /new; chmod 4711 /new; truncate -s 1g /sparse; rmdir /usr
+mkfifo /fifo; chown 70000:3 /new; chmod 4711 /new; truncate -s 64M /sparse; rmdir /usr
 """
 SHOW = "cat /hard /soft /old/mine; ls /old; ls /etc; ls -ln /new | cut -c1-40; ls -d /usr; stat -c %s /sparse"
 
@@ -43,6 +43,9 @@ def test_an_ended_container(cli: Cli, layout: str) -> None:
         cli, "-c", f"CMD {json.dumps(['sh', '-c', SHOW])}", "-c", "ENV A=1 B='2 3'", "-c", "WORKDIR /old"
     )
     cli("rm", "writer")
+    assert before.stderr == "ls: /usr: No such file or directory\n"
+    (sparse,) = cli.root.glob("store/layers/sha256/*/diff/sparse")
+    assert sparse.stat().st_size == 64 << 20 and sparse.stat().st_blocks * 512 < 1 << 20
     after = cli("run", "--rm", "--pull", "never", "made:v1")
     assert after.stdout == before.stdout
     assert "mine" in after.stdout and "theirs" not in after.stdout and "group" not in after.stdout

@@ -15,7 +15,7 @@ from launcher.launch_info import Mount
 from provisioner.image import Rootfs
 from provisioner.provisioner import Provisioner
 from tests.support import images
-from tests.support.images import directory, entry, image, layer
+from tests.support.images import directory, entry, image, layer, symlink
 
 pytestmark = pytest.mark.requires("root", "overlay")
 
@@ -109,6 +109,39 @@ def test_kernel_shows_the_image(provisioner: Provisioner, tmp_path: Path) -> Non
     assert (tmp_path / "container/upper/written").exists()
     provisioner.destroy("c", str(tmp_path / "container"))
     assert os.listdir(tmp_path / "container") == []
+
+
+def test_no_whiteout_shows(provisioner: Provisioner, tmp_path: Path) -> None:
+    """overlayfs lists those of a directory that it merges with no other."""
+    below = layer([entry("both/hidden"), entry("both/kept"), entry("opaque/old"), entry("link/f")])
+    above = layer(
+        [
+            *(directory("alone/", mtime=5_000), entry("alone/.wh.gone"), entry("alone/kept")),
+            *(entry("both/.wh.hidden"), entry("both/.wh.never"), entry("both/.wh.here"), entry("both/here")),
+            *(entry("opaque/.wh..wh..opq"), entry("opaque/.wh.old"), entry("opaque/new")),
+            *(symlink("to", "link"), directory("link/"), entry("to/.wh.f")),
+        ]
+    )
+    rootfs = provision(provisioner, tmp_path, image(layer([entry("b/.wh.x"), entry("b/y")]), below, above))
+
+    def look() -> dict[str, Any]:
+        for one in rootfs.mounts:
+            mount(one)
+        top = Path(rootfs.path)
+        names = ("b", "alone", "both", "opaque", "link")
+        return {name: sorted(os.listdir(top / name)) for name in names} | {
+            "time": (top / "alone").stat().st_mtime
+        }
+
+    assert in_own_mounts(look) == {
+        "b": ["y"],
+        "alone": ["kept"],
+        "both": ["here", "kept"],
+        "opaque": ["new"],
+        "link": [],
+        "time": 5_000,
+    }
+    assert provisioner.verify().damages == ()
 
 
 def test_mount_is_data(provisioner: Provisioner, tmp_path: Path) -> None:

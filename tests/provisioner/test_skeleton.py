@@ -96,7 +96,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "capability": (lambda top: os.removexattr(top / "ping", "security.capability"), "other capabilities"),
     "one more": (lambda top: (top / "d/new").touch(), "'d/new' was not in its archive"),
     "one less": (lambda top: (top / "hard").unlink(), "'hard' is not there"),
-    "whiteout gone": (lambda top: (top / "d/gone").unlink(), "'d/.wh.gone' is not there"),
+    "whiteout gone": (lambda top: (top / "d/hidden").unlink(), "'d/.wh.hidden' is not there"),
     "link": (lambda top: ((top / "l").unlink(), (top / "l").symlink_to("x")), "'l' leads elsewhere"),
     "kind": (lambda top: ((top / "d/f").unlink(), os.mkfifo(top / "d/f")), "'d/f' is no file"),
     "skeleton": (lambda top: (top.parent / skeleton.NAME).write_bytes(b"\x1f\x8b"), "skeleton is damaged"),
@@ -104,14 +104,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 LAYER = layer(
     [
         *(directory("d/", mode=0o750), entry("d/f", b"12345", mode=0o4755), hardlink("hard", "d/f")),
-        *(symlink("l", "d"), entry("d/.wh.gone")),
+        *(symlink("l", "d"), entry("d/.wh.gone"), entry("d/.wh.hidden")),
         entry("ping", b"1", pax={"SCHILY.xattr.security.capability": CAPABILITY}),
     ]
 )
 
 
+BELOW = layer([entry("d/hidden", b"1")])
+
+
 def pulled(provisioner: Provisioner, tmp_path: Path, one: images.Layer) -> Image:
-    return provisioner.pull(f"oci:{images.write_layout([('', image(one))], tmp_path / 'layout')}")
+    return provisioner.pull(f"oci:{images.write_layout([('', image(BELOW, one))], tmp_path / 'layout')}")
 
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES.keys())
@@ -120,8 +123,8 @@ def test_the_first_verification_finds_it(
 ) -> None:
     stored = pulled(provisioner, tmp_path, LAYER)
     whole = provisioner.verify()
-    assert (whole.layers, whole.recorded, whole.damages) == (1, 0, ())
-    damage(diff(root, stored, 0))
+    assert (whole.layers, whole.recorded, whole.damages) == (2, 0, ())
+    damage(diff(root, stored, 1))
     (found,) = provisioner.verify().damages
     assert re.search(f"has changed: .*{message}", found.what), found.what
 
@@ -130,9 +133,9 @@ def test_without_a_skeleton_the_tree_is_compared(
     provisioner: Provisioner, tmp_path: Path, root: Path
 ) -> None:
     stored = pulled(provisioner, tmp_path, layer([entry("f", b"1"), entry("f", b"2")]))
-    assert not (diff(root, stored, 0).parent / skeleton.NAME).exists()
-    assert (provisioner.verify().layers, provisioner.verify().damages) == (1, ())
-    (diff(root, stored, 0) / "f").write_bytes(b"3")
+    assert not (diff(root, stored, 1).parent / skeleton.NAME).exists()
+    assert (provisioner.verify().layers, provisioner.verify().damages) == (2, ())
+    (diff(root, stored, 1) / "f").write_bytes(b"3")
     (found,) = provisioner.verify().damages
     assert "its tree hashes to" in found.what
 
@@ -148,7 +151,7 @@ def test_a_saved_image_keeps_its_id(provisioner: Provisioner, tmp_path: Path) ->
 
 def test_a_damaged_layer_is_not_saved(provisioner: Provisioner, tmp_path: Path, root: Path) -> None:
     stored = pulled(provisioner, tmp_path, LAYER)
-    file = diff(root, stored, 0) / "d/f"
+    file = diff(root, stored, 1) / "d/f"
     for content in (b"54321", b"1"):
         file.write_bytes(content)
         with pytest.raises(StoreError, match="has changed"):

@@ -13,7 +13,7 @@ from provisioner.layer.stream import ByteStream, MalformedContent
 from provisioner.layer.tar import TarReader
 from tests.provisioner.test_tar import broken_header, pax_header, read
 from tests.provisioner.test_unpack import Apply, apply, tree
-from tests.support.images import layer_of
+from tests.support.images import entry, layer, layer_of
 
 __all__ = ["apply", "tree"]  # fixtures
 
@@ -62,6 +62,22 @@ def test_holes_stay_holes(holey: Path, form: str, tree: Path, apply: Apply) -> N
     assert (tree / "holey").read_bytes() == holey.read_bytes()
     assert (tree / "holey").stat().st_blocks * 512 <= 40 * SEGMENT
     assert unpacked.size == 100 * SEGMENT
+
+
+@pytest.mark.requires("root")
+def test_zeros_become_holes(tree: Path, apply: Apply) -> None:
+    """What `commit` archives, and many others, is of no sparse form."""
+    zeros = bytes(3 << 20)
+    contents = {
+        "all": zeros,
+        "inside": b"a" + zeros + b"z",
+        "around": zeros + b"m" * 9 + zeros,
+        "small": zeros[:5],
+    }
+    apply(layer([entry(name, content) for name, content in contents.items()]))
+    for name, content in contents.items():
+        assert (tree / name).read_bytes() == content
+        assert (tree / name).stat().st_blocks * 512 <= 6 * SEGMENT
 
 
 def records(*pairs: tuple[str, str]) -> bytes:
