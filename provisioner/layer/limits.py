@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
+from collections.abc import Callable
 
 from launcher.data import Data
 from provisioner.layer.stream import MalformedContent
 
 _ANY_RATIO = 256 << 20  # bytes that a layer may unpack to whatever its ratio: zeros are no bomb yet
+
+
+_NEVER = 1 << 63
+_TOLD_BYTES, _TOLD_ENTRIES = 16 << 20, 4096  # that a process spends before it tells of them
 
 
 class Limits(Data, kw_only=True):
@@ -32,16 +37,16 @@ class Budget:
         self._lock = allocate_lock()
 
     def left(self) -> Limits:
-        """Limits for another process, which tells what it spent when it is done."""
+        """Limits for another process, which tells what it spends."""
         with self._lock:
             return Limits(unpacked_bytes=self._bytes, entries=self._entries, ratio=self._limits.ratio)
 
-    def for_layer(self, compressed: int) -> LayerBudget:
-        """The account of a layer of so many compressed bytes."""
-        return LayerBudget(self, compressed, self._limits.ratio)
+    def for_layer(self, compressed: int, tell: Callable[[int, int], object] | None = None) -> LayerBudget:
+        """The account of a layer of so many compressed bytes. Now and then `tell` is told what it spent."""
+        return LayerBudget(self, compressed, self._limits.ratio, tell)
 
     def spend(self, size: int, entries: int) -> None:
-        """Raises LimitExceeded."""
+        """Less than nothing is given back. Raises LimitExceeded."""
         with self._lock:
             self._bytes -= size
             self._entries -= entries
@@ -55,9 +60,13 @@ class Budget:
 class LayerBudget:
     """What one layer has spent."""
 
-    def __init__(self, budget: Budget, compressed: int, ratio: int) -> None:
+    def __init__(
+        self, budget: Budget, compressed: int, ratio: int, tell: Callable[[int, int], object] | None
+    ) -> None:
         self.bytes = 0
         self.entries = 0
+        self._tell = tell
+        self._tell_bytes, self._tell_entries = (_TOLD_BYTES, _TOLD_ENTRIES) if tell else (_NEVER, _NEVER)
         self._budget = budget
         self._ratio = ratio
         self._most = max(_ANY_RATIO, ratio * compressed)
@@ -69,3 +78,7 @@ class LayerBudget:
         self._budget.spend(size, entries)
         if self.bytes > self._most:
             raise LimitExceeded(f"it unpacks to more than {self._ratio} times its size")
+        if self.bytes >= self._tell_bytes or self.entries >= self._tell_entries:
+            self._tell_bytes, self._tell_entries = self.bytes + _TOLD_BYTES, self.entries + _TOLD_ENTRIES
+            if self._tell is not None:
+                self._tell(self.bytes, self.entries)

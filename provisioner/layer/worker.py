@@ -1,7 +1,8 @@
 """The process that unpacks layers, one after the other, as its pipes say; see layer.workers.
 
     stdin    a job as a line of JSON, and as many bytes of its blob as it says; again, until it ends
-    stdout   for each job a line of JSON: what became of it
+    stdout   for each job lines of JSON: {"spent": [bytes, entries]} of the limits so far, now and then; and
+             at the end what became of it
 
 After a job that failed the process ends: what is left of the blob is then nobody's to read.
 """
@@ -66,7 +67,7 @@ def _line() -> bytes:
 
 def _perform(message: Mapping[str, Any], first: bytes) -> dict[str, Any]:
     size = message["size"]
-    budget = Budget(Limits(**message["limits"])).for_layer(size)
+    budget = Budget(Limits(**message["limits"])).for_layer(size, _tell)
     try:
         blob = _Blob(first, size)
         unpacked = apply(Job(**message["job"]), blob, budget)
@@ -88,6 +89,10 @@ def _perform(message: Mapping[str, Any], first: bytes) -> dict[str, Any]:
         "skipped": list(unpacked.skipped),
         "spent": [budget.bytes, budget.entries],
     }
+
+
+def _tell(size: int, entries: int) -> None:
+    os.write(_OUT, json.dumps({"spent": [size, entries]}).encode() + b"\n")
 
 
 def _name(name: object) -> str | None:

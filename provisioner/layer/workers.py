@@ -53,17 +53,17 @@ class Workers:
         with self._lock:
             worker = self._idle.pop() if self._idle else None
         worker = worker or _Worker()
+        account = _Account(budget)
         try:
-            outcome = worker.perform(_message(job, size, budget), blob)
+            outcome = worker.perform(_message(job, size, budget), blob, account)
+            if "error" in outcome:
+                raise _error(outcome)
         except BaseException:
+            account.give_back()
             worker.end()
             raise
-        if "error" in outcome:
-            worker.end()
-            raise _error(outcome)
         with self._lock:
             self._idle.append(worker)
-        budget.spend(*outcome["spent"])
         return Unpacked(
             size=outcome["size"],
             implicit=tuple(map(os.fsencode, outcome["implicit"])),
@@ -92,6 +92,25 @@ def _error(outcome: Mapping[str, Any]) -> Exception:
     return StoreError(message)
 
 
+class _Account:
+    """What one layer has taken of the budget so far: layers that are unpacked at once keep it together."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._size = self._entries = 0
+
+    def told(self, size: int, entries: int) -> None:
+        """It is so much by now. Raises LimitExceeded."""
+        more = (size - self._size, entries - self._entries)
+        self._size, self._entries = size, entries
+        self._budget.spend(*more)
+
+    def give_back(self) -> None:
+        """It will be unpacked again, or not at all."""
+        with contextlib.suppress(LimitExceeded):
+            self._budget.spend(-self._size, -self._entries)
+
+
 class _Worker:
     """One process, and this process's ends of its pipes."""
 
@@ -107,17 +126,23 @@ class _Worker:
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
+        self._said = b""  # of a line that is still to come whole
+        self._outcome: dict[str, Any] | None = None  # of the job, once it is told
         os.set_blocking(self._in, False)
         with contextlib.suppress(PermissionError):  # the user's pipes are many: a small one does
             fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIPE)
 
-    def perform(self, message: bytes, blob: Verified) -> dict[str, Any]:
-        """Hand the job and its blob over; what became of it."""
+    def perform(self, message: bytes, blob: Verified, account: _Account) -> dict[str, Any]:
+        """Hand the job and its blob over; what became of it. Raises LimitExceeded."""
+        self._outcome = None
         with contextlib.suppress(BrokenPipeError):  # it has failed, and says why
-            self._feed(message, blob)
+            self._feed(message, blob, account)
             while chunk := blob.read(CHUNK):
-                self._feed(chunk, blob)
-        return self._outcome(blob)
+                self._feed(chunk, blob, account)
+        while self._outcome is None:
+            self._wait(self._out, select.POLLIN, blob)
+            self._hear(account)
+        return self._outcome
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -126,24 +151,27 @@ class _Worker:
         os.kill(self._pid, signal.SIGKILL)  # not collected yet, so the pid is still its own
         os.waitpid(self._pid, 0)
 
-    def _feed(self, chunk: bytes, blob: Verified) -> None:
+    def _feed(self, chunk: bytes, blob: Verified, account: _Account) -> None:
         view = memoryview(chunk)
         while view:
             try:
                 view = view[os.write(self._in, view) :]
             except BlockingIOError:
                 self._wait(self._in, select.POLLOUT, blob)
+            if self._outcome is None and _is_readable(self._out):
+                self._hear(account)
 
-    def _outcome(self, blob: Verified) -> dict[str, Any]:
-        content = b""
-        while not content.endswith(b"\n"):
-            self._wait(self._out, select.POLLIN, blob)
-            more = os.read(self._out, CHUNK)
-            if not more:
-                return {"error": "worker", "message": "the process that unpacks the layer was killed"}
-            content += more
-        outcome: dict[str, Any] = json.loads(content)
-        return outcome
+    def _hear(self, account: _Account) -> None:
+        """Read what it has said, and account for it."""
+        more = os.read(self._out, CHUNK)
+        if not more:
+            self._outcome = {"error": "worker", "message": "the process that unpacks the layer was killed"}
+        *lines, self._said = (self._said + more).split(b"\n")
+        for line in map(json.loads, lines):
+            if "spent" in line:
+                account.told(*line["spent"])
+            if line.keys() != {"spent"}:
+                self._outcome = line
 
     @staticmethod
     def _wait(fd: int, events: int, blob: Verified) -> None:
@@ -151,6 +179,12 @@ class _Worker:
         poll.register(fd, events)
         while not poll.poll(_LOOK):
             blob.tell()  # raises when the pull was cancelled
+
+
+def _is_readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _pipe() -> tuple[int, int]:

@@ -50,6 +50,7 @@ def run(
     *,
     source: io.BytesIO | None = None,
     limits: Limits | None = None,
+    budget: Budget | None = None,
     diff_id: str | None = None,
     blob: bytes | None = None,
     trash: str = "trash",
@@ -68,7 +69,7 @@ def run(
         diff_id or images.digest(one.archive),
         directory=str(parent / "tree"),
         trash=str(parent / trash),
-        budget=Budget(limits or Limits()),
+        budget=budget or Budget(limits or Limits()),
         advance=lambda done: None,
         workers=workers,
     )
@@ -103,6 +104,19 @@ def test_what_a_worker_spent_is_gone(tmp_path: Path, workers: Workers) -> None:
         run(workers, LARGE, tmp_path / "1", limits=Limits(unpacked_bytes=1_000_000))
     with pytest.raises(InvalidLayer, match="more than 2 files"):
         run(workers, LARGE, tmp_path / "2", limits=Limits(entries=2))
+
+
+def test_layers_at_once_keep_the_limits_together(tmp_path: Path, workers: Workers) -> None:
+    """While one is half unpacked, another may take what that has left."""
+    huge = layer([entry("noise", os.urandom(40 << 20))], compression="none")
+    budget = Budget(Limits(unpacked_bytes=50 << 20))
+
+    def another() -> None:
+        with pytest.raises(InvalidLayer, match="unpacks to more than"):
+            run(workers, huge, tmp_path / "2", budget=budget)
+
+    run(workers, huge, tmp_path / "1", source=Source(huge.blob, another), budget=budget)
+    assert 9 << 20 < budget.left().unpacked_bytes < 10 << 20, "what the second has taken is given back"
 
 
 def test_errors_cross_the_processes(tmp_path: Path, workers: Workers) -> None:
