@@ -39,6 +39,11 @@ IMAGES: Mapping[str, Callable[[Path], list[Path]]] = {
     "few-big-files": pull_images.few_big_files,
     "small-layers": pull_images.small_layers,
 }
+# Only when they are named: they show what memory large images take.
+EXTREMES: Mapping[str, Callable[[Path], list[Path]]] = {
+    "one-large-file": pull_images.one_large_file,
+    "million-files": pull_images.million_files,
+}
 
 
 @dataclass
@@ -60,7 +65,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--store", default=_TMPFS, help="a directory for the stores (tmpfs)")
     parser.add_argument("--disk", type=Path, help="a directory on a disk: pulls go onto a new ext4 in it")
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help=", ".join(IMAGES))
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help=", ".join([*IMAGES, *EXTREMES]))
     arguments = parser.parse_args()
     if arguments.disk:
         disk.in_own_mounts()
@@ -83,7 +88,7 @@ def main() -> None:
 
 
 def publish(name: str, root: Path, registry: Registry) -> Image:
-    layers = IMAGES[name](root)
+    layers = {**IMAGES, **EXTREMES}[name](root)
     parts = [images.Layer(blob=path.read_bytes(), archive=b"") for path in layers]
     diff_ids = [f"sha256:{_uncompressed(one.blob)}" for one in parts]
     images.push(images.image(*parts, diff_ids=diff_ids), registry.host, f"bench/{name}", "latest")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
-from collections.abc import Iterator
-from itertools import islice
+import tarfile  # noqa: TID251 - writes headers
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 _TOPS = ("/usr/lib/python3.11", "/usr/lib/python3", "/usr/lib/x86_64-linux-gnu", "/usr/include", "/usr/share")
@@ -42,6 +44,33 @@ def small_layers(directory: Path) -> list[Path]:
         _archive(directory / f"small-{number}.tar.gz", names[number::_SMALL_LAYERS])
         for number in range(_SMALL_LAYERS)
     ]
+
+
+def one_large_file(directory: Path) -> list[Path]:
+    """A layer with one file of a gigabyte that does not compress."""
+    piece = os.urandom(1 << 20)
+    content = (number.to_bytes(8, "big") + piece[8:] for number in range(1 << 10))
+    return [_stream(directory / "large.tar.gz", chain([_header("large", 1 << 30)], content))]
+
+
+def million_files(directory: Path) -> list[Path]:
+    """A layer with a million empty files, a thousand in each directory."""
+    headers = (_header(f"{number // 1000:03}/{number:06}", 0) for number in range(1_000_000))
+    return [_stream(directory / "million.tar.gz", headers)]
+
+
+def _stream(path: Path, blocks: Iterable[bytes]) -> Path:
+    if not path.exists():
+        with gzip.open(path, "wb", compresslevel=1) as file:
+            for block in chain(blocks, [bytes(1024)]):
+                file.write(block)
+    return path
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def _walk(top: str) -> Iterator[str]:
