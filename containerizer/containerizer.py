@@ -20,7 +20,7 @@ from containerizer.container import Container
 from containerizer.lifecycle import State
 from containerizer.liveness import parent_and_start, started_at
 from containerizer.paths import Paths
-from containerizer.record import ContainerRecord
+from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import HOST, ContainerRequest, with_image
 from isolators import catalog
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
@@ -379,7 +379,10 @@ class Containerizer:
             container.task.destroy()
 
     def delete(self, container_id: ContainerId) -> None:
-        """Delete all files of a container that nobody else is about to end."""
+        """Delete all files of a container that nobody else is about to end, and those in it before."""
+        for within in records.nested(self.paths, container_id):
+            with contextlib.suppress(NoSuchContainer):
+                self._remote(within).remove(force=True)
         directory = self.paths.sandbox(container_id)
         self.provisioner.destroy(str(container_id), directory)
         sandbox.delete(directory, self.paths.container_state(container_id))

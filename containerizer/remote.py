@@ -351,7 +351,7 @@ class RemoteContainer:
             self._resume(self.record)  # on cgroup v1 what is frozen with us does not die
         for nested in inside:
             with contextlib.suppress(NoSuchContainer):
-                RemoteContainer(self._owner, nested).remove(force=True)
+                RemoteContainer(self._owner, nested).destroy()  # its termination stays as long as we do
 
     def _end_processes(self, deadline: float) -> None:
         """Kill everything, and wait for it and for the supervisor, which may be the reaper by then."""

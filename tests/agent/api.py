@@ -8,13 +8,16 @@ from typing import Any
 from tests.agent.process import AgentProcess
 
 
-def call(agent: AgentProcess, kind: str, **fields: Any) -> tuple[int, Any]:
-    """The status and the answer; text where it is no JSON. `fields` are of the call's own message."""
+def call(agent: AgentProcess, kind: str, timeout: float | None = None, **fields: Any) -> tuple[int, Any]:
+    """The status and the answer; text where it is no JSON. `fields` are of the call's own message.
+
+    Raises TimeoutError when nothing comes for `timeout` seconds.
+    """
     body: dict[str, Any] = {"type": kind}
     if fields:
         body[kind.lower()] = fields
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    status, answer = agent.request("POST", "/api/v1", json.dumps(body).encode(), headers)
+    status, answer = agent.request("POST", "/api/v1", json.dumps(body).encode(), headers, timeout)
     try:
         return status, json.loads(answer) if answer else None
     except ValueError:

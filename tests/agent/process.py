@@ -21,13 +21,13 @@ TIMEOUT = 60  # seconds until something counts as hung
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("agent", timeout=TIMEOUT)
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+        super().__init__("agent", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
@@ -39,10 +39,15 @@ class AgentProcess:
         self.socket = socket_path
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> tuple[int, bytes]:
         """The status and the body of the answer."""
-        connection = UnixConnection(self.socket)
+        connection = UnixConnection(self.socket, timeout or TIMEOUT)
         with contextlib.closing(connection):
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()

@@ -108,6 +108,7 @@ def test_the_end_of_a_tree_comes_from_its_leaves(agents: Agents) -> None:
         await engine.destroy(top)
         assert ended == ["a.b.c", "a.b", "a"]
         assert {(await waiter).exit_code for waiter in waiters} == {137}
+        assert {record.state for record in await engine.containers()} == {"terminated"}
         await engine.remove(top)
         assert await engine.containers() == []
 
