@@ -4,7 +4,7 @@ manifest.json             [{"Config": …, "RepoTags": […], "Layers": […]}],
 CONFIG                    HEX.json, or blobs/sha256/HEX since Docker 25
 LAYER                     HEX/layer.tar, HEX.tar or blobs/sha256/HEX; may be compressed, or a link to another
 
-Before Docker 1.10 there was no manifest.json; `load` reads that, too: see legacy_archive.
+Before Docker 1.10 there was no manifest.json: see legacy_archive.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from launcher.data import Data
 from provisioner.errors import ImageNotFound, InvalidImage, InvalidReference
@@ -26,6 +26,7 @@ from provisioner.sources.synthetic import LAYER_TYPE, LayerBlob, SyntheticImage
 
 MANIFEST = "manifest.json"
 
+_Key = TypeVar("_Key", bound=Hashable)
 _SHA256 = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
 
 
@@ -63,21 +64,29 @@ def open_image(archive: Archive, saved: Saved, close: Callable[[], object] = lam
 
 def open_reference(reference: ImageReference, scratch: str) -> SyntheticImage:
     """The Source of `docker-archive:FILE[:NAME]`. Raises ImageNotFound, InvalidImage."""
+    from provisioner.sources import legacy_archive  # which has its names from here
+
     archive = Archive.open(reference.repository, scratch)
     try:
-        return open_image(archive, _choose(images_of(archive), reference), archive.close)
+        if MANIFEST not in archive and legacy_archive.REPOSITORIES in archive:
+            named = legacy_archive.images_of(archive)
+            return legacy_archive.open_image(archive, _choose(named, reference), archive.close)
+        saved = images_of(archive)
+        chosen = _choose({number: image.names for number, image in enumerate(saved)}, reference)
+        return open_image(archive, saved[chosen], archive.close)
     except BaseException:
         archive.close()
         raise
 
 
-def _choose(saved: list[Saved], reference: ImageReference) -> Saved:
+def _choose(saved: Mapping[_Key, Sequence[str]], reference: ImageReference) -> _Key:
+    """Of the images, of which each has names, the one that is meant."""
     if reference.tag is None and len(saved) == 1:
-        return saved[0]
-    for image in saved:
-        if reference.tag in image.names:
+        return next(iter(saved))
+    for image, names_of_it in saved.items():
+        if reference.tag in names_of_it:
             return image
-    names = ", ".join(sorted(name for image in saved for name in image.names))
+    names = ", ".join(sorted(name for names_of_it in saved.values() for name in names_of_it))
     what = f"no image {reference.tag!r}" if reference.tag else f"{len(saved)} images"
     raise ImageNotFound(
         f"{what} in {reference.repository}",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from provisioner.errors import InvalidImage
@@ -39,14 +39,14 @@ def images_of(archive: Archive) -> dict[str, tuple[str, ...]]:
     return {image: tuple(names) for image, names in found.items()}
 
 
-def open_image(archive: Archive, image: str) -> SyntheticImage:
+def open_image(archive: Archive, image: str, close: Callable[[], object] = lambda: None) -> SyntheticImage:
     """The Source of one image. Raises InvalidImage, ImageNotFound."""
     chain = list(_chain(archive, image))
     top = chain[0][1]
     layers = [_layer(archive, f"{each}/layer.tar") for each, _ in reversed(chain)]
     config: dict[str, Any] = {key: top[key] for key in _KEPT if key in top}
     config["rootfs"] = {"type": "layers", "diff_ids": [layer.digest for layer in layers]}
-    return SyntheticImage(json.dumps(config, separators=(",", ":")).encode(), layers)
+    return SyntheticImage(json.dumps(config, separators=(",", ":")).encode(), layers, close=close)
 
 
 def _chain(archive: Archive, image: str | None) -> Iterator[tuple[str, dict[str, Any]]]:

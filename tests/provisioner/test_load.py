@@ -133,6 +133,10 @@ def test_an_archive_from_before_manifests(provisioner: Provisioner, root: Path, 
     assert [i.reference for i in loaded] == ["docker.io/library/busybox:old", BUSYBOX]
     assert loaded[0].config == {"Cmd": ["x"]} and loaded[0].layers[:1] == loaded[1].layers
     assert (diff(root, loaded[0], 1) / "etc/other").read_bytes() == b"two"
+    pulled = provisioner.pull(f"docker-archive:{tmp_path}/s:busybox:old", platform="linux/amd64")
+    assert (pulled.layers, pulled.digest) == (loaded[0].layers, loaded[0].digest)
+    with pytest.raises(ImageNotFound, match="2 images"):
+        provisioner.pull(f"docker-archive:{tmp_path}/s")
     for parent in (high, "../x", 5):
         broken = files | {f"{high}/json": json.dumps(top | {"parent": parent}).encode()}
         with pytest.raises(InvalidImage):

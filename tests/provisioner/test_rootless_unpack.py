@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import io
 import json
 import os
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from provisioner.layer.apply import Job, Unpacked, apply
+from provisioner.layer.compare import Comparison
 from provisioner.layer.limits import Budget, Limits
+from provisioner.layer.skeleton import rebuild
 from provisioner.store.ingest import Ingest
 from provisioner.store.store import Store
 from tests.support import images
@@ -46,10 +49,12 @@ LAYER = layer(
 
 
 def unpack_here() -> dict[str, Any]:
-    job = Job(compression="none", diff_id=images.digest(LAYER.archive), directory="tree", trash="trash")
+    digest = images.digest(LAYER.archive)
+    job = Job(compression="none", diff_id=digest, directory="tree", trash="trash", skeleton="skeleton")
     unpacked = apply(job, io.BytesIO(LAYER.blob), Budget(Limits()).for_layer(len(LAYER.blob)))
     assert isinstance(unpacked, Unpacked)
     return {
+        "verified": archive_again() == digest,
         "skipped": list(unpacked.skipped),
         "modes": {name: oct(os.stat(f"tree/{name}").st_mode & 0o7777) for name in ("su", "wall", "locked")},
         "dev": sorted(os.listdir("tree/dev")),
@@ -57,6 +62,16 @@ def unpack_here() -> dict[str, Any]:
         "whiteout": os.lstat("tree/gone").st_rdev,
         "opaque": os.listxattr("tree/o"),
     }
+
+
+def archive_again() -> str:
+    """The digest of the archive, after everything has been compared with it."""
+    found = hashlib.sha256()
+    root_fd = os.open("tree", os.O_RDONLY)
+    comparison = Comparison("tree", root_fd, [], partial=True)
+    rebuild("skeleton", root_fd, found.update, comparison.look)
+    comparison.finish()
+    return f"sha256:{found.hexdigest()}"
 
 
 def elsewhere(become: Callable[[], None], place: Path) -> dict[str, Any]:
@@ -104,7 +119,7 @@ def root_of_a_namespace() -> None:
 
 def test_an_ordinary_user_gets_what_it_can_make(tmp_path: Path) -> None:
     found = elsewhere(nobody, tmp_path / "place")
-    assert found["dev"] == ["fifo"] and found["locked"] == ["in"]
+    assert found["dev"] == ["fifo"] and found["locked"] == ["in"] and found["verified"]
     # Root's setuid programs are the user's own files now: they must not run as the user.
     assert found["modes"] == {"su": "0o755", "wall": "0o755", "locked": "0o500"}
     assert (found["whiteout"], found["opaque"]) == (0, ["user.overlay.opaque"])
@@ -118,7 +133,7 @@ def test_an_ordinary_user_gets_what_it_can_make(tmp_path: Path) -> None:
 
 def test_root_of_a_namespace_keeps_what_is_its_own(tmp_path: Path) -> None:
     found = elsewhere(root_of_a_namespace, tmp_path / "place")
-    assert found["dev"] == ["fifo"]
+    assert found["dev"] == ["fifo"] and found["verified"]
     # Its own setuid programs run as root of that namespace; an id that is not mapped is nobody's.
     assert found["modes"] == {"su": "0o4755", "wall": "0o755", "locked": "0o500"}
     skipped = "\n".join(found["skipped"])
