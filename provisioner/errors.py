@@ -29,6 +29,10 @@ class RegistryFailed(ProvisionerError):
     """The registry answers, and says that it fails or will not; the message has its words."""
 
 
+class RegistryInTrouble(RegistryFailed):
+    """It answers 5xx, or 408: whatever it is asked for."""
+
+
 class TooManyRequests(RegistryFailed):
     """The registry limits how often it is asked, and its limit is reached."""
 

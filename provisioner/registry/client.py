@@ -20,6 +20,7 @@ from provisioner.errors import (
     InvalidImage,
     ProvisionerError,
     RegistryFailed,
+    RegistryInTrouble,
     TooManyRequests,
 )
 from provisioner.layer.stream import Readable
@@ -105,7 +106,7 @@ class RegistryClient:
     def digest(self, reference: str, what: str) -> str | None:
         """What the tag stands for now, by one HEAD; None if the registry does not tell.
 
-        Raises RegistryUnreachable, Unauthorized, TooManyRequests.
+        Raises RegistryUnreachable, Unauthorized, TooManyRequests, RegistryInTrouble.
         """
 
         def read(answer: Answer) -> str | None:
@@ -115,7 +116,7 @@ class RegistryClient:
         path, is_tag = f"manifests/{reference}", not is_digest(reference)
         try:
             return self._ask(path, what, read, _ACCEPT, is_tag=is_tag, method="HEAD")
-        except TooManyRequests:
+        except (TooManyRequests, RegistryInTrouble):
             raise
         except (ImageNotFound, RegistryFailed):  # or it knows no HEAD: a GET will tell why
             return None

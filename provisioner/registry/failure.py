@@ -15,11 +15,13 @@ from provisioner.errors import (
     ImageNotFound,
     ProvisionerError,
     RegistryFailed,
+    RegistryInTrouble,
     RegistryUnreachable,
     TooManyRequests,
     Unauthorized,
 )
 from provisioner.registry.endpoint import unreachable
+from provisioner.registry.retry import TRANSIENT
 
 _TRUST = "add its authority to the host's (update-ca-certificates), or to certs.d/HOST[:PORT]/ca.crt"
 _PROXY_USER = "add user and password to its URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
@@ -47,10 +49,10 @@ def answered(registry: str, status: int, content: bytes, what: str, tries: int =
             f"registry {registry} answers 429, too many requests, for {what}{times}{said}",
             hint="wait, log in (a registry may allow its users more), or use a mirror",
         )
-    return RegistryFailed(
-        f"registry {registry} answers {status} for {what}{times}{said}",
-        hint="it works but says no: see what it says, or its log",
-    )
+    text = f"registry {registry} answers {status} for {what}{times}{said}"
+    if status in TRANSIENT:
+        return RegistryInTrouble(text, hint="it is reached, but in trouble: try again later, or use a mirror")
+    return RegistryFailed(text, hint="it works but says no: see what it says, or its log")
 
 
 def detail(content: bytes) -> str:
@@ -107,6 +109,8 @@ def reason(error: BaseException) -> str:
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, OSError):
+            return "what it answers is no HTTP"
         if isinstance(cause, http.client.IncompleteRead):
             return "the connection was cut"
         if isinstance(cause, TimeoutError | requests.Timeout):

@@ -31,6 +31,7 @@ class Partial:
     def __init__(self, path: str, fd: int) -> None:
         self._path = path
         self._fd: int | None = fd
+        self.grows = True  # False: there is no room for more
         self._position = 0
         self.start = self.size = os.fstat(fd).st_size  # bytes that were there, and that are
 
@@ -44,7 +45,7 @@ class Partial:
 
     def append(self, chunk: bytes) -> None:
         """Keep it, too; or nothing any more, where the disk will not."""
-        if self._fd is None:
+        if self._fd is None or not self.grows:
             return
         try:
             rest = memoryview(chunk)
@@ -98,7 +99,8 @@ def open_partial(paths: StorePaths, digest: str, size: int) -> Partial | None:
                 break
             os.close(fd)  # it was swept in between
         partial = Partial(path, fd)
-        if partial.size <= size and _has_room(paths.partials, size - partial.size):
+        partial.grows = _has_room(paths.partials, size - partial.size)
+        if partial.size <= size and (partial.grows or partial.size > 0):
             return partial
         partial.drop()
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +116,25 @@ def test_unreachable_registry(provisioner: Provisioner, root: Path, name: str) -
         provisioner.pull(name)
     assert "check the address" in str(caught.value.hint)
     assert not root.exists()
+
+
+def test_what_is_no_registry_at_all(provisioner: Provisioner) -> None:
+    """Such as a mail server, which speaks first."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            for _ in range(2):  # is it TLS?, and the request
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(b"220 mail.invalid ESMTP\r\n")
+                    connection.settimeout(60)
+                    connection.recv(1 << 16)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        with pytest.raises(RegistryUnreachable, match="what it answers is no HTTP"):
+            provisioner.pull(f"127.0.0.1:{server.getsockname()[1]}/x")
+        thread.join(60)
 
 
 def test_plain_http_needs_permission(

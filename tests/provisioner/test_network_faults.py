@@ -14,7 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.errors import DigestMismatch, InvalidLayer, RegistryUnreachable, TooManyRequests
+from provisioner.errors import (
+    DigestMismatch,
+    InvalidLayer,
+    RegistryInTrouble,
+    RegistryUnreachable,
+    TooManyRequests,
+)
 from provisioner.provisioner import Provisioner
 from provisioner.registry.retry import retry_after
 from tests.provisioner.notes import Notes
@@ -235,6 +241,32 @@ def test_so_it_is_in_another_process(
     assert [method for method, _, _ in proxy.requests[before:]] == ["HEAD"]
     assert provisioner.usage()[0].used_at > used
     assert provisioner.pull(name).digest == images.digest(PARTS.manifest) != first.digest
+
+
+def test_a_registry_in_trouble_is_asked_once_for_all(provisioner: Provisioner, proxy: FaultyProxy) -> None:
+    """What a lasting 500 is answered to first, nothing else need be asked. It is no network's trouble."""
+    provisioner.pull(f"{proxy.host}/faults")
+    before = len(proxy.requests)
+    proxy.fault("/manifests/", Fault(status=500), times=12)
+    with pytest.raises(RegistryInTrouble, match=r"answers 500 for .* 6 times") as caught:
+        provisioner.pull(f"{proxy.host}/faults")
+    assert "in trouble: try again later" in str(caught.value.hint)
+    assert len(proxy.requests) == before + 6
+
+
+@pytest.mark.parametrize("where", [0, 1 << 20], ids=["answer", "body"])
+def test_silence_counts_as_a_cut(
+    provisioner: Provisioner, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch, where: int
+) -> None:
+    monkeypatch.setattr("provisioner.registry.http._READ_TIMEOUT", 0.3)
+    proxy.fault(BLOB, Fault(stall_after=where))
+    notes = Notes()
+    provisioner.pull(f"{proxy.host}/faults", progress=notes)
+    assert [headers.get("Range") for headers in proxy.asked(BLOB)] == [
+        None,
+        f"bytes={where}-" if where else None,
+    ]
+    assert notes.has("timed out")
 
 
 def test_no_head_is_no_error(provisioner: Provisioner, proxy: FaultyProxy) -> None:

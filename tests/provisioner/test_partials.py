@@ -169,13 +169,18 @@ def test_who_finds_it_in_use_does_without(
     assert ranges(proxy) == [None]
 
 
-@pytest.mark.usefixtures("interrupted")
-def test_without_room_nothing_is_kept(
-    provisioner: Provisioner, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
+def test_without_room_nothing_is_added(
+    provisioner: Provisioner, proxy: FaultyProxy, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("provisioner.store.partials._ROOM", 1 << 60)
+    proxy.fault(BLOB, Fault(cut_after=MIB))
+    proxy.fault(BLOB, Fault(status=404))
+    with pytest.raises(ImageNotFound):
+        provisioner.pull(f"{proxy.host}/partial")
+    assert interrupted.stat().st_size == MIB
     pull(provisioner, proxy)
-    assert ranges(proxy) == [None]
+    assert ranges(proxy) == [f"bytes={MIB}-", f"bytes={2 * MIB}-", f"bytes={MIB}-"]
+    assert not interrupted.exists()
 
 
 LIMITED = """

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from provisioner.errors import PlatformNotFound, UnsupportedMediaType
+from provisioner.errors import DigestMismatch, InvalidImage, PlatformNotFound, UnsupportedMediaType
 from provisioner.provisioner import Provisioner
 from tests.provisioner.parts import ONE, THREE, TWO
 from tests.provisioner.scripted import Answer, ScriptedRegistry
@@ -74,6 +74,26 @@ def test_what_stands_beside_images_is_passed_over(
     index = Index((image(THREE), image(ONE)), ("", ""))
     serve(scripted, index, "latest", descriptors=[beside])
     assert provisioner.pull(f"{scripted.host}/x").digest == images.digest(index.images[1].manifest)
+
+
+def test_an_index_as_wide_as_that_is_not_walked(provisioner: Provisioner, scripted: ScriptedRegistry) -> None:
+    """None says what it is for, so that each would have to be looked at."""
+    others = tuple(image(ONE, config={"Env": [f"A={n}"]}, platform="linux/s390x") for n in range(40))
+    serve(scripted, Index(others, ("",) * 40), "latest")
+    with pytest.raises(InvalidImage, match="more than 32 manifests"):
+        provisioner.pull(f"{scripted.host}/x", platform="linux/riscv64")
+    assert len(scripted.asked("/v2/x/manifests/")) == 33
+
+
+def test_an_index_that_claims_to_contain_itself(provisioner: Provisioner, scripted: ScriptedRegistry) -> None:
+    """A digest is of all that it is in, so a registry can only lie about that."""
+    child = Index((image(ONE),), ("",))
+    serve(scripted, Index((child,), ("",)), "latest")
+    circle = scripted.answers["/v2/x/manifests/latest"]
+    scripted.answers[f"/v2/x/manifests/{images.digest(child.manifest)}"] = circle
+    with pytest.raises(DigestMismatch, match="manifest of"):
+        provisioner.pull(f"{scripted.host}/x")
+    assert len(scripted.requests) == 2
 
 
 def test_an_index_of_artifacts_is_no_image(provisioner: Provisioner, scripted: ScriptedRegistry) -> None:
