@@ -61,22 +61,24 @@ class Parents:
 
     def _make(self, path: bytes) -> int:
         """Open the directory, with its own parents made where they are missing."""
-        try:
-            return open_beneath(self._root_fd, path or b".", _PARENT)
-        except FileNotFoundError:
-            pass
-        parts = path.split(b"/")
-        fd = open_beneath(self._root_fd, b".", _PARENT)
-        for depth in range(1, len(parts) + 1):
-            prefix = b"/".join(parts[:depth])
+        parts = path.split(b"/") if path else []
+        fd, found = self._deepest(parts)
+        for depth in range(found + 1, len(parts) + 1):
             try:
-                child = open_beneath(self._root_fd, prefix, _PARENT)
-            except FileNotFoundError:
-                child = self._make_one(fd, prefix, parts[depth - 1])
+                child = self._make_one(fd, b"/".join(parts[:depth]), parts[depth - 1])
             finally:
                 os.close(fd)
             fd = child
         return fd
+
+    def _deepest(self, parts: list[bytes]) -> tuple[int, int]:
+        """The innermost directory on the way that is there, and its depth."""
+        for depth in range(len(parts), 0, -1):
+            try:
+                return open_beneath(self._root_fd, b"/".join(parts[:depth]), _PARENT), depth
+            except FileNotFoundError:
+                continue
+        return open_beneath(self._root_fd, b".", _PARENT), 0
 
     def _make_one(self, parent_fd: int, path: bytes, name: bytes) -> int:
         if len(self.implicit) >= _IMPLICIT:

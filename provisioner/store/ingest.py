@@ -17,7 +17,6 @@ from types import TracebackType
 
 from launcher.remove_tree import remove_tree
 from provisioner.layer import skeleton
-from provisioner.layer.tree_digest import tree_digest
 from provisioner.store import files, locks
 from provisioner.store.paths import StorePaths
 
@@ -102,6 +101,8 @@ class Ingest:
         """
         value: dict[str, object] = {"size": size, "skipped": list(skipped)}
         if not os.path.exists(f"{staged}/{skeleton.NAME}"):
+            from provisioner.layer.tree_digest import tree_digest  # rarely needed
+
             value[TREE] = tree_digest(f"{staged}/diff")
         record = json.dumps(value).encode()
         files.write_atomically(f"{staged}/layer.json", record, staging=staged, durable=False)
