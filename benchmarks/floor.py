@@ -55,8 +55,14 @@ def _elsewhere(info: LaunchInfo, sandbox: str) -> LaunchInfo:
         )
         for mount in info.rootfs_mounts
     ]
-    own = tuple(mount for mount in info.mounts if not mount.source.startswith(planned))
-    return replace(info, rootfs=f"{sandbox}/rootfs", rootfs_mounts=tuple(moved), mounts=own, cgroups_v1=())
+    own = [
+        replace(mount, source=mount.source.partition("/containerizer/ct-")[0])  # no cgroup has been made
+        for mount in info.mounts
+        if not mount.source.startswith(planned)
+    ]
+    return replace(
+        info, rootfs=f"{sandbox}/rootfs", rootfs_mounts=tuple(moved), mounts=tuple(own), cgroups_v1=()
+    )
 
 
 def _once(info: LaunchInfo) -> float:

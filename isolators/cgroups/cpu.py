@@ -43,8 +43,9 @@ class CgroupsCpu(CgroupIsolator):
             cgroups.write(cgroup, "cpu.max", f"{'max' if quota is None else quota} {PERIOD}")
             cgroups.write(cgroup, "cpu.weight", str(weight(shares)))
         else:
-            cgroups.write(cgroup, "cpu.cfs_period_us", str(PERIOD))
-            cgroups.write(cgroup, "cpu.cfs_quota_us", str(-1 if quota is None else quota))
+            # Each of these has the kernel look at all groups of the host (tg_set_bandwidth, kernel/sched).
+            cgroups.set_to(cgroup, "cpu.cfs_period_us", str(PERIOD))
+            cgroups.set_to(cgroup, "cpu.cfs_quota_us", str(-1 if quota is None else quota))
             cgroups.write(cgroup, "cpu.shares", str(shares))
 
     def usage(self, container_id: ContainerId) -> Usage:

@@ -7,9 +7,10 @@ isolators share one hierarchy, on v1 those of co-mounted controllers do. So each
 removes the cgroup as if it were alone, and every one of these steps may be repeated. The child joins
 by itself, before its first step: moving it from outside would take the kernel 5 to 25 ms.
 
-With a root file system, the hierarchy is mounted read-only below /sys/fs/cgroup, as the host lays
-it out. In a cgroup namespace (namespaces/cgroup) it shows the container's own cgroup as its root;
-a hierarchy where the container has no cgroup of its own would show the host's, and is left out.
+With a root file system, the container's cgroup is bound read-only below /sys/fs/cgroup, where the
+host has its hierarchy. That is what a mount of the hierarchy shows in a cgroup namespace, too; but
+such a mount is a filesystem of its own, which the kernel looks for among those of all containers,
+and whose caches each container's end has to pass by.
 
 On v2 a cgroup that has children with controllers has no processes of its own: as soon as a nested
 container is prepared, its parent's processes move into the parent's `leaf`. The limits stay above.
@@ -63,7 +64,7 @@ class CgroupIsolator(Isolator):
         self.hierarchy = hierarchy
         self.others = {name: h for name in self.companions if (h := cgroups.find(name, mountinfo))}
         self.root = checked_root(flags.cgroups_root)
-        self._mounts = _mounts([hierarchy, *self.others.values()], cgroups.hierarchies(mountinfo))
+        self._hybrid = any(h.version == 1 for h in cgroups.hierarchies(mountinfo))
 
     # What an isolator of this family adds.
 
@@ -86,7 +87,7 @@ class CgroupIsolator(Isolator):
         path = path_of(self.root, container_id)
         directories = {os.path.join(h.mount_point, path): h.version for _, h in self._hierarchies()}
         return LaunchInfo(
-            mounts=() if config.rootfs is None else self._mounts,
+            mounts=() if config.rootfs is None else self._mounts(path),
             cgroups_v1=tuple(directory for directory, version in directories.items() if version == 1),
             cgroup_v2=next((directory for directory, version in directories.items() if version == 2), None),
         )
@@ -128,6 +129,11 @@ class CgroupIsolator(Isolator):
         """The directory of the container's cgroup, in the own hierarchy or in a companion's."""
         hierarchy = self.others[companion] if companion else self.hierarchy
         return os.path.join(hierarchy.mount_point, path_of(self.root, container_id))
+
+    def _mounts(self, path: str) -> tuple[Mount, ...]:
+        """What shows the container its cgroup in each hierarchy; co-mounted controllers share one."""
+        hierarchies = [hierarchy for _, hierarchy in self._hierarchies()]
+        return tuple(dict.fromkeys(_mount(h, path, hybrid=self._hybrid) for h in hierarchies))
 
     def _hierarchies(self) -> list[tuple[str, Hierarchy]]:
         return [(self.controller, self.hierarchy), *self.others.items()]
@@ -174,26 +180,14 @@ def _remove(cgroup: str) -> None:
         cgroups.remove(cgroup)
 
 
-def _mounts(own: list[Hierarchy], all_of_host: tuple[Hierarchy, ...]) -> tuple[Mount, ...]:
-    """What shows these hierarchies in the container; co-mounted controllers share one."""
-    hybrid = any(hierarchy.version == 1 for hierarchy in all_of_host)
-    mounts = (_mount_v2(hybrid) if h.version == 2 else _mount_v1(h) for h in own)
-    return tuple(dict.fromkeys(mounts))
-
-
-def _mount_v1(hierarchy: Hierarchy) -> Mount:
+def _mount(hierarchy: Hierarchy, path: str, *, hybrid: bool) -> Mount:
+    name = ("unified" if hybrid else "") if hierarchy.version == 2 else ",".join(hierarchy.controllers)
     return Mount(
-        target=f"/sys/fs/cgroup/{','.join(hierarchy.controllers)}",
-        fstype="cgroup",
-        source="cgroup",
+        target=f"/sys/fs/cgroup/{name}".rstrip("/"),
+        fstype="bind",
+        source=os.path.join(hierarchy.mount_point, path),
         flags=_READ_ONLY,
-        options=tuple((controller, "") for controller in hierarchy.controllers),
     )
-
-
-def _mount_v2(hybrid: bool) -> Mount:
-    target = "/sys/fs/cgroup/unified" if hybrid else "/sys/fs/cgroup"
-    return Mount(target=target, fstype="cgroup2", source="cgroup", flags=_READ_ONLY)
 
 
 def path_of(root: str, container_id: ContainerId) -> str:

@@ -162,6 +162,12 @@ def write(cgroup: str, file: str, value: str) -> None:
         raise CgroupError(f"cannot write {value!r} to {path}", error) from error
 
 
+def set_to(cgroup: str, file: str, value: str) -> None:
+    """As `write`, but only if it differs: for what is dear to change. Raises CgroupError."""
+    if read(cgroup, file) != value:
+        write(cgroup, file, value)
+
+
 def remove(cgroup: str, timeout: float = REMOVE_TIMEOUT) -> None:
     """Remove the cgroup and those below it; one that is gone already is fine.
 

@@ -236,16 +236,16 @@ def test_hybrid_host_is_asked_per_controller(fake: FakeCgroupfs) -> None:
 
 def shown(isolator: CgroupIsolator) -> list[tuple[str, str]]:
     mounts = isolator.contribute(WEB, CONFIG).mounts
-    assert all("ro" in mount.flags for mount in mounts)
-    return [(mount.fstype, mount.target) for mount in mounts]
+    assert all("ro" in mount.flags and mount.fstype == "bind" for mount in mounts)
+    return [(mount.source, mount.target) for mount in mounts]
 
 
-def test_own_hierarchies_are_shown_as_the_host_has_them(fake: FakeCgroupfs) -> None:
-    fake.mount_v2("pids")
-    assert shown(CgroupsPids(FLAGS, fake.mountinfo)) == [("cgroup2", "/sys/fs/cgroup")]
-    fake.mount_v1("cpu", "cpuacct")
-    assert shown(CgroupsPids(FLAGS, fake.mountinfo)) == [("cgroup2", "/sys/fs/cgroup/unified")]
-    assert shown(CgroupsCpu(FLAGS, fake.mountinfo)) == [("cgroup", "/sys/fs/cgroup/cpu,cpuacct")]
+def test_its_own_cgroups_are_shown_where_the_host_has_the_hierarchies(fake: FakeCgroupfs) -> None:
+    unified = fake.mount_v2("pids") / "agent" / "ct-web"
+    assert shown(CgroupsPids(FLAGS, fake.mountinfo)) == [(str(unified), "/sys/fs/cgroup")]
+    cpu = fake.mount_v1("cpu", "cpuacct") / "agent" / "ct-web"
+    assert shown(CgroupsPids(FLAGS, fake.mountinfo)) == [(str(unified), "/sys/fs/cgroup/unified")]
+    assert shown(CgroupsCpu(FLAGS, fake.mountinfo)) == [(str(cpu), "/sys/fs/cgroup/cpu,cpuacct")]
 
 
 def test_hosts_files_are_left_alone_without_rootfs(fake: FakeCgroupfs) -> None:
