@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _INTERVAL = 0.1  # seconds between two drawings: more is flicker
 _WIDTH = 24  # characters of a bar
+_MARK, _MARKS = 1.0, 5  # seconds between two marks of a rate, and how many are kept
 _OVER = ("exists", "done")
 
 
@@ -51,13 +52,13 @@ def layer_progress(*, as_json: bool, stream: TextIO = sys.stderr) -> Iterator[Pr
 
 
 class Meter:
-    """What is known of one layer. The rate is that of all its bytes so far."""
+    """What is known of one layer. The rate is that of its last few seconds."""
 
     def __init__(self) -> None:
         self.phase = ""
         self.done = 0
         self.total = 0
-        self._since: float | None = None  # the first byte
+        self._marks: list[tuple[float, int]] = []  # of the last seconds: when, and the bytes by then
         self._rate = 0.0
 
     def update(self, phase: str, done: int, total: int) -> bool:
@@ -66,9 +67,14 @@ class Meter:
         self.phase, self.done, self.total = phase, done, total
         now = time.monotonic()
         if phase == "downloading":
-            self._since = now if self._since is None else self._since
-            self._rate = done / (now - self._since) if now > self._since else 0.0
+            self._measure(now, done)
         return changed
+
+    def _measure(self, now: float, done: int) -> None:
+        if not self._marks or now - self._marks[-1][0] >= _MARK:
+            self._marks = [*self._marks[1 - _MARKS :], (now, done)]
+        then, before = self._marks[0]
+        self._rate = (done - before) / (now - then) if now > then else 0.0
 
     @property
     def rate(self) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from containerizer.cli.progress import Meter
 from tests.end_to_end.conftest import Cli
 from tests.support import images
 from tests.support.images import entry, layer
@@ -98,6 +99,21 @@ class _Stalling(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def test_a_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pull before had of a layer comes at once, and is not what the network gives."""
+    clock = [0.0]
+    monkeypatch.setattr("containerizer.cli.progress.time.monotonic", lambda: clock[0])
+    meter = Meter()
+    for second in range(9):
+        clock[0] = float(second)
+        meter.update("downloading", (100 << 20) + second * 1000, 200 << 20)
+        assert meter.rate == (1000 if second else 0)
+    clock[0] = 100.0
+    meter.update("downloading", 101 << 20, 200 << 20)
+    meter.update("unpacking", 200 << 20, 200 << 20)
+    assert 0 < meter.rate < 20_000
 
 
 @pytest.mark.requires("root")

@@ -19,6 +19,7 @@ from tests.provisioner.notes import Notes
 from tests.provisioner.parts import diff
 from tests.support import images
 from tests.support.images import entry, image, layer
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.requires("root")
 
@@ -208,14 +209,28 @@ def contents(root: Path) -> dict[str, dict[str, bytes]]:
 
 def test_a_pull_killed_at_any_point(tmp_path: Path) -> None:
     parts = image(BASE, TOP, OTHER)
-    reference = f"oci:{images.write_layout([('', parts)], tmp_path / 'layout')}"
+    check_killed(tmp_path, f"oci:{images.write_layout([('', parts)], tmp_path / 'layout')}")
+
+
+@pytest.mark.requires("registry")
+@pytest.mark.usefixtures("provisioner")  # for its settings, which the processes inherit
+def test_a_pull_from_a_registry_killed_at_any_point(tmp_path: Path, registry: Registry) -> None:
+    """Layers large enough that what came of them is kept."""
+    parts = image(*(layer([entry(f"f{n}", os.urandom(300_000))]) for n in range(3)))
+    images.push(parts, registry.host, "killed", "latest")
+    check_killed(tmp_path, f"{registry.host}/killed", faster=8)
+    assert os.listdir(tmp_path / "killed/store/partials") == []
+
+
+def check_killed(tmp_path: Path, reference: str, *, faster: int = 1) -> None:
+    """Kill pulls at one point after another; what shows in the store is whole at each, and in the end all."""
     whole = Provisioner(f"{tmp_path}/whole")
     expected = whole.pull(reference)
-    step, calls, points = 1, 0, 0
+    step, calls, points = faster, 0, 0
     while killed_after(tmp_path / "killed", reference, calls):
         points += 1
         calls += step
-        step = 1 + points // 4
+        step = faster + points // 4
         shown = Provisioner(f"{tmp_path}/killed").images()
         assert shown in ([], [expected])
         found = contents(tmp_path / "killed")
@@ -224,7 +239,7 @@ def test_a_pull_killed_at_any_point(tmp_path: Path) -> None:
             assert found == contents(tmp_path / "whole")
         if points % 3 == 0:  # else the next one goes on from what this one had
             Provisioner(f"{tmp_path}/killed").prune(Criteria(everything=True))
-    assert points > 10
+    assert points > 6
     again = Provisioner(f"{tmp_path}/killed")
     assert again.pull(reference) == expected
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
