@@ -41,6 +41,8 @@ def _merged(
             yield isolator.name, part
         if request.fetch:
             yield "fetcher", fetching.contribution(config)
+        if request.mounts:
+            yield "request", LaunchInfo(mounts=request.mounts)
 
     merged = merge(contributions())
     merged.fill("request", of_request(config))

@@ -22,8 +22,8 @@ from containerizer.lifecycle import State
 from containerizer.liveness import started_at, state_of
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
-from containerizer.request import ContainerRequest
-from isolators.isolator import ContainerConfig, Parent, idmapped_paths
+from containerizer.request import CONTAINER, ContainerRequest
+from isolators.isolator import OF_HOST, ContainerConfig, Parent, idmapped_paths
 from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
@@ -80,14 +80,17 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
         with joining.resolved(owner, request) as request:
             yield request
         return
-    if request.config.namespaces:
-        hint = "run it beside its parent to have others"
+    own = f"{CONTAINER}{request.container_id.parent}"
+    if any(which != own for which in request.config.namespaces.values()):
+        hint = f"run it beside its parent to have others, or name it: {own}"
         raise InvalidRequest("a nested container has its parent's namespaces", hint=hint)
     with opened(owner, request.container_id.parent) as (info, namespaces):
         parent = Parent(
             namespaces=namespaces, uid_map=info.uid_map, gid_map=info.gid_map, hostname=info.hostname
         )
-        yield replace(request, config=replace(request.config, parent=parent))
+        # None of its own of these kinds: then they are its parent's, whoever's those are.
+        kinds = dict.fromkeys(request.config.namespaces, OF_HOST)
+        yield replace(request, config=replace(request.config, parent=parent, namespaces=kinds))
 
 
 def shared(config: ContainerConfig) -> LaunchInfo:

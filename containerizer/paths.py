@@ -9,6 +9,7 @@
         |-- rootfs/ upper/ work/    the backend's: mount point and writable layer
         |-- volumes/                the image's volumes
         |-- fetched/                what was fetched for the task: containerizer.fetching
+        |-- pod-volumes/            of a pod: its emptyDir volumes
         |-- log log.1 log.2         the task's output, the newest first: launcher.io.log_file
         `-- containers/<name>/ …    nested containers
 
@@ -21,6 +22,8 @@
         |-- ending                  who ends the container, and that it has ended: containerizer.ending
         |-- exit_status.json        written by the supervisor when the task has ended
         |-- attach.sock             where the supervisor serves: launcher.attach_protocol
+        |-- pod.json                of a pod: what is in it: containerizer.pods.status
+        |-- pod-volumes/            of a pod: those of its volumes that are in memory
         `-- containers/<name>/ …
 """
 
@@ -100,6 +103,13 @@ class Paths(Data):
 
     def attach_socket(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "attach.sock")
+
+    def pod(self, container_id: ContainerId) -> str:
+        return os.path.join(self.container_state(container_id), "pod.json")
+
+    def pod_volume(self, container_id: ContainerId, name: str, *, in_memory: bool) -> str:
+        around = self.container_state(container_id) if in_memory else self.sandbox(container_id)
+        return os.path.join(around, "pod-volumes", name)
 
     def log(self, container_id: ContainerId) -> str:
         return os.path.join(self.sandbox(container_id), "log")

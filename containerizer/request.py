@@ -10,7 +10,7 @@ from isolators.isolator import OF_HOST, ContainerConfig, Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
-from launcher.launch_info import LaunchInfo
+from launcher.launch_info import LaunchInfo, Mount
 from launcher.namespaces import KINDS, NEW
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class ContainerRequest(Data, kw_only=True):
     pull: Policy = "missing"
     platform: str | None = None  # "linux/arm64/v8"; None: this machine's
     keep: bool = False  # leave sandbox and termination behind until they are removed by name
+    mounts: tuple[Mount, ...] = ()  # further ones, after all others: what is bound is the caller's choice
     fetch: tuple[FetchUri, ...] = ()  # what is in the sandbox before the task runs: containerizer.fetching
 
     def __post_init__(self) -> None:

@@ -1,0 +1,192 @@
+"""Containers of a pod, as the manifest describes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from containerizer.checks.check import Check, Command
+from containerizer.pods import probes, quantities, security, volumes
+from containerizer.pods.document import InvalidManifest, Node
+from containerizer.pods.security import Security
+from containerizer.pods.volumes import Volume, VolumeMount
+from isolators.isolator import Resources
+from launcher.container_id import ContainerId
+from launcher.data import Data, field
+from launcher.errors import InvalidRequest
+from provisioner.provisioner import Policy
+
+_PULL: Mapping[str, Policy] = {"Always": "always", "IfNotPresent": "missing", "Never": "never"}
+_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z0-9]+)\))")
+_MIN_SHARES, _MAX_SHARES = 2, 262144  # of cgroup v1's cpu.shares, of which one CPU has 1024
+_MAX_PORT = 65535
+
+
+class PodContainer(Data, kw_only=True):
+    """One container."""
+
+    name: str
+    image: str
+    entrypoint: tuple[str, ...] | None = None  # None: the image's
+    arguments: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str | None = None
+    pull: Policy = "missing"
+    resources: Resources = Resources()
+    security: Security = Security()
+    mounts: tuple[VolumeMount, ...] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)  # by their roles
+    pre_stop: Command | None = None
+    host_ports: tuple[int, ...] = ()  # of the host, which has them if its network is the pod's
+
+
+class Around(Data, kw_only=True):
+    """What of the pod its containers go by."""
+
+    volumes: tuple[Volume, ...]
+    security: Security
+    host_network: bool
+
+
+def parse(nodes: Iterable[Node], around: Around, *, init: bool) -> tuple[PodContainer, ...]:
+    """Raises InvalidManifest."""
+    return tuple(_container(node, around, init=init) for node in nodes)
+
+
+def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
+    image = node.text("image")
+    environment = _environment(node)
+    command, arguments = node.texts("command"), node.texts("args")
+    ports, host_ports = _ports(node, around)
+    mounts = volumes.parse_mounts(node.objects("volumeMounts"), around.volumes)
+    workdir = node.optional_text("workingDir")
+    if workdir is not None and not workdir.startswith("/"):
+        raise node.refusal("workingDir", f"is {workdir!r}, which is not absolute")
+    container = PodContainer(
+        name=_name(node),
+        image=image,
+        entrypoint=_expanded(command, environment),
+        arguments=_expanded(arguments, environment),
+        environment=environment,
+        working_directory=workdir,
+        pull=_pull(node, image),
+        resources=_resources(node.object("resources")),
+        security=security.of_container(node.object("securityContext"), around.security),
+        mounts=mounts,
+        checks={} if init else probes.parse(node, ports),
+        pre_stop=None if init else _pre_stop(node.object("lifecycle")),
+        host_ports=host_ports,
+    )
+    node.done()
+    return container
+
+
+def _name(node: Node) -> str:
+    name = node.text("name")
+    try:
+        if ContainerId(name, ContainerId("pod")).is_command:
+            raise node.refusal("name", f"is {name!r}, as those of commands are")
+    except InvalidManifest:
+        raise
+    except InvalidRequest as error:
+        raise InvalidManifest(f"{node.at('name')}: {error.message}", hint=error.hint) from None
+    return name
+
+
+def _environment(node: Node) -> dict[str, str]:
+    environment: dict[str, str] = {}
+    for variable in node.objects("env"):
+        name = variable.text("name")
+        if not name or "=" in name:
+            raise variable.refusal("name", f"is {name!r}")
+        environment[name] = expand(variable.text("value", ""), environment)
+        variable.done()
+    return environment
+
+
+def expand(text: str, environment: Mapping[str, str]) -> str:
+    """`$(NAME)` by the variables before; unknown ones stay as they are, and `$$` is a dollar sign."""
+
+    def value(match: re.Match[str]) -> str:
+        return "$" if match[1] == "$" else environment.get(match[2], match[0])
+
+    return _REFERENCE.sub(value, text)
+
+
+def _expanded(words: tuple[str, ...] | None, environment: Mapping[str, str]) -> tuple[str, ...] | None:
+    return None if words is None else tuple(expand(word, environment) for word in words)
+
+
+def _pull(node: Node, image: str) -> Policy:
+    """Kubernetes' default: what may change under its name is asked for each time."""
+    name = image.rpartition("/")[2]
+    latest = "@" not in name and (":" not in name or name.endswith(":latest"))
+    return _PULL[node.one_of("imagePullPolicy", tuple(_PULL), "Always" if latest else "IfNotPresent")]
+
+
+def _resources(node: Node) -> Resources:
+    """Limits, and the CPU's request as a weight. One of memory is for schedulers: here it only has to fit."""
+    limits, requests = _amounts(node.object("limits")), _amounts(node.object("requests"))
+    node.done()
+    for name, amount in requests.items():
+        if amount > limits.get(name, amount):
+            raise node.refusal(f"requests.{name}", "is more than the limit")
+    # As in Kubernetes: a limit without a request is both.
+    share = requests.get("cpu", limits.get("cpu"))
+    return Resources(
+        cpus=float(limits["cpu"]) if "cpu" in limits else None,
+        cpu_shares=None if share is None else min(max(_MIN_SHARES, int(share * 1024)), _MAX_SHARES),
+        memory=int(limits["memory"]) if "memory" in limits else None,
+    )
+
+
+def _amounts(node: Node) -> dict[str, Decimal]:
+    amounts = {}
+    for name in ("cpu", "memory"):
+        text = node.quantity(name)
+        if text is not None:
+            try:
+                amounts[name] = quantities.parse(text)
+            except ValueError:
+                raise node.refusal(
+                    name, f"is {text!r}", hint="write a quantity such as 500m or 64Mi"
+                ) from None
+            if not amounts[name]:
+                raise node.refusal(name, "is 0")
+    node.done()
+    return amounts
+
+
+def _ports(node: Node, around: Around) -> tuple[dict[str, int], tuple[int, ...]]:
+    """The numbers of those that have names, and those of the host."""
+    names: dict[str, int] = {}
+    of_host: list[int] = []
+    for port in node.objects("ports"):
+        number = _port(port, "containerPort")
+        if port.has("name"):
+            names[port.text("name")] = number
+        port.one_of("protocol", ("TCP", "UDP", "SCTP"), "TCP")
+        if port.has("hostPort"):
+            host_port = _port(port, "hostPort")
+            if not around.host_network or host_port != number:
+                hint = "networks come later; with hostNetwork: true the two are one"
+                raise port.refusal("hostPort", "cannot lead into the pod's own network yet", hint=hint)
+            of_host.append(host_port)
+        port.done()
+    return names, tuple(of_host)
+
+
+def _port(node: Node, name: str) -> int:
+    number = node.number(name, least=1)
+    if number > _MAX_PORT:
+        raise node.refusal(name, f"is {number}, which is no port")
+    return number
+
+
+def _pre_stop(node: Node) -> Command | None:
+    hook = node.object("preStop")
+    command = probes.command(hook.object("exec")) if hook.has("exec") else None
+    hook.done()
+    node.done()
+    return command

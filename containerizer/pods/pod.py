@@ -1,0 +1,227 @@
+"""Pod: runs a pod from its first init container to its last end, in one loop of one thread.
+
+    with Containerizer() as owner:
+        phase = Pod(owner, manifest.parse(text)).run()
+
+What takes a while (a pull, a launch) holds the loop up meanwhile; nothing else does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from containerizer.pods import disk_usage, requests
+from containerizer.pods.manifest import PodManifest
+from containerizer.pods.member import Member, Print, State
+from containerizer.pods.policy import Phase
+from containerizer.pods.status import PodStatus
+from containerizer.pods.volumes import EmptyDir
+from containerizer.units import format_size
+from launcher.stdio import Inherit
+
+if TYPE_CHECKING:
+    from containerizer.container import Container
+    from containerizer.containerizer import Containerizer
+
+_MEASURED_EVERY = 10.0  # seconds between looks at what volumes with a limit hold
+
+
+def _silent(name: str, stream: int, data: bytes) -> None:
+    """Output is in the containers' logs all the same."""
+
+
+class Pod:
+    """One pod. `stop` may be called from a signal's handler or another thread; all else from one thread."""
+
+    def __init__(
+        self,
+        owner: Containerizer,
+        manifest: PodManifest,
+        print_: Print = _silent,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.manifest = manifest
+        self.message = ""  # why the pod was ended, where its containers do not tell
+        self._owner = owner
+        self._clock = clock
+        self._init = [Member(owner, manifest, c, print_, init=True) for c in manifest.init_containers]
+        self._main = [Member(owner, manifest, c, print_, init=False) for c in manifest.containers]
+        self._created_at = time.time()
+        self._around: Container | None = None
+        self._sources: Mapping[str, str] = {}
+        self._current = 0  # of the init containers
+        self._started = False  # whether the others are
+        self._asked = 0  # how often it was asked to stop
+        self._done = 0  # how often it heard
+        self._next_measured = 0.0
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def run(self) -> Phase:
+        """Run it to its end, and leave its records until it is removed.
+
+        Raises ContainerizerError where it cannot even begin; then nothing is left.
+        """
+        try:
+            self._begin()
+            try:
+                self._follow()
+            finally:
+                for member in self._members:
+                    member.close()
+                assert self._around is not None
+                self._around.destroy()
+            self._tell()
+            return self.phase
+        finally:
+            os.close(self._reader)
+            os.close(self._writer)
+
+    def stop(self) -> None:
+        """Ask all containers to end, and end those that do not in time; asked again, end them now."""
+        self._asked += 1
+        os.write(self._writer, b"\0")
+
+    @property
+    def phase(self) -> Phase:
+        if not self._started and not self._is_over:
+            return Phase.PENDING
+        if not self._is_over:
+            return Phase.RUNNING
+        bad = self.message or any(member.exit_code != 0 for member in self._members)
+        return Phase.FAILED if bad else Phase.SUCCEEDED
+
+    @property
+    def exit_code(self) -> int:
+        """Of the first container that did not end well; 0 if all did."""
+        codes = [member.exit_code for member in self._members if member.exit_code]
+        return codes[0] if codes else int(self.phase is Phase.FAILED)
+
+    def status(self) -> PodStatus:
+        return PodStatus(
+            name=self.manifest.name,
+            phase=self.phase.value,
+            message=self.message,
+            created_at=self._created_at,
+            members=tuple(member.status() for member in self._members),
+        )
+
+    @property
+    def _members(self) -> list[Member]:
+        return [*self._init, *self._main]
+
+    @property
+    def _is_over(self) -> bool:
+        return all(member.state is State.TERMINATED for member in self._members)
+
+    # The loop ----------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            container = self._owner.create(requests.pod(self.manifest), Inherit(null, null, null))
+        finally:
+            os.close(null)
+        with self._owner.abandoning(container):
+            self._sources = requests.make_volumes(self.manifest, self._owner.paths)
+        container.start()
+        self._around = container
+        self._tell()
+
+    def _follow(self) -> None:
+        while not self._is_over:
+            now = self._clock()
+            self._advance(now)
+            for member in self._members:
+                member.step(now)
+            if any(member.changed for member in self._members):
+                self._tell()
+                self._measure(now)
+                continue  # which may be what another one waits for
+            self._wait()
+            self._hear()
+            if self._clock() >= self._next_measured:
+                self._measure(now)
+
+    def _advance(self, now: float) -> None:
+        """Let the next ones begin: the init containers one by one, then all others."""
+        if self._started:
+            return
+        if self._current:
+            last = self._init[self._current - 1]
+            if last.state is not State.TERMINATED:
+                return
+            if last.exit_code != 0:
+                self._end_all(0.0)
+                return
+        if self._current < len(self._init):
+            self._init[self._current].start(self._sources, now)
+            self._current += 1
+        else:
+            self._started = True
+            for member in self._main:
+                member.start(self._sources, now)
+
+    def _wait(self) -> None:
+        assert self._around is not None
+        assert self._around.task is not None
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        poll.register(self._around.task.fileno(), select.POLLIN)
+        for member in self._members:
+            for descriptor in member.descriptors():
+                poll.register(descriptor, select.POLLIN | select.POLLPRI)
+        timeout = min(self._timeouts(self._clock()), default=None)
+        poll.poll(None if timeout is None else timeout * 1000 + 1)  # not before: it would only poll again
+
+    def _timeouts(self, now: float) -> Iterator[float]:
+        for member in self._members:
+            timeout = member.timeout(now)
+            if timeout is not None:
+                yield timeout
+        if self._limited:
+            yield max(0.0, self._next_measured - now)
+
+    def _hear(self) -> None:
+        """Do what was asked meanwhile."""
+        assert self._around is not None
+        if self._around.wait(0.0) is not None and not self.message:
+            self.message = "the pod was ended by somebody else"
+            self._end_all(0.0)
+        if self._asked > self._done:
+            os.read(self._reader, 4096)
+            self._done = self._asked
+            self._end_all(self.manifest.grace_period if self._done == 1 else 0.0)
+
+    def _end_all(self, grace: float) -> None:
+        now = self._clock()
+        for member in self._members:
+            if member.state is not State.TERMINATED:
+                member.stop(grace, now)
+
+    def _tell(self) -> None:
+        for member in self._members:
+            member.changed = False
+        self.status().save(self._owner.paths)
+
+    # Volumes -----------------------------------------------------------------------------------
+
+    @property
+    def _limited(self) -> list[EmptyDir]:
+        volumes = self.manifest.volumes
+        return [v for v in volumes if isinstance(v, EmptyDir) and v.size_limit is not None]
+
+    def _measure(self, now: float) -> None:
+        """Look at volumes with a limit now and then, as Kubernetes does; a pod that is over one is ended."""
+        self._next_measured = now + _MEASURED_EVERY
+        if self.message:
+            return
+        for volume in self._limited:
+            assert volume.size_limit is not None
+            if disk_usage.of(self._sources[volume.name], volume.size_limit) > volume.size_limit:
+                limit = format_size(volume.size_limit)
+                self.message = f"evicted: volume {volume.name} holds more than its limit of {limit}"
+                self._end_all(self.manifest.grace_period)

@@ -1,0 +1,79 @@
+"""securityContext, of a pod and of a container, which wins."""
+
+from __future__ import annotations
+
+from containerizer.pods.document import Node
+from isolators.isolator import BUILTIN_SECCOMP, UNCONFINED
+from launcher.data import Data, replace
+
+_PROFILES = {"RuntimeDefault": BUILTIN_SECCOMP, "Unconfined": UNCONFINED}
+
+
+class Security(Data, kw_only=True):
+    """What a container may do. None: the image's, or our default, which is the strict one."""
+
+    user: int | None = None
+    group: int | None = None
+    non_root: bool = False  # an image whose user is root is refused
+    seccomp: str = BUILTIN_SECCOMP
+    readonly_rootfs: bool = False
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
+    privilege_escalation: bool = False  # setuid programs work
+
+
+def of_pod(node: Node) -> Security:
+    """Raises InvalidManifest."""
+    security = _common(node, Security())
+    node.done()
+    return security
+
+
+def of_container(node: Node, pods: Security) -> Security:
+    """Raises InvalidManifest."""
+    privileged = node.flag("privileged")
+    security = _common(node, replace(pods, seccomp=UNCONFINED) if privileged else pods)
+    capabilities = node.object("capabilities")
+    add, drop = capabilities.texts("add") or (), capabilities.texts("drop") or ()
+    capabilities.done()
+    escalation = node.flag("allowPrivilegeEscalation")
+    if privileged and escalation is False:
+        raise node.refusal("allowPrivilegeEscalation", "is false, and privileged is true")
+    security = replace(
+        security,
+        readonly_rootfs=bool(node.flag("readOnlyRootFilesystem")),
+        capabilities_add=("ALL",) if privileged else add,
+        capabilities_drop=() if privileged else drop,
+        privilege_escalation=bool(privileged or escalation),
+    )
+    node.done()
+    return security
+
+
+def _common(node: Node, default: Security) -> Security:
+    user, group = _id(node, "runAsUser", default.user), _id(node, "runAsGroup", default.group)
+    if group is not None and user is None:
+        raise node.refusal("runAsGroup", "is there without runAsUser")
+    non_root = node.flag("runAsNonRoot")
+    if (default.non_root if non_root is None else non_root) and user == 0:
+        raise node.refusal("runAsUser", "is 0, and runAsNonRoot is true")
+    return replace(
+        default,
+        user=user,
+        group=group,
+        non_root=default.non_root if non_root is None else non_root,
+        seccomp=_seccomp(node, default.seccomp),
+    )
+
+
+def _id(node: Node, name: str, default: int | None) -> int | None:
+    return node.number(name) if node.has(name) else default
+
+
+def _seccomp(node: Node, default: str) -> str:
+    if not node.has("seccompProfile"):
+        return default
+    profile = node.object("seccompProfile")
+    kind = profile.one_of("type", tuple(_PROFILES))
+    profile.done()
+    return _PROFILES[kind]

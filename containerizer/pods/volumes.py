@@ -1,0 +1,136 @@
+"""Volumes of a pod: what they are, and where containers have them."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Callable, Iterable, Mapping
+
+from containerizer.pods import quantities
+from containerizer.pods.document import InvalidManifest, Node
+from launcher.container_id import ContainerId
+from launcher.data import Data
+from launcher.errors import InvalidRequest
+
+_RESERVED = ("/proc", "/sys", "/dev")  # mounts of our own are there
+
+_HOST_KINDS: Mapping[str, Callable[[int], bool]] = {
+    "": lambda mode: True,
+    "DirectoryOrCreate": stat.S_ISDIR,
+    "Directory": stat.S_ISDIR,
+    "FileOrCreate": stat.S_ISREG,
+    "File": stat.S_ISREG,
+    "Socket": stat.S_ISSOCK,
+    "CharDevice": stat.S_ISCHR,
+    "BlockDevice": stat.S_ISBLK,
+}
+
+
+class EmptyDir(Data, kw_only=True):
+    """A directory that comes and goes with the pod."""
+
+    name: str
+    in_memory: bool = False
+    size_limit: int | None = None  # bytes; a pod that uses more is ended
+
+
+class HostPath(Data, kw_only=True):
+    """A file or directory of the host."""
+
+    name: str
+    path: str
+    kind: str = ""  # what has to be there, or is made: a key of _HOST_KINDS
+
+
+Volume = EmptyDir | HostPath
+
+
+class VolumeMount(Data, kw_only=True):
+    """A volume in a container."""
+
+    volume: str  # its name
+    target: str  # absolute
+    readonly: bool = False
+
+
+def parse(nodes: Iterable[Node]) -> tuple[Volume, ...]:
+    """Raises InvalidManifest."""
+    volumes: dict[str, Volume] = {}
+    for node in nodes:
+        name = _name(node)
+        if name in volumes:
+            raise node.refusal("name", f"is {name!r}, as another volume's")
+        kind = node.only(tuple(_KINDS))
+        volumes[name] = _KINDS[kind](name, node.object(kind))
+        node.done()
+    return tuple(volumes.values())
+
+
+def parse_mounts(nodes: Iterable[Node], volumes: Iterable[Volume]) -> tuple[VolumeMount, ...]:
+    """Raises InvalidManifest."""
+    names = {volume.name for volume in volumes}
+    mounts: dict[str, VolumeMount] = {}
+    for node in nodes:
+        name, target = node.text("name"), node.text("mountPath")
+        if name not in names:
+            raise node.refusal("name", f"is {name!r}, which is no volume of the pod")
+        target = _target(node, target)
+        if target in mounts:
+            raise node.refusal("mountPath", f"is {target!r}, where another volume is")
+        mounts[target] = VolumeMount(volume=name, target=target, readonly=bool(node.flag("readOnly")))
+        node.done()
+    return tuple(mounts[target] for target in sorted(mounts))  # what is around others comes first
+
+
+def check_host_path(volume: HostPath) -> None:
+    """Make what is to be made, and see that it is what it should be. Raises InvalidRequest."""
+    try:
+        if volume.kind == "DirectoryOrCreate":
+            os.makedirs(volume.path, 0o755, exist_ok=True)
+        elif volume.kind == "FileOrCreate":
+            os.close(os.open(volume.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644))
+        fits = _HOST_KINDS[volume.kind](os.stat(volume.path).st_mode)
+    except OSError as error:
+        raise InvalidRequest(f"volume {volume.name}: {volume.path}: {error.strerror}") from error
+    if not fits:
+        raise InvalidRequest(f"volume {volume.name}: {volume.path} is no {volume.kind}")
+
+
+def _empty_dir(name: str, node: Node) -> EmptyDir:
+    medium = node.one_of("medium", ("", "Memory"), "")
+    text = node.quantity("sizeLimit")
+    try:
+        limit = None if text is None else quantities.whole(text)
+    except ValueError:
+        raise node.refusal("sizeLimit", f"is {text!r}", hint="write a size such as 64Mi") from None
+    node.done()
+    return EmptyDir(name=name, in_memory=medium == "Memory", size_limit=limit)
+
+
+def _host_path(name: str, node: Node) -> HostPath:
+    path, kind = node.text("path"), node.one_of("type", tuple(_HOST_KINDS), "")
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise node.refusal("path", f"is {path!r}", hint="write an absolute path without '..'")
+    node.done()
+    return HostPath(name=name, path=path, kind=kind)
+
+
+_KINDS: Mapping[str, Callable[[str, Node], Volume]] = {"emptyDir": _empty_dir, "hostPath": _host_path}
+
+
+def _target(node: Node, text: str) -> str:
+    target = "/" + posixpath.normpath(text).lstrip("/")
+    taken = any(target == place or target.startswith(f"{place}/") for place in _RESERVED)
+    if not text.startswith("/") or ".." in text.split("/") or target == "/" or taken:
+        hint = f"write an absolute path without '..', outside {', '.join(_RESERVED)}"
+        raise node.refusal("mountPath", f"is {text!r}", hint=hint)
+    return target
+
+
+def _name(node: Node) -> str:
+    name = node.text("name")
+    try:
+        return ContainerId(name).name  # it becomes a directory
+    except InvalidRequest as error:
+        raise InvalidManifest(f"{node.at('name')}: invalid name {name!r}", hint=error.hint) from None
