@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -39,11 +40,9 @@ def _tree(pid: int) -> Iterator[int]:
 def _children(pid: int) -> list[int]:
     """Without the registry's, which serves them all."""
     found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
+    with contextlib.suppress(OSError):  # the process, or a thread of it, has ended
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
             found += map(int, path.read_text().split())
-        except OSError:
-            continue
     return [child for child in found if not _command(child).startswith(b"docker-registry")]
 
 

@@ -5,7 +5,7 @@ headers and the padding. A layer is named by the digest of one of them, the diff
 but what became files is kept, in the very bytes: a tar stream in which each file's header is followed by
 its padding at once. Its headers tell where which content belongs, so it needs no format of its own.
 
-    layers/sha256/HEX/skeleton.tar.gz     about 40 bytes a file
+    layers/sha256/HEX/skeleton.tar.gz     some 10 bytes a file
 
 It works as long as each content is still there: not for an archive that has a file, link or directory twice.
 """
