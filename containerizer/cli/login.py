@@ -1,7 +1,7 @@
 """Log in to a registry: credentials are tried there, and stored for pulls.
 
-They go to the credential helper of ~/.docker/config.json or auth.json, if one is configured, or
-into auth.json, as podman's: $REGISTRY_AUTH_FILE, or $XDG_RUNTIME_DIR/containers/auth.json.
+They go to the credential helper of registries.conf, ~/.docker/config.json or auth.json, if one is configured,
+or into auth.json, as podman's: $REGISTRY_AUTH_FILE, or $XDG_RUNTIME_DIR/containers/auth.json.
 """
 
 from __future__ import annotations

@@ -104,6 +104,11 @@ def is_transient(error: BaseException) -> bool:
     )
 
 
+def is_no_connection(error: requests.RequestException) -> bool:
+    """Nobody answered in time, not even the kernel there."""
+    return isinstance(error, requests.ConnectTimeout)
+
+
 def reason(error: BaseException) -> str:
     """The innermost words that say something, out of up to five exceptions around them."""
     for cause in causes(error):

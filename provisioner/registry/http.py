@@ -29,6 +29,7 @@ from provisioner.registry.line import Line, pool_classes
 from provisioner.registry.retry import TRANSIENT, Backoff, retry_after
 
 _READ_TIMEOUT = 60.0  # seconds between two bytes
+_CONNECTS = 2  # tries at a host that drops what it is sent, each until its time is up: a mirror may be next
 _MAX_REDIRECTS = 5
 _MAX_DRAINED = 64 << 10  # bytes of an answer that nobody wants, read so that its connection can be used again
 _PER_HOST = 6  # requests at a time from this process, whatever it pulls; what containerd and browsers allow
@@ -81,7 +82,8 @@ class Http:
                 answer = self._follow(method, url, authorization, headers or {}, query, form)
             except requests.RequestException as error:
                 self._line.check()
-                pause = backoff.pause() if failure.is_transient(error) else None
+                gave_up = failure.is_no_connection(error) and backoff.tries >= _CONNECTS
+                pause = backoff.pause() if failure.is_transient(error) and not gave_up else None
                 if pause is None:
                     raise failure.no_answer(self._endpoint.registry, error) from error
                 why = f"does not answer: {failure.reason(error)}"

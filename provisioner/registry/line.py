@@ -15,6 +15,7 @@ from typing import Any
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
+import urllib3.exceptions
 
 from provisioner.errors import Cancelled
 
@@ -106,7 +107,10 @@ def pool_classes(line: Line) -> dict[str, type[urllib3.HTTPConnectionPool]]:
             options = [(level, name, value) for level, name, value in self.socket_options or ()]
             timeout = float(self.timeout or 0) or 60.0
             host = self._dns_host.strip("[]")
-            connection, self._tap = line.connect(host, self.port or self.default_port, timeout, options)
+            try:
+                connection, self._tap = line.connect(host, self.port or self.default_port, timeout, options)
+            except TimeoutError as error:  # by its own name, since it was not for an answer that it waited
+                raise urllib3.exceptions.ConnectTimeoutError(self, f"{host} timed out") from error
             return connection
 
         def getresponse(self) -> Any:

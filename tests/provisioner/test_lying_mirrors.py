@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +109,25 @@ def test_what_nobody_has_right_fails(
         provisioner.pull("real.local/app")
     assert provisioner.images() == []
     assert os.listdir(root / "store/partials") == []
+
+
+def test_a_mirror_that_is_silent_is_tried_twice(
+    provisioner: Provisioner, registry: Registry, liar: FaultyProxy, tmp_path: Path
+) -> None:
+    """What comes for a socket whose queue is full the kernel drops; listen(2)."""
+    where = tmp_path / "certs.d/real.local"
+    where.mkdir(parents=True)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = full.getsockname()
+        stack.enter_context(socket.create_connection(address))
+        text = f'[host."http://127.0.0.1:{address[1]}"]\ndial_timeout = "200ms"\n'
+        (where / "hosts.toml").write_text(f'server = "http://{registry.host}"\n{text}')
+        configure(tmp_path, "real.local")
+        notes = Notes()
+        assert provisioner.pull("real.local/app", progress=notes).digest == MANIFEST
+    assert sum("trying again" in text for text in notes.texts) == 1
+    assert notes.has("timed out", "trying the next place")
 
 
 def test_the_lie_is_told_when_nobody_else_answers(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,34 @@ def test_the_next_process_goes_on_where_a_killed_one_was(
     notes = pull(provisioner, proxy)
     assert ranges(proxy) == [None, f"bytes={MIB}-"]
     assert notes.has(f"{MIB} of {SIZE} bytes are here already")
+
+
+def test_who_waited_for_a_killed_one_goes_on_there(
+    provisioner: Provisioner, proxy: FaultyProxy, root: Path
+) -> None:
+    """The kernel gives it the layer's lock and the partial's."""
+    proxy.fault(BLOB, Fault(stall_after=MIB))
+    waiting, sizes = threading.Event(), []
+
+    def progress(layer: str, phase: str, done: int, total: int) -> None:
+        if phase == "waiting":
+            waiting.set()
+
+    def wait_for_it() -> None:
+        sizes.append(provisioner.pull(f"{proxy.host}/partial", progress=progress).size)
+
+    command = [sys.executable, "-c", PULL, str(root), f"{proxy.host}/partial"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as killed:
+        assert killed.stdout is not None
+        while int(killed.stdout.readline()) < MIB:
+            pass
+        second = threading.Thread(target=wait_for_it)
+        second.start()
+        assert waiting.wait(_TIMEOUT)
+        assert len(ranges(proxy)) == 1
+        killed.kill()
+    second.join(_TIMEOUT)
+    assert (sizes, ranges(proxy)) == ([3 * MIB], [None, f"bytes={MIB}-"])
 
 
 @pytest.mark.parametrize("ignore_range", [False, True], ids=["range", "no-range"])
