@@ -21,6 +21,7 @@ from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
 from containerizer.pods import manifest, removing, status
 from containerizer.pods.manifest import PodManifest
+from containerizer.pods.member import GivenUp, Note
 from containerizer.pods.pod import Pod
 from containerizer.pods.policy import Phase
 from containerizer.pods.status import PodStatus
@@ -55,8 +56,8 @@ def _run(arguments: argparse.Namespace) -> int:
     printed = _Lines()
     containerizer = Containerizer(root=arguments.root, state=arguments.state, in_process=False)
     with containerizer:
-        pod = Pod(containerizer, asked, printed)
-        previous = {number: signal.signal(number, lambda *_: pod.stop()) for number in _ENDING}
+        pod = Pod(containerizer, asked, printed, note=_note(asked.name))
+        previous = {number: signal.signal(number, lambda *_: _stop(pod)) for number in _ENDING}
         try:
             phase = pod.run()
         finally:
@@ -71,6 +72,16 @@ def _run(arguments: argparse.Namespace) -> int:
     if pod.message:
         print(f"containerizer: {asked.name}: {pod.message}", file=sys.stderr)
     return 0 if phase is Phase.SUCCEEDED else pod.exit_code
+
+
+def _stop(pod: Pod) -> None:
+    pod.stop()
+    if pod.launching:
+        raise GivenUp
+
+
+def _note(pod: str) -> Note:
+    return lambda name, sentence: print(f"containerizer: {pod}.{name}: {sentence}", file=sys.stderr)
 
 
 class _Lines:

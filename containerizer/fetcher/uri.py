@@ -69,6 +69,22 @@ def parse(text: str) -> FetchUri:
     return FetchUri(value=",".join(words), **options)
 
 
+def of_api(value: Mapping[str, Any]) -> FetchUri:
+    """CommandInfo.URI of the Mesos API, as JSON has it. Raises InvalidRequest.
+
+    There `extract` is true unless it says otherwise, and means what looks like an archive by its name.
+    """
+    uri = str(value.get("value", ""))
+    executable = bool(value.get("executable", False))
+    extract = bool(value.get("extract", True)) and not executable and is_archive_name(uri)
+    cache, output = bool(value.get("cache", False)), value.get("output_file")
+    if extract:  # there it is the name that the archive is saved under
+        output = None
+    return FetchUri(
+        value=uri, executable=executable, extract=extract, cache=cache, output_file=output or None
+    )
+
+
 def is_archive_name(value: str) -> bool:
     """Whether a URI looks like one of an archive: what Mesos unpacks, if it may, and by default it may."""
     return urlsplit(value).path.lower().endswith(_SUFFIXES)

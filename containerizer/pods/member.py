@@ -28,6 +28,14 @@ _DRAINED = 1.0  # seconds for the last output of a container that has ended
 _CANNOT_START = 128  # the exit code of what has never run, as Kubernetes' runtimes have it
 
 Print = Callable[[str, int, bytes], None]  # told the container's name, the stream, and what it wrote
+Note = Callable[[str, str], None]  # told the container's name, and a sentence on what will be tried again
+
+
+class GivenUp(BaseException):
+    """Raised by a signal's handler into a launch, which may take as long as its pull does.
+
+    No Exception, as KeyboardInterrupt is none: each step of the launch takes itself back.
+    """
 
 
 class State(enum.Enum):
@@ -42,7 +50,15 @@ class Member:
     """One container; `step` is to be called when a descriptor polls readable, or after the timeout."""
 
     def __init__(
-        self, owner: Containerizer, manifest: PodManifest, of: PodContainer, print_: Print, *, init: bool
+        self,
+        owner: Containerizer,
+        manifest: PodManifest,
+        of: PodContainer,
+        print_: Print,
+        note: Note,
+        clock: Callable[[], float],
+        *,
+        init: bool,
     ) -> None:
         self.name = of.name
         self.state = State.WAITING
@@ -51,10 +67,13 @@ class Member:
         self.message = ""
         self.restarts = 0
         self.changed = False  # since the owner of this looked
+        self.launching = False  # now, so that GivenUp may be raised
         self._owner = owner
         self._manifest = manifest
         self._of = of
         self._print = print_
+        self._note = note
+        self._clock = clock
         self._init = init
         self._backoff = Backoff()
         self._next_start: float | None = None  # None: not before `start`
@@ -142,14 +161,16 @@ class Member:
         self._next_start = None
         try:
             self._check_user()
-            request = requests.container(self._manifest, self._of, self._sources)
-            container = self._owner.create(request, Pipes())
+            container = self._created()
             with self._owner.abandoning(container):
                 self._attachment = container.attach()
                 self._attachment.attach(paced=True)
             container.start()
             self._container = container
-            self._runner = Runner(self._owner, container.id, self._of.checks)
+            self._runner = Runner(self._owner, container.id, self._of.checks, self._clock)
+        except GivenUp:
+            self._next_start = now  # whoever raised it has asked to stop, too
+            return
         except (ContainerizerError, OSError) as error:
             self.close()
             self.message, self.exit_code = str(error), getattr(error, "exit_code", _CANNOT_START)
@@ -158,6 +179,14 @@ class Member:
         self._started_at = now
         self.message = ""
         self._enter(State.RUNNING)
+
+    def _created(self) -> Container:
+        request = requests.container(self._manifest, self._of, self._sources)
+        self.launching = True
+        try:
+            return self._owner.create(request, Pipes())
+        finally:
+            self.launching = False
 
     def _check_user(self) -> None:
         """Whom an image runs as is known when it is there."""
@@ -204,6 +233,7 @@ class Member:
             self._next_start = now + self._backoff.pause
             self.restarts += 1
             self._enter(State.WAITING)
+            self._note(self.name, f"{self.message}; it is started again in {self._backoff.pause:.0f} s")
         else:
             self._container = None
             self._enter(State.TERMINATED)

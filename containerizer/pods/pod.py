@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from containerizer.pods import disk_usage, requests
 from containerizer.pods.manifest import PodManifest
-from containerizer.pods.member import Member, Print, State
+from containerizer.pods.member import Member, Note, Print, State
 from containerizer.pods.policy import Phase
 from containerizer.pods.status import PodStatus
 from containerizer.pods.volumes import EmptyDir
@@ -34,6 +34,17 @@ def _silent(name: str, stream: int, data: bytes) -> None:
     """Output is in the containers' logs all the same."""
 
 
+def _unnoted(name: str, sentence: str) -> None:
+    """What goes wrong and is tried again is in the pod's status, too."""
+
+
+def _poll(descriptors: Collection[int], timeout: float | None) -> None:
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN | select.POLLPRI)
+    poll.poll(None if timeout is None else timeout * 1000 + 1)  # not before: it would only poll again
+
+
 class Pod:
     """One pod. `stop` may be called from a signal's handler or another thread; all else from one thread."""
 
@@ -42,14 +53,19 @@ class Pod:
         owner: Containerizer,
         manifest: PodManifest,
         print_: Print = _silent,
+        note: Note = _unnoted,
         clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[Collection[int], float | None], None] = _poll,
     ) -> None:
+        """`wait` returns when a descriptor polls readable, or after the timeout by the clock."""
         self.manifest = manifest
         self.message = ""  # why the pod was ended, where its containers do not tell
         self._owner = owner
         self._clock = clock
-        self._init = [Member(owner, manifest, c, print_, init=True) for c in manifest.init_containers]
-        self._main = [Member(owner, manifest, c, print_, init=False) for c in manifest.containers]
+        self._poll = wait
+        own = (print_, note, clock)
+        self._init = [Member(owner, manifest, c, *own, init=True) for c in manifest.init_containers]
+        self._main = [Member(owner, manifest, c, *own, init=False) for c in manifest.containers]
         self._created_at = time.time()
         self._around: Container | None = None
         self._sources: Mapping[str, str] = {}
@@ -84,6 +100,11 @@ class Pod:
         """Ask all containers to end, and end those that do not in time; asked again, end them now."""
         self._asked += 1
         os.write(self._writer, b"\0")
+
+    @property
+    def launching(self) -> bool:
+        """Whether a signal's handler may raise GivenUp now, besides asking to stop."""
+        return any(member.launching for member in self._members)
 
     @property
     def phase(self) -> Phase:
@@ -168,14 +189,10 @@ class Pod:
     def _wait(self) -> None:
         assert self._around is not None
         assert self._around.task is not None
-        poll = select.poll()
-        poll.register(self._reader, select.POLLIN)
-        poll.register(self._around.task.fileno(), select.POLLIN)
+        descriptors = [self._reader, self._around.task.fileno()]
         for member in self._members:
-            for descriptor in member.descriptors():
-                poll.register(descriptor, select.POLLIN | select.POLLPRI)
-        timeout = min(self._timeouts(self._clock()), default=None)
-        poll.poll(None if timeout is None else timeout * 1000 + 1)  # not before: it would only poll again
+            descriptors += member.descriptors()
+        self._poll(descriptors, min(self._timeouts(self._clock()), default=None))
 
     def _timeouts(self, now: float) -> Iterator[float]:
         for member in self._members:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from containerizer.fetcher.uri import FetchUri, is_archive_name, parse
+from containerizer.fetcher.uri import FetchUri, is_archive_name, of_api, parse
 from launcher.errors import InvalidRequest
 
 _SHA256 = "sha256:" + "0" * 64
@@ -65,3 +65,11 @@ def test_no_message_has_a_password() -> None:
 def test_archives_have_names() -> None:
     assert is_archive_name("http://h/a.TAR.gz?v=1")
     assert not is_archive_name("http://h/a.txt?x=.zip")
+
+
+def test_the_api_extracts_what_looks_like_an_archive() -> None:
+    archive, plain = "http://h/a.tgz", "http://h/a"
+    assert of_api({"value": archive, "cache": True}) == FetchUri(value=archive, extract=True, cache=True)
+    assert of_api({"value": archive, "extract": False, "output_file": "b"}).output_file == "b"
+    assert of_api({"value": archive, "executable": True}) == FetchUri(value=archive, executable=True)
+    assert of_api({"value": plain}) == FetchUri(value=plain)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from containerizer import Containerizer
+from containerizer.pods.manifest import parse
+from containerizer.pods.pod import Pod
+from containerizer.pods.policy import Phase
 from tests.end_to_end.conftest import Cli
+from tests.support.faulty_proxy import Fault, FaultyProxy
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
@@ -149,6 +156,67 @@ def _until(cli: Cli, condition: Callable[[dict[str, Any]], bool]) -> None:
         if pods and condition(pods[0]):
             return
     raise AssertionError("it never was so")
+
+
+class _Clock:
+    """Goes on by what somebody waits for in vain."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.skipped: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, descriptors: Collection[int], timeout: float | None) -> None:
+        poll = select.poll()
+        for descriptor in descriptors:
+            poll.register(descriptor, select.POLLIN | select.POLLPRI)
+        runs = len(descriptors) > 2  # besides the pod's own
+        if not poll.poll(_TIMEOUT * 1000 if runs else 0) and timeout:
+            self.now += timeout
+            self.skipped.append(timeout)
+
+
+def test_it_waits_longer_each_time(directories: Path, manifest: Write) -> None:
+    mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    script = "echo x >> /v/f; test $(wc -l < /v/f) = 4"
+    path = manifest(
+        {"script": script, **mounts}, restartPolicy="OnFailure", volumes=[{"name": "v", "emptyDir": {}}]
+    )
+    clock, notes = _Clock(), list[str]()
+    paths = {"root": str(directories / "root"), "state": str(directories / "state")}
+    with Containerizer(**paths) as owner:
+        pod = Pod(
+            owner,
+            parse(Path(path).read_bytes()),
+            note=lambda name, sentence: notes.append(sentence),
+            clock=clock,
+            wait=clock.wait,
+        )
+        assert pod.run() is Phase.SUCCEEDED
+        owner.get("pod").remove(force=True)
+    assert clock.skipped == [10.0, 20.0, 40.0]
+    assert notes[0] == "exited with 1; it is started again in 10 s"
+    assert pod.status().members[0].restarts == 3
+
+
+def test_what_is_the_hosts(cli: Cli, manifest: Write) -> None:
+    script = "for kind in net ipc pid; do readlink /proc/self/ns/$kind; done"
+    path = manifest({"script": script}, hostNetwork=True, hostIPC=True, hostPID=True)
+    expected = [f"one | {os.readlink(f'/proc/self/ns/{kind}')}" for kind in ("net", "ipc", "pid")]
+    assert cli("pod", "run", "--rm", path).stdout.splitlines() == expected
+
+
+def test_a_pull_can_be_given_up(cli: Cli, manifest: Write, registry: Registry) -> None:
+    with FaultyProxy.start(registry.host) as proxy:
+        proxy.fault("/manifests/", Fault(stall_after=1), times=100)
+        path = manifest({"script": "echo never", "image": f"{proxy.host}/busybox"})
+        with cli.start("pod", "run", "--rm", path) as process:
+            assert proxy.stalled.acquire(timeout=_TIMEOUT)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=_TIMEOUT)
+    assert (out, cli.left()) == ("", [])
 
 
 def test_who_is_unhealthy_is_ended_with_its_hook(cli: Cli, manifest: Write, tmp_path: Path) -> None:
