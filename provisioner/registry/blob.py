@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from provisioner.errors import RegistryFailed, RegistryUnreachable
+from provisioner.errors import RegistryFailed, RegistryInTrouble, RegistryUnreachable, TooManyRequests
 from provisioner.registry import retry
 from provisioner.registry.http import Answer, ConnectionLost
 from provisioner.registry.line import Line
@@ -100,24 +100,37 @@ class BlobStream:
                 why = str(error)
 
     def _ask(self) -> Answer:
-        answer = self._open({"Range": f"bytes={self._offset}-"} if self._offset else {})
-        if answer.status == _RANGE_REFUSED:
+        """For the rest; or for the whole, where that part is not to be had."""
+        answer = self._ask_rest() if self._offset else None
+        if answer is not None and (answer.status == _RANGE_REFUSED or self._start(answer) is None):
             answer.drain()
-            answer = self._open({})
-        return answer
+            answer = None
+        return answer or self._open({})
+
+    def _ask_rest(self) -> Answer | None:
+        try:
+            return self._open({"Range": f"bytes={self._offset}-"})
+        except (TooManyRequests, RegistryInTrouble):
+            raise
+        except RegistryFailed:  # to some in between Range is what they do not let through
+            return None
 
     def _measure(self, wanted: int) -> int:
         """The bytes of the answer that come before the wanted offset."""
-        start = 0
-        if self._answer.status == _PARTIAL:
-            match = _CONTENT_RANGE.fullmatch(self._answer.headers.get("Content-Range", "").strip())
-            if match is None or int(match[1]) > wanted:
-                self._answer.close()
-                raise RegistryFailed(f"{self._what}: the registry sends another part than was asked for")
-            start = int(match[1])
+        start = self._start(self._answer)
+        if start is None:
+            self._answer.close()
+            raise RegistryFailed(f"{self._what}: the registry sends another part than was asked for")
         length = self._answer.headers.get("Content-Length", "")
         self._end = start + int(length) if length.isascii() and length.isdigit() else None
         return wanted - start
+
+    def _start(self, answer: Answer) -> int | None:
+        """The offset at which the answer begins; None if that is no use."""
+        if answer.status != _PARTIAL:
+            return 0
+        match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        return int(match[1]) if match and int(match[1]) <= self._offset else None
 
     def _skip(self, count: int) -> None:
         while count > 0:

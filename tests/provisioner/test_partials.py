@@ -136,6 +136,25 @@ def test_the_next_pull_goes_on_after_a_cut(
     assert ranges(proxy) == [f"bytes={MIB}-"]
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=400),
+        Fault(status=416),
+        Fault(status=501),
+        Fault(status=206, body=LARGE.blob),
+        Fault(status=206, body=b"x", headers={"Content-Range": f"bytes {SIZE - 1}-{SIZE - 1}/{SIZE}"}),
+    ],
+    ids=["400", "416", "501", "unknown-part", "another-part"],
+)
+def test_where_no_part_is_to_be_had_the_whole_is(
+    provisioner: Provisioner, proxy: FaultyProxy, interrupted: Path, fault: Fault
+) -> None:
+    proxy.fault(BLOB, fault)
+    pull(provisioner, proxy)
+    assert ranges(proxy) == [f"bytes={MIB}-", None]
+
+
 def test_a_blob_that_is_all_there_is_not_asked_for(
     provisioner: Provisioner, proxy: FaultyProxy, interrupted: Path
 ) -> None:
