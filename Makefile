@@ -21,7 +21,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages demo test lint check proto bench-launch bench-pull fuzz clean
+.PHONY: help venv packages demo test lint check proto bench-launch bench-agent bench-pull fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -64,6 +64,9 @@ bench-launch: venv packages $(VENV)/plots ## launch times, ours and those of the
 $(VENV)/plots: $(STAMP)
 	@$(PYTHON) $(PIP_INSTALL) --quiet -e '.[bench]'
 	@touch $@
+
+bench-agent: venv packages ## the agent: containers a second, many at once, and a soak
+	@$(AS_ROOT) $(PYTHON) -m benchmarks.agent
 
 bench-pull: venv packages ## pull times, ours and those of the tools installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/pull.py

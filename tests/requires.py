@@ -165,5 +165,6 @@ NEEDS: Mapping[str, Probe] = {
     "podman": _program("podman", "podman"),
     "buildah": _program("buildah", "buildah"),
     "crun": _program("crun", "crun"),
+    "prometheus": _program("prometheus", "prometheus"),
     "protoc": _program("protoc", "protobuf-compiler"),
 }

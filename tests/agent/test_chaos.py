@@ -11,4 +11,4 @@ from tests.agent.chaos import storm
 
 @pytest.mark.requires("root", "cgroup")
 def test_the_accounts_balance_whatever_is_killed(tmp_path: Path) -> None:
-    storm(tmp_path, rounds=5)
+    storm(tmp_path, rounds=3)
