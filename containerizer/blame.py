@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 from isolators.isolator import Isolator
 from launcher.errors import ContainerizerError, LaunchFailed
 
 
-@contextlib.contextmanager
-def named(isolator: Isolator) -> Iterator[None]:
+class named:  # noqa: N801 - used as `with named(isolator)`; a class, for a launch enters it 70 times
     """Within this context a failure names the isolator. Raises ContainerizerError, and no OSError."""
-    try:
-        yield
-    except ContainerizerError as error:
-        if isolator.name not in error.message:
-            error.message = f"isolator {isolator.name}: {error.message}"
-        raise
-    except OSError as error:
-        raise LaunchFailed(f"isolator {isolator.name}: {error}") from error
+
+    __slots__ = ("_isolator",)
+
+    def __init__(self, isolator: Isolator) -> None:
+        self._isolator = isolator
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, ContainerizerError):
+            if self._isolator.name not in error.message:
+                error.message = f"isolator {self._isolator.name}: {error.message}"
+        elif isinstance(error, OSError):
+            raise LaunchFailed(f"isolator {self._isolator.name}: {error}") from error

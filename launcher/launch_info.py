@@ -193,7 +193,7 @@ def _encode(value: Any) -> Any:
     if isinstance(value, Data):
         return {name: _encode(item) for name, item in _asked(value).items()}
     if isinstance(value, tuple):
-        return [_encode(item) for item in value]
+        return [item if type(item) is str else _encode(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _encode(item) for key, item in value.items()}
     return value

@@ -76,9 +76,11 @@ def _check_sysctl(name: str, info: LaunchInfo) -> None:
 
 def _mounts_are_its_own(info: LaunchInfo) -> None:
     """Who joins another's mount namespace finds its root filesystem there."""
-    fields = next(fields for kind, fields in _NEEDS if kind == "mnt")
-    for field in fields:
-        if field in info.asked() and "mnt" in namespaces.joined(info):
+    if "mnt" not in namespaces.joined(info):
+        return
+    asked = info.asked()
+    for field in next(fields for kind, fields in _NEEDS if kind == "mnt"):
+        if field in asked:
             raise InvalidRequest(f"{field} would change the mount namespace that is joined")
 
 

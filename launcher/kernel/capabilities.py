@@ -6,10 +6,12 @@ Sources: capabilities(7), capset(2), prctl(2), and linux/capability.h for the or
 from __future__ import annotations
 
 import ctypes
+import functools
 import struct
 from collections.abc import Iterable, Iterator
 
 from launcher.errors import InvalidRequest
+from launcher.kernel import files
 from launcher.kernel.libc import function
 
 # A name's place is its number.
@@ -99,7 +101,16 @@ def is_effective(name: str) -> bool:
 def others(names: Iterable[str]) -> Iterator[int]:
     """The numbers of all capabilities but these, also of those newer than this table."""
     kept = _bits(names)
-    return (number for number in range(_MOST) if not kept >> number & 1)
+    return (number for number in range(_known()) if not kept >> number & 1)
+
+
+@functools.cache
+def _known() -> int:
+    """How many this kernel knows, which stays as it is while it runs."""
+    try:
+        return int(files.read("/proc/sys/kernel/cap_last_cap", 16)) + 1
+    except OSError:  # of all that there may be, the child passes over those that there are not
+        return _MOST
 
 
 def packed(
