@@ -69,7 +69,7 @@ class Child:
     def __init__(self, info: LaunchInfo, stdio: Stdio) -> None:
         self.info = info
         self.stdio = stdio
-        self.program = Program()
+        self.program = root_filesystem.shielded(info.readonly_paths, info.masked_paths).copy()
         self.view = RootView(-1)  # as long as the program is written
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None

@@ -7,6 +7,7 @@ the root's descriptor as its "/", so that no link leads out of it.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 from launcher.program import mounts
-from launcher.program.assembler import Label, Program, Slot
+from launcher.program.assembler import ROOT, Label, Program, Slot
 from launcher.program.objects import Explained
 from launcher.root_view import RootView
 
@@ -90,10 +91,8 @@ class Filler:
             self._mount(mount)
         for operation in self._info.file_operations:
             self._operate(operation)
-        for path in self._info.readonly_paths:
-            self._protect(path)
-        for path in self._info.masked_paths:
-            self._mask(path)
+        self._program.call("fcntl", self._root, _F_DUPFD_CLOEXEC, 0, store=ROOT)
+        self._program.run_routine()
         if self._info.readonly_rootfs:
             ro = kernel.ATTRIBUTES["ro"]
             mounts.set_attributes(self._program, self._root, ro, on=self._info.rootfs or "/")
@@ -238,33 +237,46 @@ class Filler:
         self._program.call("fchmod", file, operation.mode, on=on)
         self._program.call("close", file, on=on)
 
-    # What the task must not touch ----------------------------------------------------------------
 
-    def _protect(self, path: str) -> None:
-        """Make what is at `path`, and below it, read-only; a missing path is skipped."""
-        skipped = Label()
-        target = mounts.open_beneath(self._program, self._root, path, tolerate=_MISSING, otherwise=skipped)
-        tree = mounts.clone_tree(self._program, target, ("ro",), recursive=True, on=path)
-        mounts.attach(self._program, tree, target, path)
-        self._program.place(skipped)
+# What the task must not touch ------------------------------------------------------------------------
 
-    def _mask(self, path: str) -> None:
-        """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
-        skipped, file = Label(), Label()
-        target = mounts.open_beneath(
-            *(self._program, self._root, path, _DIRECTORY),
-            tolerate=(errno.ENOTDIR, errno.ENOENT),
-            otherwise=file,
-        )
-        mounts.attach(self._program, self._new_mask(directory=True), target, path)
-        self._program.jump(skipped)
-        self._program.place(file)
-        target = mounts.open_beneath(self._program, self._root, path, tolerate=_MISSING, otherwise=skipped)
-        mounts.attach(self._program, self._new_mask(directory=False), target, path)
-        self._program.place(skipped)
 
-    def _new_mask(self, *, directory: bool) -> Slot:
-        if directory:
-            flags = ("ro", "nosuid", "nodev", "noexec")
-            return mounts.new_filesystem(self._program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
-        return mounts.clone_tree(self._program, "/dev/null", ("ro",), on="/dev/null")
+@functools.lru_cache(maxsize=16)  # isolators give every container the same paths; nothing else counts
+def shielded(readonly: tuple[str, ...], masked: tuple[str, ...]) -> Program:
+    """A program that begins with what shields these paths below ROOT. To be copied."""
+
+    def write(program: Program) -> None:
+        for path in readonly:
+            _protect(program, path)
+        for path in masked:
+            _mask(program, path)
+
+    return Program.beginning_with("mount the filesystems", write)
+
+
+def _protect(program: Program, path: str) -> None:
+    """Make what is at `path`, and below it, read-only; a missing path is skipped."""
+    skipped = Label()
+    target = mounts.open_beneath(program, ROOT, path, tolerate=_MISSING, otherwise=skipped)
+    tree = mounts.clone_tree(program, target, ("ro",), recursive=True, on=path)
+    mounts.attach(program, tree, target, path)
+    program.place(skipped)
+
+
+def _mask(program: Program, path: str) -> None:
+    """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
+    skipped, file = Label(), Label()
+    target = mounts.open_beneath(
+        *(program, ROOT, path, _DIRECTORY),
+        tolerate=(errno.ENOTDIR, errno.ENOENT),
+        otherwise=file,
+    )
+    flags = ("ro", "nosuid", "nodev", "noexec")
+    empty = mounts.new_filesystem(program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
+    mounts.attach(program, empty, target, path)
+    program.jump(skipped)
+    program.place(file)
+    target = mounts.open_beneath(program, ROOT, path, tolerate=_MISSING, otherwise=skipped)
+    null = mounts.clone_tree(program, "/dev/null", ("ro",), on="/dev/null")
+    mounts.attach(program, null, target, path)
+    program.place(skipped)

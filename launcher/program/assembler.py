@@ -53,6 +53,10 @@ class Slot(int):
     """The address of a 32-bit number that is known when the program runs."""
 
 
+ROOT = Slot(DATA + 8)  # descriptor of the root filesystem, for the routine
+DATA_BEGINS = 16  # what is before has its place in every program; at 0 nothing is
+
+
 class Label:
     """A place in the program that is jumped to before it is known where it is."""
 
@@ -77,11 +81,12 @@ class Program:
         self.stage = ""
         self.passed: list[int] = []  # descriptors that go to the child, numbered from FIRST_PASSED
         self._instructions = bytearray()
-        self._data = bytearray(8)
+        self._data = bytearray(DATA_BEGINS)
         self._placed: dict[bytes, int] = {}
         self._strings: dict[bytes, int] = {}
         self._aside: list[tuple[Label, str, Callable[[], None]]] = []
         self._origins: list[tuple[str, str, object]] = []  # stage, system call, object; one an instruction
+        self._routine_ends = 0  # the offset of its last instruction
 
     def call(
         self,
@@ -114,6 +119,40 @@ class Program:
         if otherwise is not None:
             self._refer(otherwise, offset + _OTHERWISE)
         return Slot(INSTRUCTIONS + offset + RESULT)
+
+    @classmethod
+    def beginning_with(cls, stage: str, write: Callable[[Program], None]) -> Program:
+        """A program with one routine, which `write` writes; it is run where `run_routine` stands.
+
+        `copy` of it begins further programs: then the routine is written once for all of them.
+        """
+        program, rest = cls(), Label()
+        program.jump(rest)
+        program.stage = stage
+        write(program)
+        program._routine_ends = len(program._instructions)
+        program.jump(Label())
+        program.place(rest)
+        return program
+
+    def copy(self) -> Program:
+        """Another program that begins with the same; for one without open labels and descriptors."""
+        other = Program()
+        other._instructions += self._instructions
+        other._data[:] = self._data
+        other._placed |= self._placed
+        other._strings |= self._strings
+        other._origins += self._origins
+        other._routine_ends = self._routine_ends
+        return other
+
+    def run_routine(self) -> None:
+        """Once."""
+        back, routine = Label(), Label()
+        routine.address = INSTRUCTIONS + SIZE  # after the jump past it
+        self.jump(routine)
+        self._refer(back, self._routine_ends + _THEN)
+        self.place(back)
 
     def place(self, label: Label) -> None:
         """Jumps to `label` go to the instruction that comes next."""

@@ -5,6 +5,7 @@ Each by the machine, by the engine, and by the machine of another processor, und
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import shutil
@@ -18,7 +19,7 @@ import pytest
 
 from launcher import init, protocol
 from launcher.program import assembler, listings, machine, numbers, runner
-from launcher.program.assembler import ANY, MAX_DATA, Label, Program, TooLarge
+from launcher.program.assembler import ANY, MAX_DATA, ROOT, Label, Program, TooLarge
 from launcher.program.messages import OPENED, REPORT, message_with_descriptor, tell
 from tests.launcher.support import TIMEOUT
 
@@ -105,6 +106,39 @@ def test_a_program_goes_on_where_a_result_tells_it_to(
     program.place(done)
     tell(program, REPORT, 3)
     assert reports(program) == told
+
+
+def test_programs_that_begin_with_the_same_routine(ended: Run) -> None:
+    """It runs where each of them says, with what each has put in its place; without that not at all."""
+    made: list[str] = []
+
+    def routine(program: Program) -> None:
+        made.append(program.stage)
+        tell(program, REPORT, 2)
+        program.call("close", ROOT)
+
+    beginning = Program.beginning_with("the routine", routine)
+    for expected in ([1, 2, 3], [1, 2, 3], [1, 3]):
+        program = beginning.copy()
+        program.call("openat", AT_FDCWD, b"/", os.O_RDONLY, store=ROOT)
+        tell(program, REPORT, 1)
+        if 2 in expected:
+            program.run_routine()
+        tell(program, REPORT, 3)
+        assert ended(program).reports == expected
+    assert made == ["the routine"]
+
+
+def test_the_failure_of_a_routine_names_its_call(ended: Run) -> None:
+    program = Program.beginning_with("the routine", write_nowhere).copy()
+    program.run_routine()
+    with pytest.raises(OSError, match="nowhere") as caught:
+        ended(program)
+    assert caught.value.errno == errno.ENOENT
+
+
+def write_nowhere(program: Program) -> None:
+    program.call("openat", AT_FDCWD, b"/nowhere", os.O_WRONLY, on="/nowhere")
 
 
 def test_zero_is_not_positive(reports: Reports) -> None:
