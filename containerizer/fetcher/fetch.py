@@ -132,7 +132,16 @@ class Fetcher:
         return fd
 
     def _cached(self, uri: FetchUri, http: Http, line: Line) -> int:
-        with self.cache.locked(uri.value, lambda: line.wait(_POLL)):
+        until = time.monotonic() + self._options.timeout
+
+        def wait() -> None:
+            line.wait(_POLL)
+            if time.monotonic() > until:
+                raise FetchFailed(
+                    f"cannot fetch {uri.shown}: another process has been fetching it for too long"
+                )
+
+        with self.cache.locked(uri.value, wait):
             found = self.cache.find(uri.value)
             if found and _is_promised(uri, found[1]):
                 return found[1]

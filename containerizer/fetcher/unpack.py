@@ -7,8 +7,11 @@ read by the provisioner's reader, which trusts nothing; zip's index is read by t
 from __future__ import annotations
 
 import calendar
+import errno
+import lzma
 import os
 import stat
+import struct
 import time
 import zipfile
 import zlib
@@ -27,7 +30,11 @@ _ENCRYPTED = 0x1
 _UNIX = 3  # "version made by": the upper half of external_attr is a mode
 _MAX_LINK = 4096  # bytes of a symbolic link's target
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+# What the standard library raises for what is broken, as fuzzing has found it.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, IndexError, NotImplementedError, RuntimeError, ValueError),
+)
 
 
 class Archive(Data, kw_only=True):
@@ -123,6 +130,10 @@ def _unzip(archive: Archive, place: Place, bounds: _Bounds) -> None:
                 bounds.entry()
                 _unzip_one(opened, info, place, bounds, below)
     except _ZIP_ERRORS as error:
+        raise MalformedContent(f"broken zip archive: {error}") from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # bzip2's own, and a seek to before the start
+            raise
         raise MalformedContent(f"broken zip archive: {error}") from error
 
 

@@ -9,16 +9,22 @@ import lzma
 import os
 import stat
 import tarfile  # noqa: TID251 - names kinds of entries; nothing here reads an archive
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from containerizer.fetcher.errors import FetchFailed
 from containerizer.fetcher.fetch import Fetcher
 from containerizer.fetcher.options import FetchOptions
+from containerizer.fetcher.place import Place
+from containerizer.fetcher.unpack import Archive, unpack
 from containerizer.fetcher.uri import parse
+from provisioner.layer.stream import MalformedContent
 from tests.support.images import archive, compress_zstd, directory, entry, hardlink, symlink
 
 _TAR = archive(
@@ -154,3 +160,32 @@ def test_bad_archives_are_refused(sandbox: Path, content: bytes, why: str) -> No
 def test_bombs_are_refused(sandbox: Path, content: bytes, why: str) -> None:
     with pytest.raises(FetchFailed, match=why):
         _unpack(sandbox, content, limits=FetchOptions(max_unpacked=1 << 20, max_entries=10))
+
+
+def _zip_by(method: int) -> bytes:
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w", method) as opened:
+        opened.writestr("a/b", b"x" * 500)
+    return output.getvalue()
+
+
+_ZIPS = [_ZIP, _stored(), _zip_by(zipfile.ZIP_LZMA), _zip_by(zipfile.ZIP_BZIP2)]
+_CHANGES = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), min_size=1, max_size=6)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(_ZIPS), _CHANGES)
+def test_a_broken_zip_is_unpacked_or_refused(content: bytes, changes: list[tuple[int, int]]) -> None:
+    changed = bytearray(content)
+    for position, value in changes:
+        changed[position % len(changed)] = value
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile() as file:
+        file.write(b"PK\3\4" + changed[4:])
+        file.flush()
+        os.mkdir(f"{directory}/out")
+        with Place(f"{directory}/out", directory, None) as place:
+            try:
+                unpack(Archive(fd=file.fileno(), name="n", output=None), place, FetchOptions())
+                place.finish()
+            except MalformedContent as error:
+                assert str(error)
