@@ -144,30 +144,45 @@ class Engine:
 
     # Launch ------------------------------------------------------------------------------------
 
-    async def launch(self, request: ContainerRequest, stdio: Pipes | Terminal | None = None) -> Launch:
+    async def launch(
+        self,
+        request: ContainerRequest,
+        stdio: Pipes | Terminal | None = None,
+        first: Callable[[Container], object] | None = None,
+    ) -> Launch:
         """Run a task in a new container, or in one within another; returns when it runs.
 
         By default its output goes to a pipe, and it has no input. Its termination is kept until it is
-        removed. If the caller is cancelled, the container is destroyed. Raises LaunchFailed and
-        others; then nothing is left.
+        removed. `first` is called in a thread when all is there and the task does not run yet. If the
+        caller is cancelled, the container is destroyed. Raises LaunchFailed and others; then nothing is
+        left.
         """
         request = replace(request, keep=True)
         with self._admitted(request):
             request = await self._pulled(request)
             return await self._launched(
-                request.container_id, lambda owner: owner.create(request, stdio or Pipes())
+                request.container_id, lambda owner: owner.create(request, stdio or Pipes()), first
             )
 
     async def execute(
-        self, container_id: ContainerId, request: ExecRequest, stdio: Pipes | Terminal | None = None
+        self,
+        container_id: ContainerId,
+        request: ExecRequest,
+        stdio: Pipes | Terminal | None = None,
+        first: Callable[[Container], object] | None = None,
     ) -> Launch:
         """Run a further command in a running container; its own id is in the record."""
         request = replace(request, keep=True)
         return await self._launched(
-            container_id, lambda owner: owner.execute(container_id, request, stdio or Pipes())
+            container_id, lambda owner: owner.execute(container_id, request, stdio or Pipes()), first
         )
 
-    async def _launched(self, subject: ContainerId, create: Callable[[Containerizer], Container]) -> Launch:
+    async def _launched(
+        self,
+        subject: ContainerId,
+        create: Callable[[Containerizer], Container],
+        first: Callable[[Container], object] | None,
+    ) -> Launch:
         lane, started = self._launches.pick(), time.monotonic()
 
         def run(owner: Containerizer) -> Container:
@@ -177,6 +192,9 @@ class Engine:
             if admission is not None and admission.given_up:
                 container.remove()
                 raise LaunchFailed(f"container {container.id} was destroyed while it was launched")
+            if first is not None:
+                with owner.abandoning(container):
+                    first(container)
             container.start()
             return container
 

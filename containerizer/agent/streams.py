@@ -52,6 +52,11 @@ class Stream:
         """
         await self.hello()
         self._attachment.attach(replay=replay, paced=paced)
+        async for event in self.events():
+            yield event
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What comes, its Hello too; of output only if it has been asked for."""
         while event := await self._receive():
             yield event
 

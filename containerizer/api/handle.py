@@ -31,18 +31,21 @@ from containerizer.api.errors import (
     UnsupportedMediaType,
 )
 from containerizer.api.handlers.streams import Records
+from containerizer.api.ids import to_id
 from containerizer.api.media import Answer, Body
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto.agent_pb2 import Call
 from containerizer.api.recordio import MAX_RECORD, Decoder
 from containerizer.api.table import INPUT, ROWS, STREAM, Row
 from containerizer.record import NoSuchContainer
+from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 from provisioner.errors import ImageNotFound
 
 BODY_TIMEOUT = 60.0  # seconds for the whole body of a call that is no stream, or the first record of one
+WRITE_TIMEOUT = 60.0  # seconds that a client may not read what is streamed to it
 
-Authorize = Callable[[web.Request, str], object]
+Authorize = Callable[[web.Request, str, ContainerId | None], object]
 
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (NoSuchContainer, HTTPStatus.NOT_FOUND),
@@ -59,9 +62,9 @@ class Api:
     """Shared by all requests."""
 
     def __init__(self, context: Context, authorize: Authorize | None = None) -> None:
-        """`authorize(request, "KILL_CONTAINER")` raises if whoever asks may not."""
+        """`authorize(request, "KILL_CONTAINER", container_id)` raises if whoever asks may not."""
         self._context = context
-        self._authorize = authorize or (lambda _request, _action: None)
+        self._authorize = authorize or (lambda _request, _call, _container: None)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any POST. What fails before the answer has begun is told by its status and one sentence."""
@@ -81,7 +84,7 @@ class Api:
             row = _row(call, body)
             answer = media.answer_to(request.headers)
             _check_acceptable(row, answer)
-            self._authorize(request, Call.Type.Name(call.type))
+            self._authorize(request, Call.Type.Name(call.type), _subject(row, call))
             if row.answer == INPUT:
                 await row.handler(self._context, call, calls)
                 return web.Response()
@@ -101,7 +104,7 @@ class Api:
             async for record in with_heartbeats(
                 records, self._context.heartbeat, beat and (lambda: beat(self._context.heartbeat))
             ):
-                await response.write(recordio.frame(media.encode(record, answer.message)))
+                await _write(request, response, recordio.frame(media.encode(record, answer.message)))
             await response.write_eof()
         except ConnectionResetError:  # the client is gone
             pass
@@ -123,6 +126,17 @@ _BEATS: dict[str, Callable[[float], Message]] = {
     "ATTACH_CONTAINER_OUTPUT": heartbeat,
     "EVENTS": lambda _: extensions.Event(kind="heartbeat", time=moment(time.time())),
 }
+
+
+async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+    """Raises ConnectionResetError for a client that is gone, or that does not read."""
+    try:
+        async with asyncio.timeout(WRITE_TIMEOUT):
+            await response.write(data)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client does not read") from None
 
 
 async def with_heartbeats(
@@ -200,6 +214,14 @@ def _row(call: Call, body: Body) -> Row:
     if row.carries and not call.HasField(row.carries):
         raise BadRequest(f"Failed to validate agent::Call: expecting '{row.carries}' to be present")
     return row
+
+
+def _subject(row: Row, call: Call) -> ContainerId | None:
+    """The container that the call is about. Raises InvalidRequest."""
+    carried = getattr(call, row.carries) if row.carries else None
+    if carried is None or "container_id" not in carried.DESCRIPTOR.fields_by_name:
+        return None
+    return to_id(carried.container_id) if carried.HasField("container_id") else None
 
 
 def _check_acceptable(row: Row, answer: Answer) -> None:

@@ -21,6 +21,7 @@ from containerizer.api.proto import values_pb2 as values
 from containerizer.request import HOST, ContainerRequest
 from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig, ProcessAttributes, Resources
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
@@ -129,20 +130,31 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
         environment=environment_of(call.command.environment),
         user=call.command.user or None,
         hostname=container.hostname or None,
-        resources=resources_of(call.resources, call.limits),
+        resources=_resources(call),
         attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
-        **_linux(container_id, container.linux_info),
-        **_options(options),
+        **{**_linux(container_id, container.linux_info), **_options(options)},
     )
 
 
+def _resources(call: agent.Call.LaunchContainer) -> Resources:
+    asked = resources_of(call.resources, call.limits)
+    return replace(asked, cpu_shares=call.options.cpu_shares) if call.options.cpu_shares else asked
+
+
 def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
-    return {
+    asked: dict[str, Any] = {
         "working_directory": options.working_directory or None,
         "init": options.init,
         "readonly_rootfs": options.readonly_rootfs,
         "stop_signal": options.stop_signal or None,
+        "no_new_privileges": not options.new_privileges,
+        "umask": options.umask if options.HasField("umask") else None,
+        "personality": options.personality or None,
     }
+    for name in ("capabilities_add", "capabilities_drop"):
+        if getattr(options, name):
+            asked[name] = tuple(getattr(options, name))
+    return asked
 
 
 def _linux(container_id: ContainerId, info: containers.LinuxInfo) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if record.stdio == "inherit":
         hint = "run it with -d or -t to have a log"
         raise NotServed(f"the output of {container_id} went to the command that ran it", hint=hint)
-    since = _since(arguments.since) if arguments.since else ""
+    since = since_of(arguments.since) if arguments.since else ""
     reader = LogReader(paths.log(container_id))
     printer = Printer(timestamps=arguments.timestamps)
     batches: Iterable[Iterable[Entry]] = [reader.entries()]
@@ -94,8 +94,8 @@ def _last(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
         yield from line
 
 
-def _since(text: str) -> str:
-    """As the log writes times, or the beginning of that: their order is that of the text."""
+def since_of(text: str) -> str:
+    """The time as the log writes times, or the beginning of that: their order is that of the text."""
     if _DURATION.fullmatch(text):
         parts = re.findall(r"([\d.]+)([dhms])", text)
         ago = sum(float(number) * _UNITS[unit] for number, unit in parts)

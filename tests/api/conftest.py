@@ -29,6 +29,7 @@ class Agent:
         self.directory = directory
         self.socket = str(directory / "agent.sock")
         self.client = Client(self.socket)
+        self.first = new_id("first")
         (directory / "agent.log").write_text(LOG)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.api.serve", str(directory)],
@@ -50,13 +51,10 @@ class Agent:
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    """One for all tests of a file. It has launched a container, so its fork server is there."""
+    """One for all tests of a file. The container that it always has keeps fork server and cgroups there."""
     agent = Agent(tmp_path_factory.mktemp("agent"))
-    first = {"container_id": new_id("first")}
-    launch = {**first, "command": {"value": "true", "shell": True}}
+    launch = {"container_id": agent.first, "command": {"value": "exec sleep 1000", "shell": True}}
     agent.client.answer({"type": "LAUNCH_CONTAINER", "launch_container": launch})
-    agent.client.answer({"type": "WAIT_CONTAINER", "wait_container": first})
-    agent.client.answer({"type": "REMOVE_CONTAINER", "remove_container": first})
     yield agent
     agent.stop()
 

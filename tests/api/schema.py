@@ -22,11 +22,12 @@ GetMetrics: timeout=1:DurationInfo
 SetLoggingLevel: level=1:uint32 duration=2:DurationInfo
 Path: path=1:string
 CallReadFile: path=1:string offset=2:uint64 length=3:uint64
-Id: container_id=1:ContainerID
+Id: container_id=1:ContainerID force=1000:bool
+LaunchOptions: stdin=5:bool
 Kill: container_id=1:ContainerID signal=2:int32
 Launch: container_id=1:ContainerID command=2:CommandInfo container=3:ContainerInfo
 LaunchContainer: container_id=1:ContainerID command=2:CommandInfo *resources=3:Resource
- container=4:ContainerInfo limits=5:map<string,Scalar>
+ container=4:ContainerInfo limits=5:map<string,Scalar> options=1000:LaunchOptions
 AttachInput: type=1:InputType! container_id=2:ContainerID process_io=3:ProcessIO
 GetContainers: show_nested=1:bool show_standalone=2:bool
 PruneImages: *excluded_images=1:Image

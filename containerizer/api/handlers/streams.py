@@ -8,7 +8,7 @@ even if nobody has read one: the client may be gone by then.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from google.protobuf.message import Message
 
@@ -28,7 +28,8 @@ from containerizer.api.ids import to_id
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import process_io_pb2 as process_io
-from launcher.attach import Output, Skipped
+from containerizer.container import Container
+from launcher.attach import Attachment, Event, Output, Skipped
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError
@@ -47,11 +48,11 @@ class Records:
 async def attach_container_output(context: Context, call: agent.Call) -> Records:
     """What the task writes, the last 64 KiB of before first, until it ends."""
     stream = await context.engine.attach(to_id(call.attach_container_output.container_id))
-    return Records(_output(stream), stream.close)
+    return Records(_output(stream.output()), stream.close)
 
 
-async def _output(stream: Stream) -> AsyncGenerator[process_io.ProcessIO, None]:
-    async for event in stream.output():
+async def _output(events: AsyncIterator[Event]) -> AsyncGenerator[process_io.ProcessIO, None]:
+    async for event in events:
         if isinstance(event, Output | Skipped):
             yield describing.output(event)
 
@@ -63,34 +64,44 @@ async def launch_nested_container_session(context: Context, call: agent.Call) ->
     container_id = to_id(asked.container_id)
     if await known(context, container_id):
         raise BadRequest(f"container {container_id} is there already", hint="choose another id")
+    attachments: list[Attachment] = []
+
+    def attach(container: Container) -> None:
+        """Before the task can write, or end."""
+        attachments.append(container.attach())
+        attachments[0].attach(paced=True)
+
     try:
-        await _launch_session(context, container_id, asked)
-    except (ContainerizerError, OSError) as error:
-        raise LaunchRefused(str(error)) from error
-    try:
-        stream = await context.engine.attach(container_id)
-    except BaseException:
-        context.engine.keeper.destroy_later(container_id)
+        await _launch_session(context, container_id, asked, attach)
+    except BaseException as error:
+        for attachment in attachments:
+            attachment.close()
+        if isinstance(error, ContainerizerError | OSError):
+            raise LaunchRefused(str(error)) from error
         raise
+    stream = Stream(attachments[0])
 
     def end() -> None:
         stream.close()
         context.engine.keeper.destroy_later(container_id)
 
-    return Records(_output(stream), end)
+    return Records(_output(stream.events()), end)
 
 
 async def _launch_session(
-    context: Context, container_id: ContainerId, asked: agent.Call.LaunchNestedContainerSession
+    context: Context,
+    container_id: ContainerId,
+    asked: agent.Call.LaunchNestedContainerSession,
+    first: Callable[[Container], object],
 ) -> None:
     stdio: Pipes | Terminal = launching.stdio_of(launching.tty_of(asked.container), stdin=True)
     if asked.container.mesos.HasField("image"):
         request = launching.container_request(container_id, of_nested(asked))
-        await context.engine.launch(request, stdio)
+        await context.engine.launch(request, stdio, first)
         return
     assert container_id.parent is not None
     command = replace(exec_request(asked.command), container_id=container_id)
-    await context.engine.execute(container_id.parent, command, stdio)
+    await context.engine.execute(container_id.parent, command, stdio, first)
 
 
 async def events(context: Context, _: agent.Call) -> Records:

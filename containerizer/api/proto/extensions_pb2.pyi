@@ -173,24 +173,36 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["entrypoint", "init", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "working_directory"]
+    __slots__ = ["capabilities_add", "capabilities_drop", "cpu_shares", "entrypoint", "init", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
+    CAPABILITIES_ADD_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_DROP_FIELD_NUMBER: _ClassVar[int]
+    CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
     ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
     INIT_FIELD_NUMBER: _ClassVar[int]
+    NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
+    PERSONALITY_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
     READONLY_ROOTFS_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    UMASK_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    capabilities_add: _containers.RepeatedScalarFieldContainer[str]
+    capabilities_drop: _containers.RepeatedScalarFieldContainer[str]
+    cpu_shares: int
     entrypoint: _containers.RepeatedScalarFieldContainer[str]
     init: bool
+    new_privileges: bool
+    personality: str
     platform: str
     pull: str
     readonly_rootfs: bool
     stdin: bool
     stop_signal: str
+    umask: int
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ...) -> None: ...
 
 class ListContainers(_message.Message):
     __slots__ = ["all"]

@@ -1,0 +1,129 @@
+"""A ContainerRequest as LAUNCH_CONTAINER carries it.
+
+What the message has no room for is refused here by its name, as the agent refuses what it cannot do.
+"""
+
+from __future__ import annotations
+
+from containerizer.api.ids import to_message
+from containerizer.api.launching import MEBIBYTE
+from containerizer.api.proto import agent_pb2 as agent
+from containerizer.api.proto import containers_pb2 as containers
+from containerizer.request import HOST, ContainerRequest
+from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig
+from launcher.data import Data, fields
+from launcher.errors import InvalidRequest
+from launcher.process_attributes import Rlimit
+from launcher.stdio import Pipes, Terminal
+
+_CARRIED = {
+    *("command", "entrypoint", "environment", "user", "working_directory", "hostname", "stop_signal", "init"),
+    *(
+        "readonly_rootfs",
+        "resources",
+        "capabilities_add",
+        "capabilities_drop",
+        "no_new_privileges",
+        "seccomp",
+    ),
+    *("attributes", "umask", "personality", "namespaces"),
+}
+
+
+def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Call:
+    """Raises InvalidRequest."""
+    config = request.config
+    _refuse_others(config, ContainerConfig(), _CARRIED)
+    _refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
+    call = agent.Call(type=agent.Call.LAUNCH_CONTAINER)
+    launch = call.launch_container
+    launch.container_id.CopyFrom(to_message(request.container_id))
+    _add_command(launch.command, config)
+    _add_container(launch.container, request)
+    _add_limits(launch, config)
+    _add_options(launch, request)
+    _add_stdio(launch, stdio)
+    return call
+
+
+def _add_command(command: containers.CommandInfo, config: ContainerConfig) -> None:
+    command.shell = False
+    command.arguments.extend(config.command)
+    if config.user is not None:
+        command.user = config.user
+    for name, value in config.environment.items():
+        command.environment.variables.add(name=name, value=value)
+
+
+def _add_container(container: containers.ContainerInfo, request: ContainerRequest) -> None:
+    config = request.config
+    container.type = containers.ContainerInfo.MESOS
+    if request.image != HOST:
+        container.mesos.image.type = containers.Image.DOCKER
+        container.mesos.image.docker.name = request.image
+    if config.hostname is not None:
+        container.hostname = config.hostname
+    if config.seccomp == UNCONFINED:
+        container.linux_info.seccomp.unconfined = True
+    for kind, which in config.namespaces.items():
+        if (kind, which) == ("pid", OF_HOST):
+            container.linux_info.share_pid_namespace = True
+        elif (kind, which) == ("ipc", OF_HOST):
+            container.linux_info.ipc_mode = containers.LinuxInfo.SHARE_PARENT
+        else:
+            raise InvalidRequest(f"the {kind} namespace {which!r} cannot be asked of an agent")
+    for name, limit in config.attributes.rlimits.items():
+        _add_rlimit(container, name, limit)
+
+
+def _add_rlimit(container: containers.ContainerInfo, name: str, limit: Rlimit) -> None:
+    kind = containers.RLimitInfo.RLimit.Type.Value(f"RLMT_{name.upper()}")
+    added = container.rlimit_info.rlimits.add(type=kind)
+    if limit.soft is not None or limit.hard is not None:
+        added.soft = limit.soft if limit.soft is not None else (1 << 64) - 1
+        added.hard = limit.hard if limit.hard is not None else (1 << 64) - 1
+
+
+def _add_limits(launch: agent.Call.LaunchContainer, config: ContainerConfig) -> None:
+    asked = config.resources
+    amounts = {
+        "cpus": asked.cpus,
+        "mem": None if asked.memory is None else asked.memory / MEBIBYTE,
+        "pids": asked.pids,
+    }
+    for name, amount in amounts.items():
+        if amount is not None:
+            launch.limits[name].value = amount
+    if asked.cpu_shares is not None:
+        launch.options.cpu_shares = asked.cpu_shares
+
+
+def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) -> None:
+    config, options = request.config, launch.options
+    options.pull = request.pull
+    options.init, options.readonly_rootfs = config.init, config.readonly_rootfs
+    options.new_privileges = not config.no_new_privileges
+    options.capabilities_add.extend(config.capabilities_add)
+    options.capabilities_drop.extend(config.capabilities_drop)
+    if config.entrypoint is not None:
+        options.entrypoint.extend(config.entrypoint or ("",))
+    for name in ("working_directory", "stop_signal", "umask", "personality"):
+        if getattr(config, name) is not None:
+            setattr(options, name, getattr(config, name))
+    if request.platform is not None:
+        options.platform = request.platform
+
+
+def _add_stdio(launch: agent.Call.LaunchContainer, stdio: Pipes | Terminal) -> None:
+    if isinstance(stdio, Pipes):
+        launch.options.stdin = stdio.stdin
+    else:
+        launch.container.tty_info.window_size.rows = stdio.rows
+        launch.container.tty_info.window_size.columns = stdio.columns
+
+
+def _refuse_others(asked: Data, default: Data, carried: set[str]) -> None:
+    for field in fields(asked):
+        if field.name not in carried and getattr(asked, field.name) != getattr(default, field.name):
+            hint = "ask for it on the agent's host, without --agent"
+            raise InvalidRequest(f"{field.name} cannot be asked of an agent", hint=hint)

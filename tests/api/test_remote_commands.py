@@ -1,0 +1,125 @@
+"""`containerizer --agent URL`: the commands of the command line against an agent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from containerizer.cli.main import REMOTE
+from containerizer.client import commands
+from tests.api.conftest import TIMEOUT, Agent, new_id
+from tests.end_to_end.conftest import Cli
+from tests.end_to_end.person import DETACH, person
+
+pytestmark = pytest.mark.requires("root")
+
+
+class Remote:
+    """The command line, told of one agent."""
+
+    def __init__(self, socket: str) -> None:
+        self.argv = [sys.executable, "-m", "containerizer", "--agent", f"unix://{socket}"]
+        self.names: list[str] = []
+
+    def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        argv = [*self.argv, *arguments]
+        return subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=TIMEOUT)
+
+    def run(self, *arguments: str) -> str:
+        """In the background; the container's name."""
+        self.names.append(new_id("far")["value"])
+        done = self("run", "-d", "--name", self.names[-1], *arguments)
+        assert (done.returncode, done.stdout) == (0, f"{self.names[-1]}\n"), done.stderr
+        return self.names[-1]
+
+
+@pytest.fixture
+def far(agent: Agent) -> Iterator[Remote]:
+    remote = Remote(agent.socket)
+    yield remote
+    if remote.names:
+        remote("rm", "-f", *remote.names)
+
+
+def test_each_remote_command_has_its_file() -> None:
+    files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
+    assert files == {*REMOTE, "__init__"}
+
+
+def test_a_life_from_afar(far: Remote) -> None:
+    name = far.run("host", "sh", "-c", "echo out; echo err >&2; exec sleep 1000")
+    listed = {each["id"]: each for each in json.loads(far("ps", "--json").stdout)}
+    assert listed[name]["running"]
+    assert far("logs", name).stdout == "out\n"
+    assert far("logs", name).stderr == "err\n"
+    assert far("stop", "-t", "0", name).stdout == f"{name}\n"
+    assert far("wait", name).stdout == "137\n"
+    assert name not in far("ps", "-q").stdout.split()
+    assert "killed by SIGKILL" in far("ps", "-a").stdout
+    assert far("rm", name).returncode == 0
+    assert far("rm", "-f", name).returncode == 0
+    assert "no container" in far("rm", name).stderr
+
+
+def test_exit_codes_and_streams_of_run(far: Remote) -> None:
+    done = far("run", "--rm", "-i", "host", "sh", "-c", "cat; echo err >&2; exit 5", stdin="typed\n")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "typed\n", "err\n")
+    short = far("run", "--rm", "host", "sh", "-c", "echo short; exit 6")
+    assert (short.returncode, short.stdout) == (6, "short\n")
+    missing = far("run", "--rm", "host", "/no/such/program")
+    assert missing.returncode == 125
+    assert "/no/such/program" in missing.stderr
+
+
+def test_a_further_command_from_afar(far: Remote) -> None:
+    name = far.run("host", "sh", "-c", "exec sleep 1000")
+    done = far("exec", "-i", "-e", "A=b", name, "sh", "-c", "echo $A; cat; exit 9", stdin="typed\n")
+    assert (done.returncode, done.stdout) == (9, "b\ntyped\n")
+    assert [line.split()[0] for line in far("ps", "-a").stdout.splitlines()].count(name) == 1
+
+
+def test_at_a_terminal_from_afar(far: Remote, agent: Agent) -> None:
+    name = new_id("far")["value"]
+    far.names.append(name)
+    here = FarCli(root=agent.directory, state=agent.directory, within=tuple(far.argv))
+    with person(here, "run", "-it", "--name", name, "host", "sh", "-c", "PS1=; echo ready; exec sh -i") as me:
+        me.sees(b"ready")
+        me.types(b"stty size; value=ke''pt\r")
+        me.sees(b"24 80")
+        me.types(DETACH)
+        assert me.sees_the_end() == 0
+    with person(here, "attach", name) as again:
+        again.types(b"echo $value again; exit 3\r")
+        again.sees(b"kept again")
+        assert again.sees_the_end() == 3
+
+
+class FarCli(Cli):
+    """What `person` starts."""
+
+    @property
+    def argv(self) -> list[str]:
+        return list(self.within)
+
+    def kill_containers(self) -> None:
+        """They are the agent's."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("top", "x"), "works on this host only"),
+        (("run", "--userns", "auto", "host", "true"), "userns cannot be asked of an agent"),
+        (("run", "--isolation", "network/loopback", "host", "true"), "cannot be chosen with --agent"),
+        (("kill", "nobody"), "the agent has no container nobody"),
+    ],
+)
+def test_what_is_refused(far: Remote, arguments: tuple[str, ...], says: str) -> None:
+    done = far(*arguments)
+    assert done.returncode == 125
+    assert says in done.stderr
