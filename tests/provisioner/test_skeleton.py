@@ -6,18 +6,23 @@ import io
 import os
 import re
 import tarfile  # noqa: TID251 - writes archives for tests
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from provisioner.errors import StoreError
 from provisioner.image import Image
 from provisioner.layer import skeleton
 from provisioner.layer.apply import Job, apply
 from provisioner.layer.limits import Budget, Limits
+from provisioner.layer.stream import MalformedContent
 from provisioner.provisioner import Provisioner
 from tests.provisioner.parts import diff
+from tests.provisioner.tar_archives import VARIED, with_checksums
 from tests.support import images
 from tests.support.images import directory, entry, hardlink, image, layer, layer_of, symlink
 
@@ -67,16 +72,39 @@ def unpacked(content: bytes, root: Path) -> Path:
     return root / skeleton.NAME
 
 
-@pytest.mark.parametrize("content", ARCHIVES.values(), ids=ARCHIVES.keys())
-def test_an_archive_comes_back_byte_by_byte(tmp_path: Path, content: bytes) -> None:
-    path, again = unpacked(content, tmp_path), io.BytesIO()
-    root = os.open(tmp_path / "tree", os.O_RDONLY)
+def rebuilt(path: Path) -> bytes:
+    again = io.BytesIO()
+    root = os.open(path.parent / "tree", os.O_RDONLY)
     try:
         skeleton.rebuild(str(path), root, again.write)
     finally:
         os.close(root)
-    assert again.getvalue() == content
+    return again.getvalue()
+
+
+@pytest.mark.parametrize("content", ARCHIVES.values(), ids=ARCHIVES.keys())
+def test_an_archive_comes_back_byte_by_byte(tmp_path: Path, content: bytes) -> None:
+    path = unpacked(content, tmp_path)
+    assert rebuilt(path) == content
     assert path.stat().st_size < 1500
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    base=st.sampled_from([*VARIED, *(one for one in ARCHIVES.values() if len(one) < 100_000)]),
+    changes=st.lists(st.tuples(st.integers(0, 1 << 14), st.integers(0, 255)), max_size=6),
+)
+def test_whatever_is_unpacked_comes_back(base: bytes, changes: list[tuple[int, int]]) -> None:
+    content = bytearray(base)
+    for at, value in changes:
+        content[at % len(content)] = value
+    archive = with_checksums(bytes(content))
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            path = unpacked(archive, Path(place))
+        except MalformedContent:
+            return
+        assert not path.exists() or rebuilt(path) == archive
 
 
 @pytest.mark.parametrize(
