@@ -28,7 +28,7 @@ from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
 from launcher.io.loop import is_ready
-from launcher.launch_info import FIELDS, LaunchInfo
+from launcher.launch_info import LaunchInfo
 from launcher.namespaces import KINDS
 from launcher.stdio import Inherit, Stdio, mode_of
 
@@ -61,8 +61,7 @@ class ExecRequest(Data, kw_only=True):
 
 def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
     """Checkpoint what later commands and nested containers need to know."""
-    kept = replace(info, **{name: FIELDS[name].value() for name in _MADE})
-    checkpoint.write(paths.launch_info(container_id), kept.to_json())
+    checkpoint.write(paths.launch_info(container_id), info.to_json(without=_MADE))
 
 
 @contextlib.contextmanager

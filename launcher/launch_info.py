@@ -8,7 +8,7 @@ between clone and exec. Everything here turns into JSON and back unchanged.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from launcher.data import Data, Field, field, fields
@@ -164,10 +164,12 @@ class LaunchInfo(Data, kw_only=True):
         """The fields that differ from their default, by name."""
         return _asked(self)
 
-    def to_json(self) -> dict[str, Any]:
-        """A value for json.dumps with only what was asked; `from_json` is its inverse."""
-        encoded: dict[str, Any] = _encode(self)
-        return encoded
+    def to_json(self, without: Collection[str] = ()) -> dict[str, Any]:
+        """A value for json.dumps with only what was asked; `from_json` is its inverse.
+
+        `without`: fields that are left out, as if nobody had asked for them.
+        """
+        return {name: _encode(item) for name, item in _asked(self).items() if name not in without}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> LaunchInfo:
