@@ -5,6 +5,7 @@
 |-- content/<sha256>                    files; several URIs may give the same
 |-- fetching/<sha256 of the URI>        locked by whoever fetches it just now: others wait
 |-- new/                                downloads in progress, locked as well
+|-- replaced/                           what entries of archives replace, until they are unpacked
 `-- lock                                of whoever adds to content, or takes from it
 
 An entry's time is that of its last use. Who has a file open reads on when it is evicted.
@@ -38,6 +39,11 @@ class Cache:
     def scratch(self) -> str:
         """A directory on the cache's filesystem."""
         return f"{self._directory}/new"
+
+    @property
+    def trash(self) -> str:
+        """Another one."""
+        return f"{self._directory}/replaced"
 
     def used(self) -> int:
         """Bytes of all content."""

@@ -61,7 +61,7 @@ class Fetcher:
         os.makedirs(self.cache.scratch, mode=0o700, exist_ok=True)
         with contextlib.ExitStack() as stack:
             items = self._acquired(uris, reader, line or Line(), stack)
-            place = stack.enter_context(Place(directory, self.cache.scratch, owner))
+            place = stack.enter_context(Place(directory, self.cache.trash, owner))
             for item in items:
                 with _explained(item.uri):
                     self._put(item, place)

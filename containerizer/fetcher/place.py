@@ -7,6 +7,7 @@ powers that an archive may give: no setuid, no devices, no extended attributes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 
@@ -17,6 +18,7 @@ from provisioner.layer.metadata import Metadata
 from provisioner.layer.stream import MalformedContent
 from provisioner.layer.tar import Entry
 from provisioner.layer.tree import LayerTree
+from provisioner.store.locks import try_lock
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KINDS = ("file", "directory", "symlink", "hardlink")
@@ -34,11 +36,9 @@ class Place:
     """Close it by its context; `finish` comes before that."""
 
     def __init__(self, directory: str, scratch: str, owner: Owner | None) -> None:
-        """`scratch` is a directory on the same filesystem."""
+        """`scratch` is a directory on the same filesystem, which nothing else is in."""
         self._owner = owner or Owner(os.geteuid(), os.getegid())
-        self._trash = f"{scratch}/{os.urandom(8).hex()}"
-        os.makedirs(self._trash, mode=0o700)
-        self._trash_fd = os.open(self._trash, _DIRECTORY)
+        self._trash, self._trash_fd = _new_directory(scratch)
         self._root_fd = os.open(directory, _DIRECTORY)
         self._tree = LayerTree(self._root_fd, self._trash_fd, Metadata(umask=0o777))
 
@@ -85,6 +85,31 @@ class Place:
             gid=self._owner.gid,
             xattrs={},
         )
+
+
+def _new_directory(scratch: str) -> tuple[str, int]:
+    """A directory, and a locked descriptor of it: one that is not locked was left by a killed process."""
+    os.makedirs(scratch, mode=0o700, exist_ok=True)
+    for name in os.listdir(scratch):
+        _remove_unheld(f"{scratch}/{name}")
+    while True:
+        path = f"{scratch}/{os.urandom(8).hex()}"
+        os.mkdir(path, 0o700)
+        with contextlib.suppress(FileNotFoundError):  # swept away by another one, just now
+            fd = os.open(path, _DIRECTORY)
+            if try_lock(fd) and os.path.exists(path):
+                return path, fd
+            os.close(fd)
+
+
+def _remove_unheld(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(path, _DIRECTORY)
+        try:
+            if try_lock(fd):
+                remove_tree(path)
+        finally:
+            os.close(fd)
 
 
 _WORDS = {"char": "device", "block": "device", "fifo": "named pipe"}

@@ -71,7 +71,7 @@ def _unpack(sandbox: Path, content: bytes, options: str = "", limits: FetchOptio
     (sandbox.parent / "thing.gz").write_bytes(content)
     fetcher = Fetcher(str(sandbox.parent / "cache"), limits)
     fetcher.fetch([parse(f"{sandbox.parent}/thing.gz,extract{options}")], str(sandbox))
-    assert os.listdir(sandbox.parent / "cache" / "new") == []
+    assert [os.listdir(sandbox.parent / "cache" / name) for name in ("new", "replaced")] == [[], []]
 
 
 @pytest.mark.parametrize("form", [bytes, gzip.compress, bz2.compress, lzma.compress, compress_zstd, None])
@@ -183,7 +183,7 @@ def test_a_broken_zip_is_unpacked_or_refused(content: bytes, changes: list[tuple
         file.write(b"PK\3\4" + changed[4:])
         file.flush()
         os.mkdir(f"{directory}/out")
-        with Place(f"{directory}/out", directory, None) as place:
+        with Place(f"{directory}/out", f"{directory}/replaced", None) as place:
             try:
                 unpack(Archive(fd=file.fileno(), name="n", output=None), place, FetchOptions())
                 place.finish()

@@ -13,7 +13,7 @@ import pytest
 from containerizer.fetcher.errors import FetchFailed
 from containerizer.fetcher.fetch import Fetcher
 from containerizer.fetcher.options import FetchOptions
-from containerizer.fetcher.place import Owner
+from containerizer.fetcher.place import Owner, Place
 from containerizer.fetcher.uri import parse
 from provisioner.registry.line import Line
 from tests.provisioner.scripted import Answer, ScriptedRegistry, scripted_registry
@@ -65,7 +65,7 @@ def test_files_come_from_everywhere(fetcher: Fetcher, sandbox: Path, server: Scr
         "again": b"local",
     }
     assert [found[name].stat().st_mode & 0o777 for name in ("f", "d/e/program")] == [0o644, 0o755]
-    assert os.listdir(sandbox.parent / "cache" / "new") == []
+    assert [os.listdir(sandbox.parent / "cache" / name) for name in ("new", "replaced")] == [[], []]
 
 
 @pytest.mark.requires("root")
@@ -271,3 +271,17 @@ def test_a_damaged_cache_is_none(fetcher: Fetcher, sandbox: Path, server: Script
         path.write_bytes(b"{")
     _fetch(fetcher, sandbox, uri)
     assert (sandbox / "f").read_bytes() == _HELLO
+
+
+def test_what_killed_processes_left_is_swept(
+    fetcher: Fetcher, sandbox: Path, server: ScriptedRegistry
+) -> None:
+    new, replaced = (sandbox.parent / "cache" / name for name in ("new", "replaced"))
+    (replaced / "old" / "d").mkdir(parents=True)
+    new.mkdir()
+    (new / "old").write_bytes(b"half")
+    _fetch(fetcher, sandbox, f"http://{server.host}/f,cache")
+    assert (os.listdir(new), os.listdir(replaced)) == ([], [])
+    with Place(str(sandbox), str(replaced), None):
+        _fetch(fetcher, sandbox, f"http://{server.host}/f,cache")
+        assert len(os.listdir(replaced)) == 1, "what is in use stays"
