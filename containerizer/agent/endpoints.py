@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import AsyncIterator
 from importlib import metadata
@@ -13,13 +12,13 @@ from aiohttp import web
 
 from containerizer.agent import inspection, views
 from containerizer.agent.server import ACTIVITY, ENGINE, FILES, METRICS, SETTINGS, authorize, permits, write
+from containerizer.api.files import container_of
 from containerizer.record import ContainerRecord
 from isolators.isolator import Usage
 from launcher.data import asdict
 from launcher.errors import InvalidRequest
 
 _CHUNK = 256 * 1024  # bytes of a download
-_CONTAINER = re.compile("/containers/([^/]+)")
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -175,8 +174,7 @@ def _path(request: web.Request, call: str) -> str:
     path = request.query.get("path")
     if path is None:
         raise InvalidRequest("no path given", hint="add ?path=/containers/<id>/…")
-    match = _CONTAINER.match(path)
-    authorize(request, call, match[1] if match else None)
+    authorize(request, call, container_of(path))
     return path
 
 

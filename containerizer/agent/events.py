@@ -27,6 +27,11 @@ class Event(Data, kw_only=True):
     details: Mapping[str, Any] = field(default_factory=dict)  # ready for JSON
     missed: int = 0  # events before this one that a slow subscriber has lost
 
+    @property
+    def about_image(self) -> bool:
+        """Or else it is about a container."""
+        return self.kind in ("pulled", "pull-failed")
+
 
 # Kind → what `details` has.
 KINDS: Mapping[str, str] = {

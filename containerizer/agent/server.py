@@ -96,8 +96,9 @@ def application(
         metrics=app[METRICS].snapshot,
         files=app[FILES],
         heartbeat=settings.heartbeat,
+        patience=settings.request_timeout,
     )
-    api = Api(context, authorize)
+    api = Api(context, authorize, permits)
     for prefix in ("", "/slave(1)"):  # the second is the predecessor's name of an agent
         app.router.add_post(f"{prefix}/api/v1", api.handle)
     return app

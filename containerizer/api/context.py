@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from containerizer.agent.engine import Engine
 
 HEARTBEAT = 30.0  # seconds between two signs of life in a stream, as the predecessor's default
+
+PATIENCE = 60.0  # seconds for a client to take a record of a stream
 
 Metrics = Callable[[], Awaitable[Mapping[str, float]]]
 
@@ -30,6 +33,7 @@ class Context:
         files: VirtualFiles | None = None,
         port: int = 5051,
         heartbeat: float = HEARTBEAT,
+        patience: float = PATIENCE,
     ) -> None:
         """`flags`: as the agent was started. `metrics`: names and values now, for GET_METRICS."""
         self.engine = engine
@@ -40,7 +44,15 @@ class Context:
         self.hostname = os.uname().nodename
         self.port = port
         self.heartbeat = heartbeat
+        self.patience = patience
+        self.visible: Callable[[ContainerId], bool] = lambda _: True  # to whoever has made the call
         self.writers: set[ContainerId] = set()  # containers that some client writes to
+
+    def seen_by(self, visible: Callable[[ContainerId], bool]) -> Context:
+        """The same, for a call of somebody who may know of these containers only."""
+        seen = copy.copy(self)
+        seen.visible = visible
+        return seen
 
 
 async def _no_metrics() -> Mapping[str, float]:

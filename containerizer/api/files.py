@@ -112,6 +112,15 @@ class VirtualFiles:
         raise NotFound(f"no file {path!r}")
 
 
+def container_of(path: str) -> ContainerId | None:
+    """Whose sandbox a virtual path is in; None for what is in none."""
+    name = path.removeprefix(_CONTAINERS).partition("/")[0]
+    if path.startswith(_CONTAINERS):
+        with contextlib.suppress(InvalidRequest):
+            return ContainerId.parse(name)
+    return None
+
+
 def _open(top: str, rest: str) -> int:
     """Never blocks, as a fifo or a device would; those are not found."""
     if not rest.strip("/"):

@@ -1,6 +1,6 @@
 """POST /api/v1: from an HTTP request to a handler, and from what it returns to the answer.
 
-    api = Api(Context(engine, …), authorize)
+    api = Api(Context(engine, …), authorize, permits)
     app.router.add_post("/api/v1", api.handle)
 
 The server has to cancel a request whose client is gone (aiohttp: handler_cancellation=True): that is
@@ -30,6 +30,7 @@ from containerizer.api.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
+from containerizer.api.files import container_of
 from containerizer.api.handlers.streams import Records
 from containerizer.api.ids import to_id
 from containerizer.api.media import Answer, Body
@@ -43,9 +44,9 @@ from launcher.errors import ContainerizerError, InvalidRequest
 from provisioner.errors import ImageNotFound
 
 BODY_TIMEOUT = 60.0  # seconds for the whole body of a call that is no stream, or the first record of one
-WRITE_TIMEOUT = 60.0  # seconds that a client may not read what is streamed to it
 
 Authorize = Callable[[web.Request, str, ContainerId | None], object]
+Permits = Callable[[web.Request, str, ContainerId], bool]
 
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (NoSuchContainer, HTTPStatus.NOT_FOUND),
@@ -61,10 +62,15 @@ _log = logging.getLogger(__name__)
 class Api:
     """Shared by all requests."""
 
-    def __init__(self, context: Context, authorize: Authorize | None = None) -> None:
-        """`authorize(request, "KILL_CONTAINER", container_id)` raises if whoever asks may not."""
+    def __init__(
+        self, context: Context, authorize: Authorize | None = None, permits: Permits | None = None
+    ) -> None:
+        """`authorize(request, "KILL_CONTAINER", id)` raises if whoever asks may not; `permits` tells
+        whether a list that the call answers may have a container in it.
+        """
         self._context = context
-        self._authorize = authorize or (lambda _request, _call, _container: None)
+        self._authorize = authorize or (lambda _request, _action, _container: None)
+        self._permits = permits or (lambda _request, _action, _container: True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any POST. What fails before the answer has begun is told by its status and one sentence."""
@@ -84,13 +90,15 @@ class Api:
             row = _row(call, body)
             answer = media.answer_to(request.headers)
             _check_acceptable(row, answer)
-            self._authorize(request, Call.Type.Name(call.type), _subject(row, call))
+            name = Call.Type.Name(call.type)
+            self._authorize(request, name, _subject(row, call))
+            context = self._context.seen_by(lambda each: self._permits(request, name, each))
             if row.answer == INPUT:
-                await row.handler(self._context, call, calls)
+                await row.handler(context, call, calls)
                 return web.Response()
-            result = await row.handler(self._context, call)
+            result = await row.handler(context, call)
             if isinstance(result, Records):
-                return await self._stream(request, result, answer, Call.Type.Name(call.type))
+                return await self._stream(request, result, answer, name)
             return _whole(result, answer)
 
     async def _stream(
@@ -104,7 +112,8 @@ class Api:
             async for record in with_heartbeats(
                 records, self._context.heartbeat, beat and (lambda: beat(self._context.heartbeat))
             ):
-                await _write(request, response, recordio.frame(media.encode(record, answer.message)))
+                data = recordio.frame(media.encode(record, answer.message))
+                await _write(request, response, data, self._context.patience)
             await response.write_eof()
         except ConnectionResetError:  # the client is gone
             pass
@@ -128,10 +137,10 @@ _BEATS: dict[str, Callable[[float], Message]] = {
 }
 
 
-async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+async def _write(request: web.Request, response: web.StreamResponse, data: bytes, patience: float) -> None:
     """Raises ConnectionResetError for a client that is gone, or that does not read."""
     try:
-        async with asyncio.timeout(WRITE_TIMEOUT):
+        async with asyncio.timeout(patience):
             await response.write(data)
     except TimeoutError:
         if request.transport is not None:
@@ -219,6 +228,8 @@ def _row(call: Call, body: Body) -> Row:
 def _subject(row: Row, call: Call) -> ContainerId | None:
     """The container that the call is about. Raises InvalidRequest."""
     carried = getattr(call, row.carries) if row.carries else None
+    if isinstance(carried, (Call.ListFiles, Call.ReadFile)):
+        return container_of(carried.path)
     if carried is None or "container_id" not in carried.DESCRIPTOR.fields_by_name:
         return None
     return to_id(carried.container_id) if carried.HasField("container_id") else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import select
 import socket
 import ssl
 import stat
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from containerizer.agent.credentials import hash_secret
-from tests.agent import process
+from tests.agent import api, process
 from tests.agent.process import AgentProcess, started
 from tests.end_to_end.conftest import Cli
 from tests.support.authority import Authority
@@ -203,6 +204,28 @@ def test_tcp_by_certificates(here: Cli, tmp_path: Path) -> None:
         agent.stop()
 
 
+def test_a_rule_hides_containers_everywhere(here: Cli, tmp_path: Path) -> None:
+    everybody = 'principals = ["*"], calls = ["*"]'
+    rules = f'rules = [{{{everybody}, containers = ["db*"], allow = false}}, {{{everybody}}}]'
+    (tmp_path / "acls").write_text(rules)
+    for name in ("db", "web"):
+        here("run", "-d", "--name", name, "host", "sleep", "60")
+    with started(here.root, here.state, f"--acls={tmp_path}/acls") as agent:
+        for kind in ("KILL_CONTAINER", "WAIT_CONTAINER", "REMOVE_CONTAINER", "ATTACH_CONTAINER_OUTPUT"):
+            for name in ("db", "db.inner"):
+                assert api.call(agent, kind, container_id=api.container_id(name))[0] == 403
+        assert api.call(agent, "LIST_FILES", path="/containers/db")[0] == 403
+        assert agent.request("GET", "/files/browse?path=/containers/db/log")[0] == 403
+        _, answer = api.call(agent, "GET_CONTAINERS", show_standalone=True)
+        shown = [each["container_id"]["value"] for each in answer["get_containers"]["containers"]]
+        assert shown == ["web"]
+        assert [each["id"] for each in agent.get("/state")["containers"]] == ["web"]
+        assert [each["container_id"] for each in agent.get("/containers")] == ["web"]
+        assert list(agent.get("/files/debug")) == ["/containers/web"]
+        assert api.kill(agent, "web") == 200
+        agent.stop()
+
+
 # Limits ------------------------------------------------------------------------------------------
 
 
@@ -214,6 +237,21 @@ def test_a_request_that_does_not_arrive_is_given_up(here: Cli) -> None:
             slow.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ")
             assert slow.recv(1024) == b""
         assert agent.request("GET", "/health")[0] == 200
+        agent.stop()
+
+
+def test_a_client_that_does_not_read_is_dropped(here: Cli) -> None:
+    name = here("run", "-d", "host", "yes").stdout.strip()
+    body = {"type": "ATTACH_CONTAINER_OUTPUT", "attach_container_output": {"container_id": {"value": name}}}
+    headers = {"Content-Type": "application/json", "Accept": "application/recordio"}
+    with started(here.root, here.state, "--request-timeout=300ms") as agent:
+        connection = process.UnixConnection(agent.socket)
+        connection.request("POST", "/api/v1", json.dumps(body), headers)
+        assert connection.getresponse().status == 200
+        poll = select.poll()
+        poll.register(connection.sock, 0)  # POLLHUP comes unasked for
+        assert poll.poll(process.TIMEOUT * 1000)
+        connection.close()
         agent.stop()
 
 

@@ -20,6 +20,7 @@ from containerizer.liveness import is_running
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import STOP_TIMEOUT, NotRunning
+from isolators.isolator import Usage
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError
 
@@ -221,8 +222,11 @@ async def get_containers(context: Context, call: agent.Call) -> Response:
     answer = Response(type=Response.GET_CONTAINERS)
     answer.get_containers.SetInParent()
     records = await context.engine.containers() if asked.show_standalone else []
-    shown = [record for record in records if is_running(record) and _is_shown(record, asked)]
-    entries = await asyncio.gather(*(_entry(context, record) for record in shown))
+    shown = [
+        each for each in records if _is_shown(each, asked) and context.visible(each.id) and is_running(each)
+    ]
+    usages = await context.engine.usages() if shown else {}
+    entries = await asyncio.gather(*(_entry(context, each, usages.get(each.container_id)) for each in shown))
     answer.get_containers.containers.extend(entries)
     return answer
 
@@ -231,12 +235,14 @@ def _is_shown(record: ContainerRecord, asked: agent.Call.GetContainers) -> bool:
     return record.id.parent is None or (asked.show_nested and not record.id.is_command)
 
 
-async def _entry(context: Context, record: ContainerRecord) -> Response.GetContainers.Container:
+async def _entry(
+    context: Context, record: ContainerRecord, usage: Usage | None
+) -> Response.GetContainers.Container:
     """What cannot be told just now is absent."""
     entry = Response.GetContainers.Container(container_id=to_message(record.id))
     entry.container_status.CopyFrom(_status(record))
     with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
-        usage = await context.engine.usage(record.id)
+        usage = usage or await context.engine.usage(record.id)  # newer than what was measured for all
         entry.resource_statistics.CopyFrom(describing.usage_statistics(usage))
     return entry
 
@@ -252,6 +258,8 @@ async def list_containers(context: Context, call: agent.Call) -> Response:
     answer = Response(type=Response.LIST_CONTAINERS)
     answer.list_containers.SetInParent()
     for record in await context.engine.containers():
+        if not context.visible(record.id):
+            continue
         told = describing.summary(record)
         if call.list_containers.all or told.running or told.lost:
             if told.running:

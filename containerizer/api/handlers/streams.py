@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from google.protobuf.message import Message
 
+from containerizer.agent.events import Event as Happening
 from containerizer.agent.streams import Stream
 from containerizer.api import describing, launching
 from containerizer.api.context import Context
@@ -112,6 +113,8 @@ async def events(context: Context, _: agent.Call) -> Records:
     async def follow() -> AsyncGenerator[extensions.Event, None]:
         while True:
             event = await queue.next()
+            if not visible(context, event):
+                continue
             yield extensions.Event(
                 kind=event.kind,
                 time=moment(event.time),
@@ -121,3 +124,8 @@ async def events(context: Context, _: agent.Call) -> Records:
             )
 
     return Records(follow(), held.close)
+
+
+def visible(context: Context, event: Happening) -> bool:
+    """Images are everybody's."""
+    return event.about_image or context.visible(ContainerId.parse(event.subject))
