@@ -97,6 +97,7 @@ def application(
         files=app[FILES],
         heartbeat=settings.heartbeat,
         patience=settings.request_timeout,
+        hostname=settings.hostname,
     )
     api = Api(context, authorize, permits)
     for prefix in ("", "/slave(1)"):  # the second is the predecessor's name of an agent

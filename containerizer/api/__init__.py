@@ -1,6 +1,7 @@
 """The agent's HTTP API: the Mesos v1 agent API on the wire, and calls of our own from number 1000 up.
 
 handle.py       POST /api/v1: a request, its handler, the answer
+body.py         the calls in a request's body
 table.py        which call is whose: one literal table
 handlers/       the calls, a file a topic
 launching.py    what a request asks, in our words

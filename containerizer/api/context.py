@@ -31,6 +31,7 @@ class Context:
         flags: Mapping[str, str] | None = None,
         metrics: Metrics | None = None,
         files: VirtualFiles | None = None,
+        hostname: str | None = None,
         port: int = 5051,
         heartbeat: float = HEARTBEAT,
         patience: float = PATIENCE,
@@ -41,7 +42,7 @@ class Context:
         self.metrics = metrics or _no_metrics
         self.files = files or VirtualFiles(engine.paths)
         self.logging = LoggingLevel()
-        self.hostname = os.uname().nodename
+        self.hostname = hostname or os.uname().nodename
         self.port = port
         self.heartbeat = heartbeat
         self.patience = patience

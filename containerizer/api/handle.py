@@ -13,13 +13,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
 from aiohttp import web
 from google.protobuf.message import Message
 
 from containerizer.api import media, recordio
+from containerizer.api.body import calls_of, first_of
 from containerizer.api.context import Context
 from containerizer.api.describing import heartbeat, moment
 from containerizer.api.errors import (
@@ -27,7 +28,6 @@ from containerizer.api.errors import (
     BadRequest,
     NotAcceptable,
     NotImplementedHere,
-    TooLarge,
     UnsupportedMediaType,
 )
 from containerizer.api.files import container_of
@@ -36,14 +36,11 @@ from containerizer.api.ids import to_id
 from containerizer.api.media import Answer, Body
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto.agent_pb2 import Call
-from containerizer.api.recordio import MAX_RECORD, Decoder
 from containerizer.api.table import INPUT, ROWS, STREAM, Row
 from containerizer.record import NoSuchContainer
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 from provisioner.errors import ImageNotFound
-
-BODY_TIMEOUT = 60.0  # seconds for the whole body of a call that is no stream, or the first record of one
 
 Authorize = Callable[[web.Request, str, ContainerId | None], object]
 Permits = Callable[[web.Request, str, ContainerId], bool]
@@ -84,9 +81,9 @@ class Api:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = media.body_of(request.headers)
-        calls = _calls(request, body)
+        calls = calls_of(request, body)
         async with contextlib.aclosing(calls):
-            call = await _first(calls)
+            call = await first_of(calls)
             row = _row(call, body)
             answer = media.answer_to(request.headers)
             _check_acceptable(row, answer)
@@ -170,46 +167,6 @@ async def with_heartbeats(
         if coming is not None:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _calls(request: web.Request, body: Body) -> AsyncGenerator[Call, None]:
-    """The calls in the body: one, or in a stream those that come. Raises ApiError."""
-    if not body.streams:
-        yield _validated(media.decode(await _read(request), body.message, Call))
-        return
-    decoder = Decoder()
-    async for data in request.content.iter_any():
-        for record in decoder.feed(data):
-            yield _validated(media.decode(record, body.message, Call))
-    decoder.finish()
-
-
-async def _read(request: web.Request) -> bytes:
-    parts = bytearray()
-    async for data in request.content.iter_any():
-        parts += data
-        if len(parts) > MAX_RECORD:
-            raise TooLarge(f"the body is longer than {MAX_RECORD} bytes")
-    return bytes(parts)
-
-
-async def _first(calls: AsyncIterator[Call]) -> Call:
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            return await anext(calls)
-    except StopAsyncIteration:
-        raise BadRequest("the stream ends before its first record") from None
-    except TimeoutError:
-        raise BadRequest(f"the call did not come within {BODY_TIMEOUT:g} s") from None
-
-
-def _validated(call: Call) -> Call:
-    """Raises BadRequest, in the predecessor's words."""
-    if missing := call.FindInitializationErrors():  # type: ignore[attr-defined]
-        raise BadRequest(f"Failed to validate agent::Call: expecting '{missing[0]}' to be present")
-    if not call.HasField("type"):
-        raise BadRequest("Failed to validate agent::Call: expecting 'type' to be present")
-    return call
 
 
 def _row(call: Call, body: Body) -> Row:

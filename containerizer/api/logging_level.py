@@ -14,7 +14,7 @@ class LoggingLevel:
     """Level 0 is what the agent was started with; from 1 on it also logs what helps to debug."""
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
-        self._logger = logger or logging.getLogger()
+        self._logger = logger or logging.getLogger("containerizer")
         self._original = self._logger.level
         self._revert: asyncio.TimerHandle | None = None
         self.level = 0

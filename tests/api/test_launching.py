@@ -1,0 +1,164 @@
+"""What a client asks of a container, and what this agent refuses rather than pass over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+
+from containerizer.api.errors import BadRequest
+from containerizer.api.ids import to_id, to_message
+from containerizer.api.launching import container_request
+from containerizer.api.proto.agent_pb2 import Call
+from containerizer.api.proto.values_pb2 import ContainerID
+from containerizer.client.encoding import launch_call
+from containerizer.request import ContainerRequest
+from isolators.isolator import ContainerConfig, ProcessAttributes, Resources
+from launcher.container_id import MAX_DEPTH, ContainerId
+from launcher.errors import InvalidRequest
+from launcher.process_attributes import Rlimit
+from launcher.stdio import Pipes
+
+
+def requested(name: str = "box", **asked: Any) -> ContainerRequest:
+    call = json_format.ParseDict(
+        {"container_id": to_json(ContainerId.parse(name)), **asked}, Call.LaunchContainer()
+    )
+    return container_request(ContainerId.parse(name), call)
+
+
+def to_json(container_id: ContainerId) -> Any:
+    return json_format.MessageToDict(to_message(container_id))
+
+
+def config(**asked: Any) -> ContainerConfig:
+    return requested(**asked).config
+
+
+def mesos(**asked: Any) -> dict[str, Any]:
+    return {"type": "MESOS", **asked}
+
+
+@pytest.mark.parametrize(
+    ("command", "entrypoint", "argv"),
+    [
+        ({"value": "a b"}, (), ("/bin/sh", "-c", "a b")),
+        ({"value": "a", "arguments": ["ignored"]}, (), ("/bin/sh", "-c", "a")),
+        ({"shell": False, "value": "a"}, (), ("a",)),
+        ({"shell": False, "value": "a", "arguments": ["zero", "b"]}, (), ("a", "b")),
+        ({"shell": False, "arguments": ["b"]}, None, ("b",)),
+        ({"shell": False}, None, ()),
+    ],
+)
+def test_commands(command: dict[str, Any], entrypoint: tuple[str, ...] | None, argv: tuple[str, ...]) -> None:
+    asked = config(command=command)
+    assert (asked.entrypoint, asked.command) == (entrypoint, argv)
+
+
+@pytest.mark.parametrize(
+    ("resources", "limits", "granted"),
+    [
+        ({"cpus": 0.5}, {}, Resources(cpu_shares=512)),
+        ({"cpus": 0.0001}, {}, Resources(cpu_shares=2)),
+        ({"cpus": 1}, {"cpus": 2.5}, Resources(cpu_shares=1024, cpus=2.5)),
+        ({"mem": 64}, {}, Resources(memory=64 << 20)),
+        ({"mem": 64}, {"mem": 96}, Resources(memory=96 << 20)),
+        ({"mem": 64}, {"mem": "Infinity"}, Resources()),
+        ({}, {"pids": 9}, Resources(pids=9)),
+    ],
+)
+def test_resources(resources: dict[str, Any], limits: dict[str, Any], granted: Resources) -> None:
+    asked = [{"name": n, "type": "SCALAR", "scalar": {"value": v}} for n, v in resources.items()]
+    given = {name: {"value": value} for name, value in limits.items()}
+    assert config(resources=asked, limits=given).resources == granted
+
+
+def test_images() -> None:
+    assert requested().image == "host"
+    docker = {"type": "DOCKER", "docker": {"name": "busybox"}}
+    assert requested(container=mesos(mesos={"image": docker})).image == "busybox"
+    fresh = requested(container=mesos(mesos={"image": {**docker, "cached": False}}))
+    assert (fresh.image, fresh.pull) == ("busybox", "always")
+
+
+def test_capabilities_are_exactly_those() -> None:
+    info = {"effective_capabilities": {"capabilities": ["KILL", "NET_RAW"]}}
+    asked = config(container=mesos(linux_info=info))
+    assert (asked.capabilities_drop, asked.capabilities_add) == (("ALL",), ("KILL", "NET_RAW"))
+
+
+def test_resource_limits_of_the_process() -> None:
+    limits = [{"type": "RLMT_NOFILE", "soft": 1, "hard": 2}, {"type": "RLMT_CORE"}]
+    asked = config(container=mesos(rlimit_info={"rlimits": limits})).attributes.rlimits
+    assert asked == {"nofile": Rlimit(soft=1, hard=2), "core": Rlimit(soft=None, hard=None)}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"command": {}},
+        {"command": {"value": "a", "uris": [{"value": "http://x/y"}]}},
+        {"container": {"type": "DOCKER"}},
+        {"container": mesos(volumes=[{"mode": "RW", "container_path": "/x"}])},
+        {"container": mesos(network_infos=[{"name": "x"}])},
+        {"container": mesos(mesos={"image": {"type": "APPC", "appc": {"name": "x"}}})},
+        {"container": mesos(linux_info={"shm_size": 1})},
+        {"container": mesos(linux_info={"seccomp": {"profile_name": "x"}})},
+        {"container": mesos(rlimit_info={"rlimits": [{"type": "RLMT_CORE", "soft": 1}]})},
+        {"container": mesos(linux_info={"ipc_mode": "PRIVATE"}), "name": "box.inner"},
+        {"resources": [{"name": "disk", "type": "SCALAR", "scalar": {"value": 1}}]},
+        {"resources": [{"name": "ports", "type": "RANGES"}]},
+        {"resources": [{"name": "cpus", "type": "SCALAR", "revocable": {}}]},
+        {"limits": {"mem": {"value": "NaN"}}},
+        {"command": {"value": "a", "environment": {"variables": [
+            {"name": "A", "type": "SECRET", "secret": {"type": "REFERENCE", "reference": {"name": "x"}}}]}}},
+    ],
+)  # fmt: skip
+def test_what_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest):
+        requested(**asked)
+
+
+def test_what_the_client_encodes_is_what_was_asked() -> None:
+    request = ContainerRequest(
+        image="busybox",
+        container_id=ContainerId.parse("outer.inner"),
+        pull="never",
+        platform="linux/arm64",
+        config=ContainerConfig(
+            command=("a", "b c"),
+            entrypoint=("e", "f"),
+            environment={"X": "1"},
+            user="7:8",
+            working_directory="/w",
+            hostname="h",
+            stop_signal="SIGINT",
+            init=True,
+            readonly_rootfs=True,
+            resources=Resources(cpus=0.25, cpu_shares=77, memory=12345678, pids=3),
+            capabilities_add=("KILL",),
+            capabilities_drop=("CHOWN",),
+            no_new_privileges=False,
+            seccomp="unconfined",
+            attributes=ProcessAttributes(rlimits={"core": Rlimit(soft=0, hard=5)}),
+            umask=0,
+            personality="addr_no_randomize",
+        ),
+    )
+    call = launch_call(request, Pipes())
+    assert container_request(to_id(call.launch_container.container_id), call.launch_container) == request
+
+
+def test_ids_deeper_than_there_are_levels() -> None:
+    message = ContainerID(value="x")
+    for _ in range(MAX_DEPTH + 1):
+        message = ContainerID(value="x", parent=message)
+    with pytest.raises(InvalidRequest):
+        to_id(message)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a\n", "a b", "a.b", "x" * 65])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(InvalidRequest):
+        to_id(ContainerID(value=name))
