@@ -21,6 +21,7 @@ from containerizer.pods.policy import Phase
 from containerizer.pods.status import PodStatus
 from containerizer.pods.volumes import EmptyDir
 from containerizer.units import format_size
+from launcher.io.loop import is_ready
 from launcher.stdio import Inherit
 
 if TYPE_CHECKING:
@@ -189,7 +190,9 @@ class Pod:
     def _wait(self) -> None:
         assert self._around is not None
         assert self._around.task is not None
-        descriptors = [self._reader, self._around.task.fileno()]
+        descriptors = [self._reader]
+        if not self.message:
+            descriptors.append(self._around.task.fileno())
         for member in self._members:
             descriptors += member.descriptors()
         self._poll(descriptors, min(self._timeouts(self._clock()), default=None))
@@ -205,8 +208,10 @@ class Pod:
     def _hear(self) -> None:
         """Do what was asked meanwhile."""
         assert self._around is not None
-        if self._around.wait(0.0) is not None and not self.message:
-            self.message = "the pod was ended by somebody else"
+        assert self._around.task is not None
+        # Not by its `wait`, which takes back what its containers still have in its cgroups.
+        if not self.message and is_ready(self._around.task.fileno()):
+            self.message = "it was ended by somebody else"
             self._end_all(0.0)
         if self._asked > self._done:
             os.read(self._reader, 4096)

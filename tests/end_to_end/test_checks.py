@@ -207,7 +207,7 @@ def test_a_runner_follows_what_happens(containerizer: Containerizer, container: 
         assert _until(runner, Event.READY) == [Event.READY]
         touch("/tmp/bad")
         assert _until(runner, Event.UNHEALTHY) == [Event.NOT_READY, Event.UNHEALTHY]
-        assert runner.timeout() is None
+        assert runner.health.next_at is None, "nothing is tried any more"
 
 
 def test_what_has_ended_fails(containerizer: Containerizer, container: Container) -> None:

@@ -259,6 +259,16 @@ def test_a_pod_whose_runner_was_killed_is_lost_and_can_be_removed(cli: Cli, mani
     cli.wait_for_reapers()
 
 
+def test_a_pod_that_somebody_kills_ends(cli: Cli, manifest: Write) -> None:
+    path = manifest({"script": "echo runs; exec sleep 1000"}, restartPolicy="Always")
+    with cli.start("pod", "run", "--rm", path) as process:
+        _lines(process, "one | runs")
+        assert cli("kill", "pod").returncode == 0
+        _, errors = process.communicate(timeout=_TIMEOUT)
+    assert process.returncode == 137, errors
+    assert errors.splitlines()[-1] == "containerizer: pod: it was ended by somebody else"
+
+
 def test_what_holds_more_than_its_limit_is_evicted(cli: Cli, manifest: Write) -> None:
     volumes = [{"name": "v", "emptyDir": {"sizeLimit": "64Ki"}}]
     fills = "dd if=/dev/zero of=/v/f bs=64k count=4 2> /dev/null"
