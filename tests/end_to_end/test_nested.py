@@ -165,3 +165,13 @@ def test_a_plan_takes_the_parent_into_account(cli: Cli, busybox: str) -> None:
         assert "hostname" not in plan["launch_info"], "it is the parent's"
         process.communicate("\n")
     assert "no container around" in cli("plan", "--name", "around.within", busybox, "true").stderr
+
+
+def test_a_nested_container_can_be_among_its_parents_processes(cli: Cli, busybox: str) -> None:
+    with cli.start("run", "-i", "--rm", "--name", "around", busybox, *WAITS) as process:
+        until_end(process)
+        within = ("run", "--rm", "--name", "around.within", "--pid", "container:around", busybox)
+        done = cli(*within, "sh", "-c", "ps -o pid,args | grep -c '[r]ead line'; readlink /proc/self/ns/pid")
+        seen = cli("exec", "around", "readlink", "/proc/self/ns/pid").stdout
+        assert (done.stdout, done.stderr) == (f"1\n{seen}", "")
+        process.communicate("\n")
