@@ -13,11 +13,13 @@ from typing import Any
 from google.protobuf.message import Message
 
 from containerizer.api.errors import BadRequest
+from containerizer.api.json_format import to_json
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import resources_pb2 as resource
 from containerizer.api.proto import values_pb2 as values
+from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import HOST, ContainerRequest
 from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig, ProcessAttributes, Resources
 from launcher.container_id import ContainerId
@@ -31,7 +33,6 @@ _LEAST_SHARES = 2  # of cpu.shares, cgroup v1
 
 # Fields that ask for something which no isolator here does yet. Data of `message: names`.
 _UNSUPPORTED = {
-    "CommandInfo": ("uris",),
     "ContainerInfo": ("volumes", "docker", "network_infos"),
     "LinuxInfo": ("shm_size",),
     "SeccompInfo": ("profile_name",),
@@ -50,6 +51,7 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
         config=_config(container_id, call),
         pull=pull,
         platform=options.platform or None,
+        fetch=(*map(of_api, map(to_json, call.command.uris)), *map(_fetch, options.fetch)),
     )
 
 
@@ -81,7 +83,6 @@ def command_of(command: containers.CommandInfo) -> tuple[tuple[str, ...] | None,
 
     A shell command and a program replace all that the image says. Raises BadRequest.
     """
-    _refuse(command)
     if command.shell:
         if not command.HasField("value"):
             raise BadRequest("'command.value' is absent", hint="or set 'command.shell' to false")
@@ -133,6 +134,17 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
         resources=_resources(call),
         attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
         **{**_linux(container_id, container.linux_info), **_options(options)},
+    )
+
+
+def _fetch(asked: extensions.LaunchOptions.Fetch) -> FetchUri:
+    return FetchUri(
+        value=asked.value,
+        extract=asked.extract,
+        executable=asked.executable,
+        cache=asked.cache,
+        output_file=asked.output_file or None,
+        checksum=asked.checksum or None,
     )
 
 

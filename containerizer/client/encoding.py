@@ -11,11 +11,12 @@ from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.request import HOST, ContainerRequest
 from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig
-from launcher.data import Data, fields
+from launcher.data import Data, asdict, fields
 from launcher.errors import InvalidRequest
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
+_CARRIED_BESIDE = {"image", "container_id", "config", "pull", "platform", "keep", "fetch"}
 _CARRIED = {
     *("command", "entrypoint", "environment", "user", "working_directory", "hostname", "stop_signal", "init"),
     *(
@@ -33,6 +34,7 @@ _CARRIED = {
 def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Call:
     """Raises InvalidRequest."""
     config = request.config
+    _refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
     _refuse_others(config, ContainerConfig(), _CARRIED)
     _refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
     call = agent.Call(type=agent.Call.LAUNCH_CONTAINER)
@@ -107,6 +109,9 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     options.capabilities_drop.extend(config.capabilities_drop)
     if config.entrypoint is not None:
         options.entrypoint.extend(config.entrypoint or ("",))
+    for each in request.fetch:
+        given = {name: value for name, value in asdict(each).items() if value is not None}
+        options.fetch.add(**given)
     for name in ("working_directory", "stop_signal", "umask", "personality"):
         if getattr(config, name) is not None:
             setattr(options, name, getattr(config, name))

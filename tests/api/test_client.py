@@ -112,6 +112,12 @@ def test_what_is_asked_arrives(remote: AgentClient) -> None:
     assert lines == ["çedilla", "/usr", "0", "0027", "123", "afar", "CapEff:\t0000000000000020"]
 
 
+def test_what_is_fetched_is_there_before_the_task(remote: AgentClient, agent: Agent) -> None:
+    (agent.directory / "brought").write_text("from the agent's host\n")
+    request = shell("cat brought", fetch=[f"{agent.directory}/brought"])
+    assert said(remote, str(remote.launch(request))) == b"from the agent's host\n"
+
+
 @pytest.mark.requires("cgroup")
 def test_limits_and_their_change(remote: AgentClient) -> None:
     name = str(remote.launch(shell("exec sleep 1000", mem="64m", cpus=0.5, pids=20)))

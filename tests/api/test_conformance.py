@@ -146,6 +146,17 @@ def test_what_a_call_must_carry(client: Client, name: str, media_type: str) -> N
         assert f"expecting '{name.lower()}' to be present" in reply.body().decode()
 
 
+@pytest.mark.parametrize(
+    "name", ["EXEC", "PAUSE_CONTAINER", "FOLLOW_LOGS", "COPY_OUT", "PULL_IMAGE", "STOP_CONTAINER"]
+)
+def test_calls_of_our_own_in_json(client: Client, name: str) -> None:
+    with client.call({"type": name}) as reply:
+        assert reply.status == 400
+        assert f"expecting '{name.lower()}' to be present" in reply.body().decode()
+    (listed,) = client.answer({"type": "LIST_CONTAINERS"})["list_containers"]["containers"]
+    assert (listed["state"], listed["running"], listed["stdio"]) == ("running", True, "pipes")
+
+
 @pytest.mark.parametrize("media_type", MEDIA)
 def test_a_required_field_within(client: Client, media_type: str) -> None:
     with client.call({"type": "READ_FILE", "read_file": {"path": "/slave/log"}}, media_type) as reply:

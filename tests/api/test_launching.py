@@ -13,10 +13,12 @@ from containerizer.api.launching import container_request
 from containerizer.api.proto.agent_pb2 import Call
 from containerizer.api.proto.values_pb2 import ContainerID
 from containerizer.client.encoding import launch_call
+from containerizer.fetcher.uri import FetchUri
 from containerizer.request import ContainerRequest
 from isolators.isolator import ContainerConfig, ProcessAttributes, Resources
 from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.errors import InvalidRequest
+from launcher.launch_info import Mount
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes
 
@@ -74,6 +76,14 @@ def test_resources(resources: dict[str, Any], limits: dict[str, Any], granted: R
     assert config(resources=asked, limits=given).resources == granted
 
 
+def test_uris_go_by_their_names() -> None:
+    uris = [{"value": "http://x/y.tar.gz"}, {"value": "http://x/z", "output_file": "other"}]
+    assert requested(command={"value": "a", "uris": uris}).fetch == (
+        FetchUri(value="http://x/y.tar.gz", extract=True),
+        FetchUri(value="http://x/z", output_file="other"),
+    )
+
+
 def test_images() -> None:
     assert requested().image == "host"
     docker = {"type": "DOCKER", "docker": {"name": "busybox"}}
@@ -98,7 +108,6 @@ def test_resource_limits_of_the_process() -> None:
     "asked",
     [
         {"command": {}},
-        {"command": {"value": "a", "uris": [{"value": "http://x/y"}]}},
         {"container": {"type": "DOCKER"}},
         {"container": mesos(volumes=[{"mode": "RW", "container_path": "/x"}])},
         {"container": mesos(network_infos=[{"name": "x"}])},
@@ -126,6 +135,10 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
         container_id=ContainerId.parse("outer.inner"),
         pull="never",
         platform="linux/arm64",
+        fetch=(
+            FetchUri(value="http://x/y.tar", extract=True, output_file="into"),
+            FetchUri(value="https://x/z", cache=True, checksum=f"sha256:{'0' * 64}"),
+        ),
         config=ContainerConfig(
             command=("a", "b c"),
             entrypoint=("e", "f"),
@@ -148,6 +161,12 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
     )
     call = launch_call(request, Pipes())
     assert container_request(to_id(call.launch_container.container_id), call.launch_container) == request
+
+
+def test_what_the_client_cannot_carry_is_refused() -> None:
+    mount = Mount(target="/x", fstype="bind", source="/y")
+    with pytest.raises(InvalidRequest, match="mounts cannot be asked"):
+        launch_call(ContainerRequest(image="host", mounts=(mount,)), Pipes())
 
 
 def test_ids_deeper_than_there_are_levels() -> None:

@@ -104,6 +104,8 @@ async def execute(context: Context, call: agent.Call) -> Response:
 
 def exec_request(command: CommandInfo, *, working_directory: str | None = None) -> ExecRequest:
     """Raises BadRequest."""
+    if command.uris:
+        raise BadRequest("a further command fetches nothing", hint="launch a container with 'uris'")
     _, argv = launching.command_of(command)
     if not argv:
         raise BadRequest("no command given")

@@ -173,11 +173,27 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["capabilities_add", "capabilities_drop", "cpu_shares", "entrypoint", "init", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
+    __slots__ = ["capabilities_add", "capabilities_drop", "cpu_shares", "entrypoint", "fetch", "init", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
+    class Fetch(_message.Message):
+        __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
+        CACHE_FIELD_NUMBER: _ClassVar[int]
+        CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+        EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+        EXTRACT_FIELD_NUMBER: _ClassVar[int]
+        OUTPUT_FILE_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        cache: bool
+        checksum: str
+        executable: bool
+        extract: bool
+        output_file: str
+        value: str
+        def __init__(self, value: _Optional[str] = ..., extract: bool = ..., executable: bool = ..., cache: bool = ..., output_file: _Optional[str] = ..., checksum: _Optional[str] = ...) -> None: ...
     CAPABILITIES_ADD_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_DROP_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
     ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
     INIT_FIELD_NUMBER: _ClassVar[int]
     NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
     PERSONALITY_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +208,7 @@ class LaunchOptions(_message.Message):
     capabilities_drop: _containers.RepeatedScalarFieldContainer[str]
     cpu_shares: int
     entrypoint: _containers.RepeatedScalarFieldContainer[str]
+    fetch: _containers.RepeatedCompositeFieldContainer[LaunchOptions.Fetch]
     init: bool
     new_privileges: bool
     personality: str
@@ -202,7 +219,7 @@ class LaunchOptions(_message.Message):
     stop_signal: str
     umask: int
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ...) -> None: ...
 
 class ListContainers(_message.Message):
     __slots__ = ["all"]
