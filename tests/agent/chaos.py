@@ -1,4 +1,4 @@
-"""Chaos: clients launch, nest, attach, execute and end, while what serves them is killed at random.
+"""Chaos: clients launch, nest, execute, update, attach and end, while what serves them is killed at random.
 
     python -m tests.agent.chaos --rounds 300        # longer than the suite has time for
 
@@ -24,10 +24,12 @@ from typing import Any
 
 from containerizer import record as records
 from containerizer.paths import Paths
+from launcher.container_id import ContainerId
 from tests.agent import api
 from tests.agent.process import TIMEOUT, AgentProcess, started
 
 CLIENTS = 8
+_REAPING = 0.02  # seconds between looks: to wait for any child would take the agent's status away
 BROKEN = (OSError, http.client.HTTPException)  # the agent was killed while it answered
 SCRIPTS = (
     "exit 3",
@@ -46,13 +48,32 @@ class Served:
         self._stack = contextlib.ExitStack()
         self._there = threading.Condition()
         self._agent: AgentProcess | None = None
+        self._over = threading.Event()
+        self._reaper = threading.Thread(target=self._reap, name="reaper")
 
     def __enter__(self) -> Served:
         self.start()
+        self._reaper.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._reaper.join(TIMEOUT)
         self._stack.close()
+
+    def _reap(self) -> None:
+        """Collect the orphans that come to a test session, a subreaper, as init would.
+
+        A PID namespace does not end before every process in it was collected: pid_namespaces(7).
+        """
+        while not self._over.wait(_REAPING):
+            agent = self._agent
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+                found = [each.read_text() for each in Path("/proc/self/task").glob("*/children")]
+                for pid in map(int, " ".join(found).split()):
+                    if agent is not None and pid != agent.process.pid:
+                        with contextlib.suppress(ChildProcessError):
+                            os.waitpid(pid, os.WNOHANG)
 
     def start(self) -> None:
         agent = self._stack.enter_context(started(self._directory / "root", self._directory / "state"))
@@ -122,6 +143,10 @@ class Client(threading.Thread):
         if self._chance.random() < 0.5:
             self._launch(f"{name}.inner", self._chance.choice(SCRIPTS))
         if self._chance.random() < 0.3:
+            self._call("EXEC", name, command={"value": "echo executed"})
+        if self._chance.random() < 0.3:
+            self._call("UPDATE_CONTAINER", name, limits={"mem": {"value": 64}})
+        if self._chance.random() < 0.3:
             self._call("ATTACH_CONTAINER_OUTPUT", name, timeout=0.1)
         if self._chance.random() < 0.5:
             self._call("KILL_CONTAINER", name, signal=signal.SIGKILL)
@@ -153,7 +178,8 @@ class Client(threading.Thread):
         try:
             identity = api.container_id(name)
             return api.call(self._served.agent(), kind, timeout, container_id=identity, **fields)
-        except BROKEN:
+        except BROKEN as error:
+            assert timeout or not isinstance(error, TimeoutError), f"{kind} {name} hangs"
             return 0, None
 
 
@@ -182,12 +208,13 @@ def balance(served: Served, accounts: list[Accounts]) -> None:
     for name in there:
         if "." not in name:
             api.kill(agent, name)
-    ended = {name: api.wait(agent, name) for name in there}
+    ended = {name: _end(served, agent, name) for name in there}
     for account in accounts:
         assert account.launched <= there, f"forgotten: {account.launched - there}"
         assert not account.failed & there, f"failed, and yet there: {account.failed & there}"
         for name, told in account.ended.items():
             assert ended.get(name, told) == told
+    there = {name for name in there if not ContainerId.parse(name).is_command}
     assert there <= {name for account in accounts for name in account.launched | account.unknown}
     for name in there:
         if "." not in name:
@@ -197,6 +224,14 @@ def balance(served: Served, accounts: list[Accounts]) -> None:
     agent.stop()
     left = list(left_behind(served.paths))
     assert left == [], left
+
+
+def _end(served: Served, agent: AgentProcess, name: str) -> Any:
+    try:
+        return api.wait(agent, name)
+    except TimeoutError:
+        record = records.load(served.paths, ContainerId.parse(name))
+        raise AssertionError(f"{record} does not end; {agent.get('/state')['failing_destroys']}") from None
 
 
 def left_behind(paths: Paths) -> Iterator[str]:

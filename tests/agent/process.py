@@ -34,9 +34,10 @@ class UnixConnection(http.client.HTTPConnection):
 class AgentProcess:
     """One that serves a pair of directories."""
 
-    def __init__(self, process: subprocess.Popen[str], socket_path: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], socket_path: Path, log: Path) -> None:
         self.process = process
         self.socket = socket_path
+        self.log = log
 
     def request(
         self,
@@ -67,9 +68,9 @@ class AgentProcess:
     def stop(self) -> str:
         """As an operator would; what it wrote."""
         self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=TIMEOUT)
-        assert self.process.returncode == 0, errors
-        return errors
+        self.process.wait(TIMEOUT)
+        assert self.process.returncode == 0, self.log.read_text()
+        return self.log.read_text()
 
 
 def argv(root: Path, state: Path, *flags: str) -> list[str]:
@@ -82,26 +83,26 @@ def started(
     root: Path, state: Path, *flags: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[AgentProcess]:
     """Running and recovered; whatever is left of it at the end of the context is killed."""
-    with ready_socket(state.parent) as (address, ready):
+    log = state.with_name("agent.log")  # a pipe that nobody reads would hold it up
+    with ready_socket() as (address, ready), log.open("ab") as written:
         process = subprocess.Popen(
             argv(root, state, *flags),
             env={**os.environ, "NOTIFY_SOCKET": address, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=written,
         )
         with process:
             try:
-                _wait_until_ready(process, ready)
-                yield AgentProcess(process, state / "agent.sock")
+                _wait_until_ready(process, ready, log)
+                yield AgentProcess(process, state / "agent.sock", log)
             finally:
                 if process.poll() is None:
                     process.kill()
 
 
 @contextlib.contextmanager
-def ready_socket(directory: Path) -> Iterator[tuple[str, socket.socket]]:
+def ready_socket() -> Iterator[tuple[str, socket.socket]]:
     """Where it says that it is ready: sd_notify(3). Abstract, for paths may be too long."""
     address = f"\0containerizer-test-{os.urandom(8).hex()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
@@ -109,7 +110,7 @@ def ready_socket(directory: Path) -> Iterator[tuple[str, socket.socket]]:
         yield address.replace("\0", "@", 1), receiver
 
 
-def _wait_until_ready(process: subprocess.Popen[str], ready: socket.socket) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: socket.socket, log: Path) -> None:
     pidfd = os.pidfd_open(process.pid)
     try:
         poll = select.poll()
@@ -119,7 +120,6 @@ def _wait_until_ready(process: subprocess.Popen[str], ready: socket.socket) -> N
     finally:
         os.close(pidfd)
     if ready.fileno() not in events:
-        assert process.stderr is not None
         process.kill()
-        raise AssertionError(f"the agent did not start: {process.stderr.read()}")
+        raise AssertionError(f"the agent did not start: {log.read_text()}")
     assert ready.recv(64) == b"READY=1"
