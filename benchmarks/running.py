@@ -6,12 +6,13 @@ each in part, so the sum over all of them is what the host has less of.
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from benchmarks import peers
@@ -40,13 +41,24 @@ def memory(setting: Setting) -> str:
 
 
 def ours(setting: Setting, count: int, stdio: Stdio | None) -> float:
-    """KiB a container, the fork server's part included."""
+    """KiB a container, with its part of the fork server and of the relays."""
     root, state = setting.directories
     with Containerizer(root=root, state=state) as containerizer:
         running = launch(containerizer, setting, count, stdio)
         supervisors = [container.record.supervisor for container in running]
         server = _parent(supervisors[0] or 0)
-        return pss([server, *(pid for pid in supervisors if pid)]) / count
+        relays = processes_of(containerizer.paths.relays)
+        return pss([server, *relays, *(pid for pid in supervisors if pid)]) / count
+
+
+def processes_of(path: str) -> list[int]:
+    """Those that have this in their arguments, but for this one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if path.encode() in (process / "cmdline").read_bytes() and int(process.name) != os.getpid():
+                found.append(int(process.name))
+    return found
 
 
 def launch(

@@ -282,7 +282,11 @@ class Containerizer:
     def _service(self, container: Container, stdio: Stdio) -> Service | None:
         if isinstance(stdio, Inherit):
             return None
-        return Service(socket=self.paths.attach_socket(container.id), log=self.paths.log(container.id))
+        return Service(
+            relays=self.paths.relays,
+            socket=self.paths.attach_socket(container.id),
+            log=self.paths.log(container.id),
+        )
 
     def _isolate(self, container: Container) -> None:
         assert container.task is not None

@@ -1,4 +1,4 @@
-"""Read a container's log, while its supervisor may still write and rotate it.
+"""Read a container's log, while its relay may still write and rotate it.
 
 The format is that of launcher.io.log_file. What comes out of here are lines of the task, or its last
 piece of one, each with the time and the stream of its first part.

@@ -15,13 +15,14 @@
 
 <state>                             forgotten at reboot; default /run/containerizer, for
 |                                   others than root $XDG_RUNTIME_DIR/containerizer
+|-- relays/                         of those who serve stdio: launcher.io.relays
 `-- containers/
     `-- <name>/
         |-- container.json          the checkpoint: containerizer.record
         |-- launch_info.json        what later commands in it need: containerizer.nested
         |-- ending                  who ends the container, and that it has ended: containerizer.ending
-        |-- exit_status.json        written by the supervisor when the task has ended
-        |-- attach.sock             where the supervisor serves: launcher.attach_protocol
+        |-- exit_status             written by the supervisor when the task has ended
+        |-- attach.sock             where the task's stdio is served: launcher.attach_protocol
         |-- pod.json                of a pod: what is in it: containerizer.pods.status
         |-- pod-volumes/            of a pod: those of its volumes that are in memory
         `-- containers/<name>/ …
@@ -79,6 +80,10 @@ class Paths(Data):
     def fetch_cache(self) -> str:
         return os.path.join(self.root, "fetched")
 
+    @property
+    def relays(self) -> str:
+        return os.path.join(self.state, "relays")
+
     def sandbox(self, container_id: ContainerId) -> str:
         return _nested(self.root, container_id)
 
@@ -99,7 +104,7 @@ class Paths(Data):
         return os.path.join(self.container_state(container_id), "launch_info.json")
 
     def exit_status(self, container_id: ContainerId) -> str:
-        return os.path.join(self.container_state(container_id), "exit_status.json")
+        return os.path.join(self.container_state(container_id), "exit_status")
 
     def attach_socket(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "attach.sock")

@@ -11,15 +11,16 @@ import signal
 import time
 from collections.abc import Sequence
 
-from containerizer import checkpoint
 from containerizer.lifecycle import State
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
 from isolators.isolator import Isolator, Limitation
+from launcher import exit_record
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError
+from launcher.exit_record import ExitRecord
 from launcher.exit_status import ExitStatus
 
 
@@ -30,12 +31,12 @@ def examine(paths: Paths, record: ContainerRecord, isolators: Sequence[Isolator]
     """
     if record.termination is not None:
         return record
-    status = checkpoint.read(paths.exit_status(record.id)) or {}
+    recorded = _read(paths, record.id)
     ended = replace(
         record,
         state=State.DESTROYING.value,
         termination=_termination(paths, record.id, isolators).to_json(),
-        finished_at=status.get("finished_at", time.time()),
+        finished_at=recorded.finished_at if recorded else time.time(),
     )
     ended.save(paths)
     return ended
@@ -43,10 +44,15 @@ def examine(paths: Paths, record: ContainerRecord, isolators: Sequence[Isolator]
 
 def recorded(paths: Paths, container_id: ContainerId) -> Termination | None:
     """What the supervisor has recorded."""
-    status = checkpoint.read(paths.exit_status(container_id))
-    if status is None:
+    record = _read(paths, container_id)
+    return None if record is None else Termination(exit_status=record.status)
+
+
+def _read(paths: Paths, container_id: ContainerId) -> ExitRecord | None:
+    try:
+        return exit_record.read(paths.exit_status(container_id))
+    except (FileNotFoundError, ValueError):  # or it was being written when the machine stopped
         return None
-    return Termination(exit_status=ExitStatus(status.get("code"), status.get("signal")))
 
 
 def _termination(paths: Paths, container_id: ContainerId, isolators: Sequence[Isolator]) -> Termination:

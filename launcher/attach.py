@@ -1,4 +1,4 @@
-"""Attach to a task that a supervisor serves, from whatever process: see launcher.attach_protocol.
+"""Attach to a task whose stdio is served, from whatever process: see launcher.attach_protocol.
 
     with Attachment.connect(path) as attachment:
         attachment.attach()
@@ -26,7 +26,7 @@ class NotServed(ContainerizerError):
 
 
 class Hello(Data):
-    """The supervisor serves us. Once, and before all else."""
+    """We are served. Once, and before all else."""
 
     has_terminal: bool
     has_stdin: bool  # that can still be written to
@@ -49,7 +49,7 @@ Event = Hello | Output | Skipped | ExitStatus
 
 
 class Attachment:
-    """A connection to a supervisor. To close it is to detach."""
+    """A connection to a relay. To close it is to detach."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -103,7 +103,7 @@ class Attachment:
         self._send(wire.SIGNAL, wire.NUMBER.pack(number))
 
     def receive(self) -> Event | None:
-        """Wait for what comes next. None: the end, after an exit status or because the supervisor died."""
+        """Wait for what comes next. None: the end, after an exit status or supervisor or relay died."""
         try:
             frame = self._connection.recv(wire.CHUNK + 1)
         except ConnectionResetError:  # it did not read all that we sent

@@ -1,9 +1,9 @@
-"""The frames between a supervisor and whoever attaches to its task.
+"""The frames between a relay and whoever attaches to one of its tasks.
 
 A Unix socket of type SOCK_SEQPACKET in the container's state directory; a frame is a packet: one
 byte for its kind, then its body. Numbers are in network byte order.
 
-    client                                            supervisor
+    client                                            relay
       |-- connect(2) --------------------------------->|
       |<-- HELLO: what the task has --------------------|
       |                                                 |
@@ -19,8 +19,8 @@ byte for its kind, then its body. Numbers are in network byte order.
       |<-- end ------------------------------------------|
 
 To detach is to disconnect. STDIN_END closes the pipe of a task's stdin; in a terminal it types the
-character for the end of the file. A supervisor that reads no more STDIN for now, because the task
-does not read it, reads nothing else of its clients either.
+character for the end of the file. A relay that reads no more STDIN for now, because the task
+does not read it, reads nothing else of that task's clients either.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What all launchers share: requests, and supervisors forked here or by a fork server.
+"""What all launchers share: requests, and supervisors started here or by a fork server.
 
-A supervisor has to be forked from a single-threaded process. A program that launches once and has
-one thread (the command line) forks it itself; every other one has a fork server do it.
+A program that launches once (the command line) starts the supervisor itself. Every other one has a fork
+server do it: then a supervisor that ends is no child of the program's, which need not collect it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from launcher.data import Data
 from launcher.errors import LaunchFailed
 from launcher.launch_info import LaunchInfo
 from launcher.stdio import Service, Stdio
-from launcher.task import Outcome, Task, collect
+from launcher.supervision import Starter
+from launcher.task import Task
 
 if TYPE_CHECKING:
     from launcher.forkserver_client import ForkServer
@@ -37,12 +38,13 @@ class LaunchRequest(Data, kw_only=True):
 
 
 class Launcher(ABC):
-    """Launches tasks. With `in_process` the calling process forks the supervisors; see above."""
+    """Launches tasks. With `in_process` the calling process starts the supervisors; see above."""
 
-    supervisor: str  # the module of this package that forked supervisors run
+    supervisor: str  # the module of this package that has their Starter
 
     def __init__(self, *, in_process: bool = False) -> None:
         self._in_process = in_process
+        self._own: Starter | None = None
         self._server: ForkServer | None = None
         self._lock = _thread.allocate_lock()  # held to make a server: a second one would be nobody's
 
@@ -53,55 +55,39 @@ class Launcher(ABC):
         Raises LaunchFailed, or InvalidRequest for what would touch the host; then nothing is left.
         """
 
-    @abstractmethod
-    def _has_one_thread(self) -> bool:
-        """Whether this process has."""
+    def _may_start(self) -> bool:
+        """Whether this process, as it is now, may start a supervisor."""
+        return True
 
     def close(self) -> None:
         """Stop the fork server; the containers run on."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    def _start(
-        self,
-        request: protocol.Launch,
-        descriptors: Sequence[int],
-        outcome: Outcome,
-        task: type[Task] = Task,
-    ) -> Task:
-        """Have a supervisor forked, and its child cloned. Raises LaunchFailed."""
-        supervisor = None
-        channel, supervisor_end = protocol.channel()
+    def _start(self, channel: socket.socket, request: Data, descriptors: Sequence[int]) -> int | None:
+        """Have a supervisor started on a channel. Returns its pid if it is our child. Raises LaunchFailed."""
         try:
-            with supervisor_end:
-                supervisor = self._fork_supervisor(supervisor_end, request, descriptors)
-            return task.from_channel(channel, supervisor, outcome)
-        except BaseException as error:
-            channel.close()
-            collect(supervisor)
-            if isinstance(error, protocol.PeerGone):
-                raise LaunchFailed("cannot clone the child: the supervisor was killed") from None
-            if isinstance(error, OSError):
-                raise LaunchFailed(f"cannot fork the supervisor: {error}") from error
-            raise
+            if self._in_process and self._may_start():
+                return self._starter().start(channel.fileno(), protocol.encode(request), descriptors)
+            with contextlib.suppress(protocol.PeerGone):  # then it has said why
+                self._fork_server().start(channel, request, descriptors)
+        except OSError as error:
+            raise LaunchFailed(f"cannot fork the supervisor: {error}") from error
+        return None
 
-    def _fork_supervisor(
-        self, channel: socket.socket, request: protocol.Launch, descriptors: Sequence[int]
-    ) -> int | None:
-        """Its pid if it is our child, to be collected."""
-        if self._in_process and self._has_one_thread():
-            # Here, since a supervisor that is forked from this process needs it in memory already.
-            from launcher import fork
+    def _starter(self) -> Starter:
+        if self._own is None:
+            self._own = importlib.import_module(f"launcher.{self.supervisor}").Starter()
+        return self._own
 
-            main = importlib.import_module(f"launcher.{self.supervisor}").prepare(settled=False)
-            return fork.fork_supervisor(main, channel, protocol.encode(request), descriptors)
+    def _fork_server(self) -> ForkServer:
         with self._lock:
             if self._server is None:
                 from launcher.forkserver_client import ForkServer  # subprocess: 7 ms that `run` spares
 
                 self._server = ForkServer(self.supervisor)
-            server = self._server
-        with contextlib.suppress(protocol.PeerGone):  # then it has said why
-            server.fork(channel, request, descriptors)
-        return None
+            return self._server

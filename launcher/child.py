@@ -31,7 +31,7 @@ from launcher.kernel.sysctl import path_of
 from launcher.launch_info import LaunchInfo
 from launcher.process_attributes import Clamped
 from launcher.program import mounts
-from launcher.program.assembler import ANY, CHANNEL, FIRST_STDIO, PROGRAM, Label, Program, Slot
+from launcher.program.assembler import ALIVE, ANY, CHANNEL, FIRST_STDIO, Label, Program, Slot
 from launcher.program.messages import EXECUTING, REPORT, tell
 from launcher.program.objects import Explained
 from launcher.protocol import EXECUTE, NO_INTERPRETER
@@ -43,7 +43,6 @@ TERM = "xterm"  # what every terminal understands; the image and the request com
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
-_F_SETFD, _FD_CLOEXEC = 2, 1
 _SIG_SETMASK = 2
 _SIGNAL_SET = 8  # bytes
 _EVERYTHING = 0xFFFFFFFF
@@ -66,10 +65,13 @@ _ROOT = User(0, 0, (), "/")
 class Child:
     """What the steps share: the task in, the program out."""
 
-    def __init__(self, info: LaunchInfo, stdio: Stdio) -> None:
+    def __init__(self, info: LaunchInfo, stdio: Stdio, channel: int, link: int = -1) -> None:
+        """Our descriptors of the child's end of a channel to the launcher, and of the link to its relay."""
         self.info = info
         self.stdio = stdio
         self.program = root_filesystem.shielded(info.readonly_paths, info.masked_paths).copy()
+        self.channel = self.program.pass_descriptor(channel)
+        self.link = self.program.pass_descriptor(link) if link >= 0 else -1
         self.view = RootView(-1)  # as long as the program is written
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None
@@ -97,14 +99,18 @@ def hide(child: Child) -> None:
     """From whoever is in a PID namespace that it enters, and with its supervisor's end: prctl(2)."""
     child.program.call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
     child.program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    child.program.call("fcntl", CHANNEL, _F_SETFD, _FD_CLOEXEC)
+
+
+def take_channel(child: Child) -> None:
+    """The one to the launcher, in the place of its supervisor's."""
+    child.program.call("dup3", child.channel, CHANNEL, os.O_CLOEXEC)
 
 
 def wait_for_release(child: Child) -> None:
     released = Label()
     byte = child.program.buffer(bytes(1), 1)
     child.program.call("read", CHANNEL, byte, 1, then=released)
-    child.program.call("exit_group", 1)  # the channel has ended: there is no supervisor any more
+    child.program.call("exit_group", 1)  # the channel has ended: there is no launcher any more
     child.program.place(released)
 
 
@@ -218,12 +224,12 @@ def open_terminal(child: Child) -> None:
 
     if isinstance(child.stdio, Terminal):
         contained = child.info.rootfs is not None
-        task_stdio.open_terminal(child.program, child.stdio, contained=contained)
+        task_stdio.open_terminal(child.program, child.stdio, child.link, contained=contained)
     task_stdio.hand_over(child.program, child.stdio, child.user)
 
 
 def close_descriptors(child: Child) -> None:
-    child.program.call("close_range", PROGRAM, _EVERYTHING, 0)
+    child.program.call("close_range", FIRST_STDIO, _EVERYTHING, 0)
 
 
 def enter_working_directory(child: Child) -> None:
@@ -250,7 +256,7 @@ def die_with_supervisor(child: Child) -> None:
     program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # That misses one that is gone already; but then so is the other end of the channel.
     peek = (program.buffer(bytes(1), 1), 1, _MSG_PEEK | _MSG_DONTWAIT, 0, 0)
-    program.call("recvfrom", CHANNEL, *peek, tolerate=(ANY,), otherwise=alive)
+    program.call("recvfrom", ALIVE, *peek, tolerate=(ANY,), otherwise=alive)
     program.call("exit_group", 1)
     program.place(alive)
 
@@ -267,6 +273,7 @@ def execute(child: Child) -> None:
     program = child.program
     argv = child.info.argv or ("",)
     tell(program, EXECUTING)
+    program.call("write", ALIVE, program.constant(bytes(1)), 1)  # from here on its end is a task's
     arguments = program.pointers(map(os.fsencode, argv))
     variables = program.pointers(os.fsencode(f"{name}={value}") for name, value in child.environment.items())
     paths = [(path, os.fsencode(path)) for path in candidates(argv[0], child.environment)]
@@ -351,6 +358,7 @@ def write_steps(child: Child, steps: Sequence[tuple[str, Callable[[Child], None]
             child.view.populate(mount)
     child.program.stage = "wait for the release"
     hide(child)
+    take_channel(child)
     wait_for_release(child)
     for name, step in steps:
         child.program.stage = name

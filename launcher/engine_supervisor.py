@@ -1,11 +1,13 @@
-"""Supervisors whose children are engines, even where there can be machines: launcher/program/engine.py."""
+"""Start supervisors that are engines, even where there can be machines: launcher/program/engine.py."""
 
 from __future__ import annotations
 
-from launcher import supervisor
-from launcher.supervision import Main
+from launcher import machine_supervisor
 
 
-def prepare(*, settled: bool) -> Main:
-    """As launcher.supervisor.prepare."""
-    return supervisor.prepare(settled=settled, force_engine=True)
+class Starter(machine_supervisor.Starter):
+    """Starts engines."""
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        super().__init__(force_engine=True)

@@ -1,14 +1,57 @@
-"""The record of an exit status: what is left of a task when launcher and supervisor are gone."""
+"""The record of an exit status: what is left of a task when launcher and supervisor are gone.
+
+On disk, and on the channel to the launcher, it is the same 24 bytes, so that a supervisor which
+cannot calculate (launcher/supervisor.py) can write it: a mark, the status as wait(2) has it, and the
+time as clock_gettime(2) has it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import time
 
+from launcher.data import Data
 from launcher.exit_status import ExitStatus
 
-_ROOM = 4096  # bytes: a block; the record is much shorter
+RECORD = struct.Struct("=4sIqq")
+STATUS, TIME = 4, 8  # where they lie in it
+MARK = b"ctz1"
+ROOM = 4096  # bytes: a block; the record is much shorter
+
+_NANOSECONDS = 1_000_000_000
+
+
+class ExitRecord(Data):
+    """What a record says."""
+
+    status: ExitStatus
+    finished_at: float  # seconds since the epoch
+
+
+def pack(wait_status: int) -> bytes:
+    """The record of a task that has ended just now."""
+    return RECORD.pack(MARK, wait_status, *divmod(time.time_ns(), _NANOSECONDS))
+
+
+def unpack(record: bytes) -> ExitRecord:
+    """Raises ValueError for what is no record."""
+    if len(record) != RECORD.size or not record.startswith(MARK):
+        raise ValueError(f"no record of an exit status: {record[:40]!r}")
+    _, status, seconds, nanoseconds = RECORD.unpack(record)
+    return ExitRecord(ExitStatus.from_wait(status), seconds + nanoseconds / _NANOSECONDS)
+
+
+def read(path: str) -> ExitRecord:
+    """Raises OSError, and ValueError."""
+    with open(path, "rb", buffering=0) as file:
+        return unpack(file.read(RECORD.size + 1))
+
+
+def being_written(path: str) -> str:
+    """The name of the record at `path` until it is whole."""
+    return f"{path}.new"
 
 
 def reserve(path: str) -> None:
@@ -17,27 +60,20 @@ def reserve(path: str) -> None:
     Not where that fails: then `write` still may succeed. Raises nothing.
     """
     with contextlib.suppress(OSError):
-        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(being_written(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, _ROOM)
+            os.posix_fallocate(descriptor, 0, ROOM)
         finally:
             os.close(descriptor)
 
 
-def write(path: str, status: ExitStatus) -> None:
+def write(path: str, record: bytes) -> None:
     """Write it so that it is there whole or not at all, power cut included. Raises OSError."""
-    body = _json(status)
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(being_written(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, body)  # into the blocks that were reserved, so before they are cut off
-        os.ftruncate(descriptor, len(body))
+        os.write(descriptor, record)  # into the blocks that were reserved, so before they are cut off
+        os.ftruncate(descriptor, len(record))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(f"{path}.new", path)
-
-
-def _json(status: ExitStatus) -> bytes:
-    """By hand, as in `launcher.protocol`: a supervisor has use for little else of json."""
-    code, number = (b"null" if value is None else b"%d" % value for value in (status.code, status.signal))
-    return b'{"version": 1, "code": %b, "signal": %b, "finished_at": %.6f}' % (code, number, time.time())
+    os.rename(being_written(path), path)

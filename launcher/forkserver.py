@@ -1,7 +1,7 @@
-"""The fork server: a small single-threaded process from which supervisors are forked.
+"""The fork server: a small single-threaded process that starts supervisors.
 
-It is executed once, with everything imported before the first fork, so a supervisor costs only the
-pages it writes to. It holds no container's fate: it may be killed and started again at any time.
+It is executed once, so what a launcher has in memory is never copied, and its threads are in nobody's
+way. It holds no container's fate: it may be killed and started again at any time.
 """
 
 from __future__ import annotations
@@ -12,37 +12,38 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
-import launcher.io.served  # noqa: F401 - before the first fork, or each supervisor loads its own
 from launcher import protocol
-from launcher.supervision import Main, Module
+from launcher.supervision import Starter
 
 
-def main(supervisors: Module) -> None:
+def main(make_starter: Callable[[], Starter]) -> None:
     """Entry: argv[1] is the number of the inherited channel to the launcher."""
     os.setsid()
     if sys.platform == "linux":
         from launcher.kernel import prctl
 
         prctl.set_name("ctz:forkserver")
-    supervise = supervisors.prepare(settled=True)
+    starter = make_starter()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors that end are collected by the kernel
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    requests.set_inheritable(False)
     gc.collect()
     gc.freeze()
-    gc.disable()  # or the collector would touch, and so copy, pages in every supervisor
-    _serve(socket.socket(fileno=int(sys.argv[1])), supervise)
+    gc.disable()  # or the collector would touch, and so copy, pages in every supervisor that is forked
+    _serve(requests, starter)
 
 
-def _serve(requests: socket.socket, supervise: Main) -> None:
-    """Fork a supervisor for each request, until the launcher has gone. It is the one who reads it."""
+def _serve(requests: socket.socket, starter: Starter) -> None:
+    """Start a supervisor for each request, until the launcher has gone."""
     while True:
         try:
             body, (channel, *descriptors) = protocol.receive_unread(requests)
         except protocol.PeerGone:
             return
         try:
-            if os.fork() == 0:
-                supervise(channel, body, descriptors)
+            starter.start(channel, body, descriptors)
         except OSError as error:
             _tell(channel, error)
         for descriptor in (channel, *descriptors):

@@ -10,28 +10,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher import protocol
+from launcher.data import Data
 from launcher.errors import LaunchFailed
 
 # Isolated (-I) and without site (-S): no path of the environment or the working directory is
 # searched for modules, and nothing is imported that a supervisor does not use.
-_BOOTSTRAP = (
-    "import sys; sys.path.insert(0, sys.argv[2]); from launcher import forkserver, {0}; forkserver.main({0})"
-)
+_BOOTSTRAP = """import sys; sys.path.insert(0, sys.argv[2])
+from launcher import forkserver, {0}; forkserver.main({0}.Starter)"""
 _IMPORT_ROOT = str(Path(__file__).resolve().parent.parent)
 
 
 class ForkServer:
     """A fork server that belongs to this process. Safe to use from several threads."""
 
-    def __init__(self, supervisor: str = "supervisor") -> None:
-        """`supervisor`: the module of this package that forked supervisors run."""
+    def __init__(self, supervisor: str) -> None:
+        """`supervisor`: the module of this package that starts them."""
         self._bootstrap = _BOOTSTRAP.format(supervisor)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
 
-    def fork(self, channel: socket.socket, request: protocol.Launch, descriptors: Sequence[int]) -> None:
-        """Have a supervisor forked onto `channel`; a failure to fork is told there."""
+    def start(self, channel: socket.socket, request: Data, descriptors: Sequence[int]) -> None:
+        """Have a supervisor started on `channel`; a failure to start it is told there."""
         with self._lock:
             for _ in range(2):
                 if self._requests is None:
@@ -44,7 +44,7 @@ class ForkServer:
         raise LaunchFailed("cannot fork the supervisor: the fork server ends as soon as it starts")
 
     def close(self) -> None:
-        """End the server. The supervisors it forked run on."""
+        """End the server. The supervisors it started run on."""
         with self._lock:
             self._stop()
 

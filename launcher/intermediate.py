@@ -24,7 +24,7 @@ from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.program import mounts
-from launcher.program.assembler import CHANNEL, Argument, Label
+from launcher.program.assembler import ALIVE, CHANNEL, Argument, Label
 from launcher.program.messages import CLONED, message_with_descriptor
 from launcher.program.objects import Explained
 
@@ -144,17 +144,23 @@ def clone_the_child(own: Intermediate) -> None:
     _clone_sibling(own, sum(flags), tell=True)
 
 
+def be_known(own: Intermediate) -> None:
+    own.program.call("sendto", ALIVE, own.program.constant(bytes(1)), 1, 0, 0, 0)
+
+
 def _clone_sibling(own: Intermediate, flags: int, *, tell: bool) -> None:
     """Go on in a new process whose parent is this one's; this one ends."""
     program, parent, child = own.program, Label(), Label()
-    sent, place = message_with_descriptor(program, CLONED)
+    cloned = message_with_descriptor(program, CLONED)
     flags |= clone.CLONE_PARENT | clone.CLONE_PIDFD
-    args = program.buffer(_CLONE_ARGS.pack(flags, place, *(0,) * 9))
+    args = program.buffer(_CLONE_ARGS.pack(flags, cloned.descriptor, *(0,) * 9))
     program.call("clone3", args, _CLONE_ARGS.size, on=f"flags {flags:#x}", then=parent)
     program.jump(child)
     program.place(parent)
     if tell:
-        program.call("sendmsg", CHANNEL, sent, 0)
+        program.call("sendmsg", CHANNEL, cloned.header, 0)
+        if own.child.link >= 0:
+            program.call("sendmsg", own.child.link, cloned.header, 0, on="the relay")
     program.call("exit_group", 0)
     program.place(child)
 
@@ -170,6 +176,8 @@ STEPS: tuple[tuple[str, Callable[[Intermediate], None]], ...] = (
     # What else may be entered is entered; this process is the one that clones.
     ("be born in the PID namespace", be_born_in_pid_namespace),
     ("clone the child", clone_the_child),
+    # To the supervisor, by whoever sends this.
+    ("be known", be_known),
 )
 
 

@@ -1,177 +1,165 @@
 """The Linux launcher: tasks in namespaces, each under a supervisor of its own.
 
-The launcher writes what the child will do, as a launch program (launcher/child.py); a supervisor starts
-the child, and sees it to its end.
+The launcher writes what supervisor and child will do, as a launch program (launcher/supervisor.py,
+launcher/child.py), and opens what they need for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from launcher import child, intermediate, namespaces, protocol
+from launcher import child, intermediate, namespaces, protocol, supervisor, task_ends, user_namespaces
 from launcher.base import Launcher, LaunchRequest
 from launcher.child import Child
 from launcher.data import asdict
 from launcher.errors import LaunchFailed
-from launcher.failure import explain, explain_call
-from launcher.kernel import memfd, mounts
+from launcher.failure import explain
+from launcher.kernel import cgroups
 from launcher.kernel.namespaces import CLONE_FLAGS
-from launcher.launch_info import IdMapping, LaunchInfo, Mount
-from launcher.process_attributes import Clamped
-from launcher.program.assembler import TooLarge
-from launcher.program.messages import PACKET, REPORT
-from launcher.stdio import Inherit, Pipes, Stdio, to_json
-from launcher.task import Outcome, Task
+from launcher.launch_info import IdMapping
+from launcher.linux_task import LinuxTask, Written
+from launcher.program import runner
+from launcher.program.assembler import Program, TooLarge
+from launcher.stdio import to_json
+from launcher.task import Task
+from launcher.task_ends import Ends, Opened
 from launcher.validate import validate
 
-_NULL = os.makedev(1, 3)  # Documentation/admin-guide/devices.txt
+if TYPE_CHECKING:
+    from launcher.io.relays import Relays, Request
 
 
 class LinuxLauncher(Launcher):
     """Launches tasks in namespaces. Needs root."""
 
-    supervisor = "supervisor"
+    supervisor = "machine_supervisor"
+
+    def __init__(self, *, in_process: bool = False) -> None:
+        super().__init__(in_process=in_process)
+        self._relays: dict[str, Relays] = {}  # by their directories
 
     def launch(self, request: LaunchRequest) -> Task:
         validate(request.info)
-        with contextlib.ExitStack() as opened:
-            descriptors = _Opened(opened)
-            message, outcome = _prepare(request, descriptors)
-            return self._start(message, descriptors.all, outcome)
+        with contextlib.ExitStack() as stack:
+            opened = Opened(stack)
+            try:
+                ends = task_ends.make(request.stdio, request.info, opened)
+                served = self._serve(request, ends)
+            except OSError as error:
+                raise explain(protocol.Failed.from_error("serve the task's stdio", error)) from error
+            task = self._launch(request, ends, opened)
+            if served is not None:
+                try:
+                    served.await_answer()
+                except BaseException:
+                    task.destroy()
+                    raise
+        return task
 
-    def _has_one_thread(self) -> bool:
-        return len(os.listdir("/proc/self/task")) == 1
+    def close(self) -> None:
+        super().close()
+        for relays in self._relays.values():
+            relays.close()
+        self._relays.clear()
 
+    def _serve(self, request: LaunchRequest, ends: Ends) -> Request | None:
+        """Have a relay do it, if the task's stdio is to be served; it may take its time. Raises OSError."""
+        if request.service is None:
+            return None
+        from launcher.io.relays import Relays  # which `run` in the foreground need not load
 
-class LinuxOutcome(Outcome):
-    """What the packets of a launch program mean."""
+        directory = request.service.relays
+        with self._lock:
+            if directory not in self._relays:
+                self._relays[directory] = Relays(directory)
+            relays = self._relays[directory]
+        serve = protocol.Serve(to_json(request.stdio), asdict(request.service))
+        return relays.serve(serve, ends.relayed)
 
-    def __init__(self, written: Child) -> None:
-        self._written = written
-        self._reported: list[Clamped] = []
+    def _launch(self, request: LaunchRequest, ends: Ends, opened: Opened) -> Task:
+        own_end, child_end = protocol.channel()
+        try:
+            with child_end:
+                written, program = _write(request, ends, opened, child_end.fileno())
+                channel, supervisor = self._start_supervisor(request, ends, written.program, program)
+            return LinuxTask(channel, own_end, supervisor, written, request.exit_status_path)
+        except protocol.PeerGone:
+            raise LaunchFailed("cannot clone the child: the supervisor was killed") from None
+        except BaseException:
+            own_end.close()
+            raise
 
-    def told(self, packet: bytes) -> None:
-        kind, number = PACKET.unpack(packet)
-        if kind == REPORT:
-            self._reported.append(self._written.reports[number])
-            return
-        stage, call, on = self._written.program.origin(kind)
-        if isinstance(on, Mount):
-            on = _explained_mount(on)
-        raise explain_call(stage, call, on, number)
-
-    @property
-    def clamped(self) -> tuple[Clamped, ...]:
-        return (*self._written.granted, *self._reported)
-
-
-class _Opened:
-    """The descriptors of a launch, in the order in which its supervisor expects them."""
-
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        self.stack = stack
-        self.all: list[int] = []
-
-    def open(self, path: str, flags: int) -> int:
-        return self.own(os.open(path, flags | os.O_CLOEXEC))
-
-    def own(self, descriptor: int) -> int:
-        """Close it once the launch is on its way."""
-        self.stack.callback(os.close, descriptor)
-        return descriptor
-
-
-def _prepare(request: LaunchRequest, opened: _Opened) -> tuple[protocol.Launch, Outcome]:
-    """Everything that the supervisor needs, in `opened` too. Raises LaunchFailed."""
-    info = request.info
-    written, user_namespace = _write(request, opened)
-    maps = (info.uid_map, info.gid_map) if user_namespace >= 0 else ()
-    message = protocol.Launch(
-        container_id=request.container_id,
-        exit_status_path=request.exit_status_path,
-        stdio=to_json(request.stdio),
-        service=asdict(request.service) if request.service else None,
-        reaper=tuple(request.reaper),
-        flags=sum(CLONE_FLAGS[kind] for kind in namespaces.made(info) if kind != "cgroup"),
-        cgroup_v2=info.cgroup_v2,
-        intermediate=intermediate.is_needed(info),
-        maps=tuple(_plain(mapping or ()) for mapping in maps),
-        user_namespace=user_namespace,
-    )
-    return message, LinuxOutcome(written)
+    def _start_supervisor(
+        self, request: LaunchRequest, ends: Ends, program: Program, memory: int
+    ) -> tuple[socket.socket, int | None]:
+        """The channel to it, and its pid if it is our child."""
+        channel, theirs = protocol.channel()
+        try:
+            with theirs:
+                protocol.post(channel, b"\0", *ends.stdio, *program.passed)
+                return channel, self._start(theirs, protocol.Start(request.container_id), [memory])
+        except BaseException:
+            channel.close()
+            raise
 
 
-def _write(request: LaunchRequest, opened: _Opened) -> tuple[Child, int]:
-    """The launch program, and the child's descriptor of a new user namespace, or -1."""
-    written = Child(request.info, request.stdio)
+def _write(request: LaunchRequest, ends: Ends, opened: Opened, channel: int) -> tuple[Written, int]:
+    """The launch program, also as a descriptor; `channel`: to the child, its end. Raises LaunchFailed."""
+    written = Child(request.info, request.stdio, channel, ends.link)
     try:
         written.look_into_root(opened.stack)
-        user_namespace = _write_program(written, opened)
-        program = opened.own(memfd.create("program"))
-        os.write(program, written.program.assemble())
-        os.lseek(program, 0, os.SEEK_SET)
-        stdio = _stdio(request.stdio, request.info, opened)
+        _write_program(written, request, opened)
+        memory = opened.own(runner.into_memory(written.program))
     except OSError as error:
         raise explain(protocol.Failed.from_error(written.program.stage, error)) from error
     except TooLarge as error:
         raise LaunchFailed(f"cannot prepare the child: too much is asked of it: {error}") from error
-    opened.all = [program, *stdio, *written.program.passed]
-    return written, user_namespace
+    return Written(written.program, written.granted, written.reports), memory
 
 
-def _write_program(written: Child, opened: _Opened) -> int:
-    user_namespace = -1
-    if not intermediate.is_needed(written.info):
+def _write_program(written: Child, request: LaunchRequest, opened: Opened) -> None:
+    program, info = written.program, written.info
+    cgroup = -1
+    if info.cgroup_v2 is not None:
+        program.stage = "open the cgroup"
+        home = cgroups.home(info.cgroup_v2)
+        cgroup = program.pass_descriptor(opened.open(home, os.O_PATH | os.O_DIRECTORY))
+    supervised = supervisor.Supervised(
+        container_id=request.container_id,
+        exit_status_path=request.exit_status_path,
+        reaper=request.reaper,
+        flags=sum(CLONE_FLAGS[kind] for kind in namespaces.made(info) if kind != "cgroup"),
+        cgroup=cgroup,
+        intermediate=intermediate.is_needed(info),
+        leaves_orphans="pid" not in info.namespaces,
+        link=written.link,
+    )
+    supervisor.write(program, supervised)
+    if not supervised.intermediate:
         child.write_steps(written, child.STEPS)
-        return user_namespace
-    entered = {}
-    written.program.stage = "open the namespaces"
-    for kind, path in namespaces.joined(written.info).items():
-        entered[kind] = written.program.pass_descriptor(opened.open(path, os.O_RDONLY))
-    if "user" in namespaces.made(written.info):
-        # The supervisor makes it, and puts it in the place of this one.
-        placeholder = opened.open(os.devnull, os.O_RDONLY)
-        user_namespace = entered["user"] = written.program.pass_descriptor(placeholder)
-    intermediate.write_steps(intermediate.Intermediate(written, entered))
+        return
+    intermediate.write_steps(intermediate.Intermediate(written, _enter(written, opened)))
     child.write_steps(written, child.STEPS_AFTER_INTERMEDIATE)
-    return user_namespace
 
 
-def _stdio(stdio: Stdio, info: LaunchInfo, opened: _Opened) -> Sequence[int]:
-    """What is to be the task's stdin, stdout and stderr, as far as it comes from here."""
-    contained = info.rootfs is not None or "mnt" in namespaces.joined(info)
-    if isinstance(stdio, Inherit):
-        if not contained:
-            return stdio.descriptors
-        return [_contained_null(opened) if _is_null(fd) else fd for fd in stdio.descriptors]
-    if isinstance(stdio, Pipes):
-        return [_contained_null(opened) if contained else opened.open(os.devnull, os.O_RDWR)]
-    return []
-
-
-def _is_null(descriptor: int) -> bool:
-    return os.fstat(descriptor).st_rdev == _NULL
-
-
-def _contained_null(opened: _Opened) -> int:
-    """/dev/null by way of a mount that is read-only: root in the container must not change its mode."""
-    tree = mounts.clone_tree(os.devnull, ("ro",))
-    try:
-        return opened.open(f"/proc/self/fd/{tree}", os.O_RDWR)
-    finally:
-        os.close(tree)
+def _enter(written: Child, opened: Opened) -> dict[str, int]:
+    """The child's descriptors of the namespaces that it enters, by kind; a new user's too."""
+    program, info = written.program, written.info
+    program.stage = "open the namespaces"
+    entered = {
+        kind: program.pass_descriptor(opened.open(path, os.O_RDONLY))
+        for kind, path in namespaces.joined(info).items()
+    }
+    if "user" in namespaces.made(info):
+        program.stage = "make the user namespace"
+        maps = (_plain(mapping or ()) for mapping in (info.uid_map, info.gid_map))
+        entered["user"] = program.pass_descriptor(opened.own(user_namespaces.create(*maps)))
+    return entered
 
 
 def _plain(mapping: Sequence[IdMapping]) -> tuple[tuple[int, int, int], ...]:
     return tuple((part.inside, part.outside, part.count) for part in mapping)
-
-
-def _explained_mount(mount: Mount) -> str:
-    """What the kernel has to say of a filesystem that the child could not make: asked for it again."""
-    try:
-        os.close(mounts.new_filesystem(mount.fstype, mount.source, mount.flags, mount.options))
-    except OSError as error:
-        return str(error.filename)
-    return mount.fstype

@@ -86,9 +86,9 @@ def _mounted_elsewhere(mount: Mount) -> int:
     program.call("unshare", CLONE_FLAGS["mnt"], on="mnt")
     mounts.make_all_private(program)
     write_overlay(program, mount, by_descriptor=False)
-    sent, place = message_with_descriptor(program, OPENED)
-    mounts.clone_tree(program, mount.target, on=mount.target, store=place)
-    program.call("sendmsg", CHANNEL, sent, 0)
+    sent = message_with_descriptor(program, OPENED)
+    mounts.clone_tree(program, mount.target, on=mount.target, store=sent.descriptor)
+    program.call("sendmsg", CHANNEL, sent.header, 0)
     program.call("exit_group", 0)
     (tree,) = runner.run(program).descriptors
     return tree

@@ -15,10 +15,10 @@ import signal
 import socket
 from typing import NoReturn
 
-from launcher import exit_record, posix_child, protocol, session
+from launcher import exit_record, posix_child, protocol, session, supervision
 from launcher.exit_status import ExitStatus
 from launcher.launch_info import LaunchInfo
-from launcher.supervision import Descriptors, Main, supervise
+from launcher.supervision import Descriptors
 
 _CHANNEL = 3  # the descriptor of the channel to the launcher; everything above is not ours
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -28,14 +28,52 @@ _ENDED = os.WEXITED | os.WNOWAIT
 _ToLauncher = protocol.Cloned | protocol.Running | protocol.Failed | protocol.Exited
 
 
-def prepare(*, settled: bool) -> Main:
-    """What a forked process runs. It settles by itself, wherever it is forked (`settled`)."""
+class Starter(supervision.Starter):
+    """Forks them, from a process with one thread."""
 
-    def main(channel: int, body: bytes, descriptors: Descriptors) -> NoReturn:
-        launcher = socket.socket(fileno=channel)
-        supervise(launcher, lambda: Supervisor(*_settle(launcher, descriptors), protocol.decode(body)))
+    def start(self, channel: int, body: bytes, descriptors: Descriptors) -> int:
+        """With the task's stdio."""
+        # A Python signal handler that raises must not do so in a copy of the launcher.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _supervise(socket.socket(fileno=channel), body, descriptors)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return pid
 
-    return main
+    def close(self) -> None:
+        pass
+
+
+def _supervise(launcher: socket.socket, body: bytes, descriptors: Descriptors) -> NoReturn:
+    """Be a supervisor, just forked."""
+    code = 1
+    try:
+        launcher, stdio = _settle(launcher, descriptors)
+        _run(launcher, stdio, body)
+        code = 0
+    except protocol.PeerGone:
+        pass  # nobody to tell, and no child yet
+    except BaseException:
+        # The launcher's stderr: a defect of ours must not be silent. By number, since what the launcher
+        # has as sys.stderr may have another, which is something else here.
+        import traceback  # which no supervisor needs but one that fails
+
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
+
+
+def _run(launcher: socket.socket, stdio: Descriptors, body: bytes) -> None:
+    try:
+        Supervisor(launcher, stdio, protocol.decode(body)).run()
+    except protocol.PeerGone:
+        raise
+    except BaseException as error:
+        protocol.send(launcher, protocol.Failed.from_error("supervise the task", error))
+        raise
 
 
 def _settle(channel: socket.socket, stdio: Descriptors) -> tuple[socket.socket, Descriptors]:
@@ -72,7 +110,7 @@ class Supervisor:
         self._launcher_gone = False
         self._request = request
         self._stdio = (stdio[0], stdio[1], stdio[2])
-        self._info = LaunchInfo.from_json(request.launch_info or {})
+        self._info = LaunchInfo.from_json(request.launch_info)
 
     def run(self) -> None:
         """Fork, wait for the release, start the task, and see it to its end."""
@@ -172,20 +210,22 @@ class Supervisor:
             return None
         return message
 
-    def _end_everything(self) -> ExitStatus:
+    def _end_everything(self) -> int:
+        """The task's status, as wait(2) has it."""
         session.kill(self._pid)
         os.waitid(os.P_PID, self._pid, _ENDED)
         session.kill(self._pid)  # what it forked before it died
         _, status = os.waitpid(self._pid, 0)
-        return ExitStatus.from_wait(status)
+        return status
 
-    def _report(self, status: ExitStatus | None) -> None:
+    def _report(self, wait_status: int | None) -> None:
         """Tell of the end of a task that ran: the disk, the launcher, and if that is gone the reaper."""
         try:
-            if status:
-                exit_record.write(self._request.exit_status_path, status)
+            if wait_status is not None:
+                exit_record.write(self._request.exit_status_path, exit_record.pack(wait_status))
         finally:
-            if status:
+            if wait_status is not None:
+                status = ExitStatus.from_wait(wait_status)
                 self._tell(protocol.Exited(status.code, status.signal))
             if self._launcher_gone and self._request.reaper:
                 for number in _IGNORED:

@@ -1,27 +1,24 @@
-"""The messages between a launcher, a supervisor and a child.
+"""Messages between processes of ours: a launcher, its fork server, relays, supervisors of the posix launcher.
 
 Each channel is a SOCK_SEQPACKET pair: a message is one packet of JSON, whole or not there at all.
 Descriptors travel beside it (SCM_RIGHTS). The end of a channel is a message too: its peer is gone.
 
-    launcher                   fork server           supervisor                    child
+    launcher                   fork server           supervisor of the posix launcher     child
        |                            |
        |-- Launch + its channel --->|-- fork(2) -------->|          (within one process: just fork)
-       |   (+ program, stdio, …)                         |
-       |                                                 |-- clone3(2) -------------->|
-       |<-- Cloned + pidfd ------------------------------|                            | blocks
-       |    (isolators act on the pid)                   |                            |
-       |-- Release ------------------------------------->|-- one byte --------------->|
-       |                                                 |                            | the program
-       |<-- FromChild, where it has something to say ----|<-- packets ----------------|
-       |<-- Running -------------------------------------|<-- end (close on exec) ----|
-       |-- Signal, any number of them ------------------>|                            | execve(2)
-       |                                                 |<== wait(2) ================|
+       |   + stdio                                       |-- fork(2) --------------------->|
+       |<-- Cloned --------------------------------------|                                 | blocks
+       |-- Release ------------------------------------->|-- Release --------------------->|
+       |<-- Running -------------------------------------|<-- Executing, end (close on exec)|
+       |-- Signal, any number of them ------------------>|                                 | execve(2)
+       |                                                 |<== wait(2) =====================|
        |<-- Exited --------------------------------------|
 
-Failed, or a FromChild that tells of a failure, takes the place of Cloned or Running. A launcher that
-goes away before Release takes the child with it; one that goes away later leaves the container running
-under its supervisor. The Signal SIGKILL may come before Release as well: that launcher is there, and
-cleans up itself. What the child says itself is in launcher/program/messages.py.
+Failed takes the place of Cloned or Running. A launcher that goes away before Release takes the child with
+it; one that goes away later leaves the container running under its supervisor. The Signal SIGKILL may come
+before Release as well: that launcher is there, and cleans up itself.
+
+The supervisors of the Linux launcher speak no JSON: launcher/linux_task.py draws what passes there.
 """
 
 from __future__ import annotations
@@ -53,7 +50,6 @@ _MSG_NOSIGNAL = int(socket.MSG_NOSIGNAL)
 _MSG_CMSG_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
 _MSG_CTRUNC = int(socket.MSG_CTRUNC)
 
-_RELAYED = b"\0"  # JSON does not begin so
 _INLINE = 64 * 1024  # bytes of JSON in a packet; net.core.wmem_default is 208 KiB
 _ANCILLARY = socket.CMSG_SPACE(253 * 4)  # SCM_MAX_FD descriptors, each an int: unix(7)
 
@@ -66,25 +62,34 @@ class ProtocolError(Exception):
     """A message came that the reader did not expect: a defect of ours."""
 
 
-class Launch(Data):
-    """To the fork server, with the supervisor's end of the channel: fork a supervisor for this.
+class Start(Data):
+    """To the fork server, with the supervisor's end of the channel, and its program: start a supervisor."""
 
-    The other descriptors are the supervisor's: see `launcher.supervisor`.
-    """
+    container_id: str
+
+
+class Launch(Data):
+    """To the fork server of the posix launcher, likewise, with the task's stdio: fork a supervisor."""
 
     container_id: str
     exit_status_path: str  # where the exit status is recorded
-    stdio: dict[str, Any]  # launcher.stdio
-    service: dict[str, Any] | None  # where pipes and terminals are served
     reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
-    flags: int = 0  # of clone(2)
-    cgroup_v2: str | None = None  # the child is cloned into it
-    intermediate: bool = False  # what is cloned first clones the child
-    maps: Sequence[Sequence[Sequence[int]]] = field(
-        default_factory=list
-    )  # of a new user namespace: of uids, of gids
-    user_namespace: int = -1  # the child's descriptor for it
-    launch_info: dict[str, Any] | None = None  # the posix launcher's task; others have a launch program
+    launch_info: dict[str, Any]
+
+
+class Serve(Data):
+    """To a relay, with its end of the link and of the pipes: serve a task's stdio. See launcher.io.relay."""
+
+    stdio: dict[str, Any]  # launcher.stdio
+    service: dict[str, Any]
+
+
+class Serving(Data):
+    """Whoever comes is served from now on."""
+
+
+class Full(Data):
+    """It serves as many as it should; others must ask another relay."""
 
 
 class Cloned(Data):
@@ -95,12 +100,6 @@ class Cloned(Data):
 
 class Release(Data):
     """The child may go on."""
-
-
-class FromChild(Data):
-    """A packet of the machine that runs the launch program: launcher.program.messages."""
-
-    packet: bytes
 
 
 class Executing(Data):
@@ -150,7 +149,11 @@ class Exited(Data):
     signal: int | None
 
 
-_TYPES = {cls.__name__: cls for cls in (Launch, Cloned, Release, Executing, Running, Failed, Signal, Exited)}
+_MESSAGES = (
+    *(Start, Launch, Serve, Serving, Full),
+    *(Cloned, Release, Executing, Running, Failed, Signal, Exited),
+)
+_TYPES: dict[str, type[Data]] = {cls.__name__: cls for cls in _MESSAGES}
 _M = TypeVar("_M")
 
 
@@ -211,14 +214,6 @@ def _above_stdio(end: socket.socket) -> socket.socket:
         return socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))
 
 
-def receive_body(peer: _socket.socket) -> bytes:
-    """Wait for a message without descriptors; `decode` reads it. b"" at the end of the channel."""
-    try:
-        return peer.recv(_INLINE)
-    except ConnectionResetError:
-        return peer.recv(_INLINE)  # what it said before is still to come
-
-
 def _receive_packet(peer: _socket.socket) -> tuple[bytes, list[int]]:
     while True:
         try:
@@ -243,43 +238,9 @@ def receive_end(peer: socket.socket) -> Failed | None:
     return failed
 
 
-def relayed(packet: bytes) -> bytes:
-    """A packet of the machine as the body of FromChild."""
-    return _RELAYED + packet
-
-
-# What a supervisor says and hears in the life of every container, ready made: `send` would have it
-# touch, and so copy, half a megabyte of its fork server's memory.
-
-RELEASE = b'{"type": "Release"}'
-RUNNING = b'{"type": "Running"}'
-
-
-def container_of(body: bytes) -> bytes:
-    """The container's id in the body of a Launch, whose first field it is."""
-    return body.split(b'"', 8)[7]
-
-
-def is_served(body: bytes) -> bool:
-    """Whether the body of a Launch asks for pipes or a terminal."""
-    return b'"service": null' not in body
-
-
 def encode(message: Data) -> bytes:
     """The body of a message."""
     return json.dumps({"type": type(message).__name__, **message.__dict__}).encode()
-
-
-def cloned(pid: int) -> bytes:
-    """The body of Cloned."""
-    return b'{"type": "Cloned", "pid": %d}' % pid
-
-
-def exited(code: int | None, number: int | None) -> bytes:
-    """The body of Exited."""
-    if number is not None:
-        return b'{"type": "Exited", "code": null, "signal": %d}' % number
-    return b'{"type": "Exited", "code": %d, "signal": null}' % (code or 0)
 
 
 def post(peer: _socket.socket, body: bytes, *descriptors: int) -> None:
@@ -292,15 +253,8 @@ def post(peer: _socket.socket, body: bytes, *descriptors: int) -> None:
         raise PeerGone("cannot send") from error
 
 
-def pair() -> tuple[_socket.socket, _socket.socket]:
-    """As `channel`, for who has the lowest descriptors open."""
-    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-
-
 def decode(body: bytes) -> Any:
     """The message of a body. Raises ProtocolError."""
-    if body.startswith(_RELAYED):
-        return FromChild(body.removeprefix(_RELAYED))
     try:
         text = body.decode()
         fields, end = _scan(text, 0)

@@ -115,10 +115,10 @@ def _root_of(namespace: str) -> int:
     with open(namespace, "rb") as file:
         number = program.pass_descriptor(file.fileno())
         program.call("setns", number, CLONE_FLAGS["mnt"], on=namespace)
-        sent, place = message_with_descriptor(program, OPENED)
+        sent = message_with_descriptor(program, OPENED)
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        program.call("openat", AT_FDCWD, b"/", flags, store=place)
-        program.call("sendmsg", CHANNEL, sent, 0)
+        program.call("openat", AT_FDCWD, b"/", flags, store=sent.descriptor)
+        program.call("sendmsg", CHANNEL, sent.header, 0)
         program.call("exit_group", 0)
         (root,) = runner.run(program).descriptors
     return root

@@ -1,7 +1,7 @@
 """Where a task's stdin, stdout and stderr lead: one of three modes, each with its own options.
 
 `Inherit` copies nothing and logs nothing: a slow reader of the output slows the task down, as in a
-shell. In the other two the supervisor stands between: it logs, and serves whoever attaches.
+shell. In the other two a relay stands between: it logs, and serves whoever attaches.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ Stdio = Inherit | Pipes | Terminal
 
 
 class Service(Data, kw_only=True):
-    """Where a supervisor serves pipes or a terminal; absolute paths of the host."""
+    """Where pipes or a terminal are served; absolute paths of the host."""
 
-    socket: str  # it listens here: launcher.attach_protocol
+    relays: str  # the directory of the processes that do it: launcher.io.relays
+    socket: str  # they listen here: launcher.attach_protocol
     log: str  # the newest log file; the older ones are <log>.1, <log>.2 …: launcher.io.log_file
 
 

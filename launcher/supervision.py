@@ -1,60 +1,27 @@
-"""The frame of a supervisor's process, whichever launcher it is of."""
+"""What starts supervisors: a class for each kind of them, and the process that does it for them.
+
+That is the fork server (launcher/forkserver.py), or the launcher's own. A module of supervisors has
+its class under the name `Starter`.
+"""
 
 from __future__ import annotations
 
-import _socket
-import os
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Protocol
-
-from launcher import protocol
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 Descriptors = Sequence[int]
 
-Main = Callable[[int, bytes, Descriptors], NoReturn]
-"""What a forked process runs to be a supervisor: on a channel, for the body of a Launch, with descriptors."""
 
+class Starter(ABC):
+    """Starts supervisors. What they all share is made once."""
 
-class Supervisor(Protocol):
-    """The life of one container, seen from its parent."""
+    @abstractmethod
+    def start(self, channel: int, body: bytes, descriptors: Descriptors) -> int:
+        """Start one on a channel, for the body of a request, with descriptors. Returns its pid.
 
-    launcher: Any  # the channel, wherever it is by now: a socket
+        All descriptors stay the caller's. Raises OSError.
+        """
 
-    def run(self) -> None: ...
-
-
-class Module(Protocol):
-    """A module of supervisors."""
-
-    def prepare(self, *, settled: bool) -> Main:
-        """Make what all supervisors of this process will share; `settled`: this process is a fork server."""
-
-
-def supervise(channel: _socket.socket, make: Callable[[], Supervisor]) -> NoReturn:
-    """Be a supervisor, just forked, talking on `channel`. Never returns."""
-    code = 1
-    try:
-        _run(channel, make)
-        code = 0
-    except protocol.PeerGone:
-        pass  # nobody to tell, and no child yet
-    except BaseException:
-        # The launcher's stderr: a defect of ours must not be silent. By number, since what the launcher
-        # has as sys.stderr may have another, which is something else here.
-        import traceback  # which no supervisor needs but one that fails
-
-        os.write(2, traceback.format_exc().encode())
-    finally:
-        os._exit(code)
-
-
-def _run(launcher: _socket.socket, make: Callable[[], Supervisor]) -> None:
-    try:
-        supervisor = make()
-        launcher = supervisor.launcher
-        supervisor.run()
-    except protocol.PeerGone:
-        raise
-    except BaseException as error:
-        protocol.send(launcher, protocol.Failed.from_error("supervise the task", error))
-        raise
+    @abstractmethod
+    def close(self) -> None:
+        """What was started runs on."""

@@ -1,302 +1,324 @@
-"""The supervisor: one forked process a container, from before its clone until after its end.
+"""The supervisor: one process a container, from before its clone until after its end.
 
-It outlives the launcher that asked for it. It is the child's parent, so it alone can collect the
-exit status; and it is the subreaper, so what the task leaves behind comes to it and is ended here.
+It outlives the launcher that asked for it, and everybody else. It is the child's parent, so it alone
+can collect the exit status; and it is the subreaper, so what the task leaves behind comes to it.
 
-It is small because it does little: `launcher.starter` starts the child, and what a supervisor has to
-know of the request it reads when the task has ended. Until then it does not leave what is its fork
-server's, nor read what is the launcher's, unless it serves pipes or a terminal.
+It is no Python: it is the machine (launcher/program/machine.py), which runs the first part of the
+launch program; the child that it clones goes on with the rest. So it has 60 KiB of its own where a
+forked interpreter has a megabyte, and nobody's memory is copied to make it. What it cannot do in a
+list of system calls it leaves to a process of Python: to end what a task without a PID namespace has
+left (launcher/orphans.py), and to clean up when the launcher is gone (the reaper, which it becomes).
+
+    descriptor 3: the channel to the launcher, which has sent the descriptors that are the child's
+    descriptor 4: the program; later the end that only it has open of a channel to the child
+    descriptor 5: later the record of the exit status
+    descriptor 6: later the link to the relay that serves the task's stdio, if there is one
 """
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # signal.signal makes enumerations of all
-import _socket
-import contextlib
+import errno
 import os
 import signal
-import socket
+import struct
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
 
-from launcher import exit_record, protocol, starter
-from launcher.exit_status import ExitStatus
-from launcher.io.inherited import InheritedIO
-from launcher.io.loop import IN, Loop
-from launcher.kernel import prctl, signals
-from launcher.program.spawn import Spawner
-from launcher.supervision import Descriptors, Main, supervise
+from launcher import exit_record
+from launcher.data import Data
+from launcher.kernel import signals
+from launcher.kernel.clone import CLONE_INTO_CGROUP, CLONE_PIDFD
+from launcher.kernel.libc import AT_FDCWD
+from launcher.program.assembler import (
+    ALIVE,
+    ANY,
+    CHANNEL,
+    FIRST_PASSED,
+    FIRST_STDIO,
+    Label,
+    Program,
+    Slot,
+)
+from launcher.program.messages import CLONED, ENDED, PACKET, message_with_descriptor, receive
 
-_PIPE_BUFFER = 64 * 1024  # bytes
-_COMM = "/proc/self/comm"
-_MSG_CMSG_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)  # of socket these are enumerations
-_ANCILLARY = socket.CMSG_SPACE(8)  # two descriptors
-_PID = 4  # bytes
-_WARM = 20  # times; CPython 3.11 rewrites code until it has run 8 times, PEP 659
-_MSG_PEEK_DONTWAIT = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+_RECORD = 5
+_LINK = 6
 
+_EVERYTHING = 0xFFFFFFFF
+_PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 15, 36
+_AF_UNIX, _SOCK_SEQPACKET = 1, 5
+_SOL_SOCKET, _SO_PASSCRED = 1, 16
+_UCRED = 12  # bytes; the pid comes first: unix(7)
+_POLLIN = 1
+_POLLFD = struct.Struct("=ihh")
+_MSG_NOSIGNAL, _MSG_PEEK, _MSG_DONTWAIT = 0x4000, 0x02, 0x40
+_CLOCK_REALTIME = 0
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+_WNOHANG = 1
+_SIGNAL_SET = 8  # bytes
+_CLONE_ARGS = struct.Struct("=11Q")
+# Flags and stack, the other way round on one machine: clone(2), C library/kernel differences.
+_FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)
 
-def prepare(*, settled: bool, force_engine: bool = False) -> Main:
-    """What a forked process runs; in a fork server (`settled`) its process takes the common steps now."""
-    shared = Spawner(force_engine=force_engine) if settled else None
-    if settled:
-        _settle_signals()
-        _close_stdio((0, 1))
-        for _ in range(_WARM):
-            _warm_up()
+# Its own, which whoever its posix_spawn(3) has started ignores: nptl(7).
+_OF_GLIBC = (32, 33)
 
-    def main(channel: int, body: bytes, descriptors: Descriptors) -> NoReturn:
-        launcher = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, channel)
-
-        def make() -> Supervisor:
-            os.setsid()
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # a fork server ignores it
-            prctl.set_child_subreaper()
-            if not settled:
-                _settle_signals()
-            supervisor = Supervisor(launcher, body)
-            supervisor.start(shared or Spawner(force_engine=force_engine), descriptors)
-            if not settled:  # but not before: the task's may be among what is replaced
-                _close_stdio((0, 1) if _is_open(2) else (0, 1, 2))
-            return supervisor
-
-        supervise(launcher, make)
-
-    return main
-
-
-def _warm_up() -> None:
-    """Do what every supervisor does: code that has run some times is not written to any more."""
-    body = b'{"type": "Launch", "container_id": "warm", "service": null}'
-    assert protocol.container_of(body) == b"warm"
-    assert not protocol.is_served(body)
-    io = InheritedIO()
-    io.close_child_ends()
-    _children()
-    loop, (ours, theirs) = Loop(), protocol.pair()
-    loop.watch(ours.fileno(), IN, io.drain)
-    protocol.post(theirs, protocol.RUNNING)
-    ours.recvmsg(100, _ANCILLARY, _MSG_CMSG_CLOEXEC)
-    loop.turn(0)
-    loop.forget(ours.fileno())
-    ours.close()
-    theirs.close()
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+_IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_END_ORPHANS = (
+    *(sys.executable, "-I", "-S", "-B", "-c"),
+    "import sys; sys.path.insert(0, sys.argv[1]); from launcher import orphans; orphans.main()",
+    _IMPORT_ROOT,
+)
 
 
-def _settle_signals() -> None:
-    """Leave the launcher's directory, and its signal handlers."""
-    os.chdir("/")
-    signal.set_wakeup_fd(-1)
-    signals.reset_ignored()  # Python's and the launcher's own, so that the child knows what to reset
-    signals.ignore(signals.IGNORED)
-    signals.unblock_all()
+class Supervised(Data):
+    """What a supervisor has to know of its container."""
 
-
-def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
-
-
-def _close_stdio(descriptors: Sequence[int]) -> None:
-    """Put /dev/null in the place of descriptors below 3, which may be closed already."""
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for descriptor in descriptors:
-        os.dup2(null, descriptor)
-        os.set_inheritable(descriptor, True)  # dup2(2) leaves it alone where it is `null` itself
-    if null not in descriptors:
-        os.close(null)
+    container_id: str
+    exit_status_path: str
+    reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
+    flags: int  # of clone(2)
+    cgroup: int  # the child's descriptor of the v2 cgroup that it is cloned into; -1: none
+    intermediate: bool  # what is cloned first clones the child
+    leaves_orphans: bool  # no PID namespace ends everything with the task
+    link: int  # the child's descriptor of the link to the relay; -1: none
 
 
 class Supervisor:
-    """The life of one container, seen from its parent."""
+    """What the steps share."""
 
-    def __init__(self, launcher: _socket.socket, body: bytes) -> None:
-        """`body` is the request, as it came."""
-        self.launcher = launcher
-        self._body = body
-        self._launcher_gone = False
-        self._pid = -1  # of the task
-        self._status: int | None = None  # of its end, as wait(2) has it
-        self._loop = Loop()
-        self._io = self._open_io()
-        _name_process(protocol.container_of(body))
-
-    def start(self, spawner: Spawner, descriptors: Descriptors) -> None:
-        """Fork the starter."""
-        self._starter, theirs = protocol.pair()
-        if self._fork() == 0:
-            starter.be(self.launcher, theirs, spawner, self._body, descriptors, self._io.child_ends)
-        theirs.close()
-        self._io.close_child_ends()
-        kept = {self.launcher.fileno(), self._starter.fileno(), *self._io.descriptors}
-        prctl.close_but(kept)  # or a reader of the task's output would wait for us
-
-    def _fork(self) -> int:
-        try:
-            return os.fork()
-        except OSError as error:
-            protocol.send(self.launcher, protocol.Failed.from_error("fork the starter", error))
-            raise protocol.PeerGone("the launcher has been told why") from error
-
-    def run(self) -> None:
-        """Wait until the task runs, and see it to its end."""
-        running = False
-        try:
-            running = self._is_running()
-            if running:
-                self._watch()
-        finally:
-            status = self._end_everything()  # whatever happened: nobody else could
-            self._finish(status if running else None)
-
-    def _is_running(self) -> bool:
-        """Whether the starter has said so, and not just ended."""
-        packet, ancillary, _, _ = self._starter.recvmsg(_PID, _ANCILLARY, _MSG_CMSG_CLOEXEC)
-        self._starter.close()
-        if not packet:
-            return False
-        os.dup2(0, 2)  # the launcher's so far: the only way to tell of a defect
-        self._pid = int.from_bytes(packet, sys.byteorder)
-        for _, _, data in ancillary:
-            master, slave = memoryview(data).cast("i")
-            self._io.terminal_opened(master, slave)
-        return True
-
-    def _finish(self, status: ExitStatus | None) -> None:
-        """The end, in the order in which others may rely on it: the output, the status, the clean-up."""
-        try:
-            self._io.drain()
-        finally:
-            self._report(status)
-
-    def _report(self, status: ExitStatus | None) -> None:
-        """Tell of the end of a task that ran: the disk, the launcher, and if that is gone the reaper."""
-        request = protocol.decode(self._body)
-        try:
-            if status:
-                exit_record.write(request.exit_status_path, status)
-        finally:
-            if status:
-                self._post(protocol.exited(status.code, status.signal))
-            self._io.end(status)
-            if request.reaper and (self._launcher_gone or self._has_hung_up()):
-                self._become_reaper(request.reaper)
-
-    def _become_reaper(self, argv: Sequence[str]) -> NoReturn:
-        signals.default(signals.IGNORED)
-        os.execv(argv[0], list(argv))  # noqa: S606 - no shell wanted
-
-    def _has_hung_up(self) -> bool:
-        """Whether the launcher is gone, though nothing had to be said to it."""
-        try:
-            return not self.launcher.recv(1, _MSG_PEEK_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except ConnectionError:
-            return True
-
-    def _open_io(self) -> InheritedIO:
-        if not protocol.is_served(self._body):
-            return InheritedIO()
-        from launcher.io.served import ServedIO  # what `run` in the foreground need not load
-
-        request = protocol.decode(self._body)
-        return ServedIO(request.stdio, request.service, self._loop)
-
-    def _watch(self) -> None:
-        """Serve everyone, and collect what the task orphans, until the task has ended."""
-        child_ended = _child_end_notifier()
-        self._collect()
-        self._loop.watch(child_ended, IN, lambda: self._collect_ended(child_ended))
-        self._loop.watch(self.launcher.fileno(), IN, self._serve)
-        self._io.serve(self._signal)
-        while self._status is None:
-            self._loop.turn()
-        self._loop.forget(child_ended)  # others are served a little longer
-
-    def _collect_ended(self, child_ended: int) -> None:
-        os.read(child_ended, _PIPE_BUFFER)
-        self._collect()
-
-    def _collect(self) -> None:
-        """Collect what has ended: each zombie counts against the container's limit of processes.
-
-        The task is collected as well; its pid may be another's from then on, so it is forgotten.
-        """
-        with contextlib.suppress(ChildProcessError):
-            while self._status is None:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                if pid == self._pid:
-                    self._pid, self._status = -1, status
-
-    def _serve(self) -> None:
-        """Handle one message of the launcher, or its end."""
-        body = protocol.receive_body(self.launcher)
-        if not body:
-            self._launcher_gone = True
-            self._loop.forget(self.launcher.fileno())
-            return
-        message = protocol.decode(body)
-        if not isinstance(message, protocol.Signal):
-            raise protocol.ProtocolError(f"expected Signal, got {type(message).__name__}")
-        self._signal(message.number)
-
-    def _signal(self, number: int) -> None:
-        if self._pid > 0:  # not collected yet, so the pid is the task's
-            with contextlib.suppress(OSError, ValueError):  # there is no such signal
-                os.kill(self._pid, number)
-
-    def _end_everything(self) -> ExitStatus | None:
-        """Kill and collect the task and every orphan that came to us; the task's status."""
-        self._signal(_signal.SIGKILL)
-        # Without a PID namespace of its own, what the task forked may live on: now our children.
-        while children := _children():
-            for pid in children:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, _signal.SIGKILL)
-            pid, status = os.waitpid(-1, 0)
-            if pid == self._pid:
-                self._pid, self._status = -1, status
-        return None if self._status is None else ExitStatus.from_wait(self._status)
-
-    def _post(self, body: bytes) -> None:
-        try:
-            protocol.post(self.launcher, body)
-        except protocol.PeerGone:
-            self._launcher_gone = True
+    def __init__(self, program: Program, asked: Supervised) -> None:
+        self.program = program
+        self.asked = asked
+        self.child = Label()  # where the child goes on
+        self.launcher_gone = Label()
+        self.task = Slot()  # where its pid is, once it is known
+        self.record = program.buffer(exit_record.RECORD.pack(exit_record.MARK, 0, 0, 0))
+        self.opened_record = Slot()
+        ends = program.buffer(bytes(8))
+        self.own_end, self.child_end = Slot(ends), Slot(ends + 4)
 
 
-def _name_process(container: bytes) -> None:
-    """What ps shows: 15 bytes, the rest is cut."""
-    file = os.open(_COMM, os.O_WRONLY | os.O_CLOEXEC)
-    os.write(file, b"ctz:" + container)
-    os.close(file)
+def settle(own: Supervisor) -> None:
+    """Leave the launcher's session, directory, name and descriptors."""
+    program = own.program
+    program.call("close_range", FIRST_STDIO, _EVERYTHING, 0)
+    null = program.call("openat", AT_FDCWD, os.devnull.encode(), os.O_RDWR, on=os.devnull)
+    for descriptor in range(3):
+        program.call("dup3", null, descriptor, 0, tolerate=(errno.EINVAL,))  # it is the same already
+    program.call("close_range", FIRST_STDIO, _EVERYTHING, 0)
+    program.call("setsid")
+    program.call("chdir", b"/")
+    program.call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # What ps shows: 15 bytes, the rest is cut.
+    program.call("prctl", _PR_SET_NAME, os.fsencode(f"ctz:{own.asked.container_id}"), 0, 0, 0)
+    _set_signals(program, signals.IGNORED, signal.SIG_IGN)
+    _set_signals(program, _OF_GLIBC, signal.SIG_DFL)
 
 
-def _children() -> list[int]:
-    """Our children, orphans of the task among them: proc(5), needs CONFIG_PROC_CHILDREN."""
-    file = os.open("/proc/thread-self/children", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return [int(pid) for pid in os.read(file, _PIPE_BUFFER).split()]
-    finally:
-        os.close(file)
+def take_descriptors(own: Supervisor) -> None:
+    """Of the launcher, straight into their places: above the program nothing is open."""
+    program, taken = own.program, Label()
+    receive(program, CHANNEL, 4 * (FIRST_PASSED - FIRST_STDIO + len(program.passed)), taken)
+    program.call("exit_group", 1)  # it is gone
+    program.place(taken)
 
 
-def _child_end_notifier() -> int:
-    """A descriptor that polls readable when a child has ended."""
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    _signal.signal(_signal.SIGCHLD, _do_nothing)
-    return reader
+def reserve_the_record(own: Supervisor) -> None:
+    program = own.program
+    path = os.fsencode(exit_record.being_written(own.asked.exit_status_path))
+    own.opened_record = program.call("openat", AT_FDCWD, path, _WRITE, 0o600, tolerate=(ANY,))
+    program.call("fallocate", own.opened_record, 0, 0, exit_record.ROOM, tolerate=(ANY,))
 
 
-def _do_nothing(*_: object) -> None:
-    """The wakeup descriptor tells of it."""
+def make_the_channel(own: Supervisor) -> None:
+    program = own.program
+    program.call("socketpair", _AF_UNIX, _SOCK_SEQPACKET | os.O_CLOEXEC, 0, int(own.own_end))
+    if own.asked.intermediate:
+        on = program.constant(struct.pack("=i", 1))
+        program.call("setsockopt", own.own_end, _SOL_SOCKET, _SO_PASSCRED, on, 4)
+
+
+def clone_the_child(own: Supervisor) -> None:
+    program, asked, parent = own.program, own.asked, Label()
+    told = message_with_descriptor(program, CLONED)
+    flags = CLONE_PIDFD | (0 if asked.intermediate else asked.flags)
+    cgroup = max(asked.cgroup, 0)
+    if cgroup:
+        flags |= CLONE_INTO_CGROUP
+    args = _CLONE_ARGS.pack(flags, told.descriptor, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, cgroup)
+    place = program.buffer(args)
+    own.task = program.call(
+        "clone3", place, len(args), on=f"flags {asked.flags:#x}", store=told.number, then=parent
+    )
+    program.jump(own.child)
+    program.place(parent)
+    if not asked.intermediate:
+        for receiver in (CHANNEL, asked.link) if asked.link >= 0 else (CHANNEL,):
+            program.call("sendmsg", receiver, told.header, _MSG_NOSIGNAL, tolerate=(ANY,))
+
+
+def close_the_rest(own: Supervisor) -> None:
+    program, kept, unopened = own.program, Label(), Label()
+    program.call("dup3", own.own_end, ALIVE, os.O_CLOEXEC)
+    program.call("dup3", own.opened_record, _RECORD, os.O_CLOEXEC, tolerate=(ANY,), otherwise=unopened)
+    program.jump(kept)
+    program.place(unopened)
+    program.call("close_range", _RECORD, _RECORD, 0)
+    program.place(kept)
+    if own.asked.link >= 0:
+        program.call("dup3", own.asked.link, _LINK, os.O_CLOEXEC)
+    program.call("close_range", _LINK + (own.asked.link >= 0), _EVERYTHING, 0)
+
+
+def learn_of_the_child(own: Supervisor) -> None:
+    if not own.asked.intermediate:
+        return
+    program, waiting, born = own.program, Label(), Label()
+    # The launcher may give up, or go, while the intermediate hangs in a mount.
+    either = _POLLFD.pack(ALIVE, _POLLIN, 0) + _POLLFD.pack(CHANNEL, _POLLIN, 0)
+    program.call("ppoll", program.buffer(either), 2, 0, 0, 0)
+    peek = (program.buffer(bytes(1), 1), 1, _MSG_PEEK | _MSG_DONTWAIT, 0, 0)
+    program.call("recvfrom", CHANNEL, *peek, tolerate=(errno.EAGAIN,), otherwise=waiting)
+    program.call("kill", own.task, signal.SIGKILL)  # still the intermediate, and not collected
+    program.place(waiting)
+    own.task = Slot(receive(program, ALIVE, _UCRED, born))
+    # It has failed, and has said why. Until it is collected no PID namespace that it has entered ends.
+    status, collect, over = program.buffer(bytes(4)), Label(), Label()
+    program.place(collect)
+    program.call("wait4", -1, status, 0, 0, then=collect, tolerate=(errno.ECHILD,), otherwise=over)
+    program.place(over)
+    program.call("exit_group", 1)
+    program.place(born)
+
+
+def wait_for_the_end(own: Supervisor) -> None:
+    program, again, ended = own.program, Label(), Label()
+    program.place(again)
+    status = own.record + exit_record.STATUS
+    nobody = {"tolerate": (errno.ECHILD,), "otherwise": ended}
+    program.call("wait4", -1, status, 0, 0, then=ended, equals=own.task, **nobody)  # type: ignore[arg-type]
+    program.jump(again)
+    program.place(ended)
+    program.call("clock_gettime", _CLOCK_REALTIME, own.record + exit_record.TIME)
+
+
+def end_orphans(own: Supervisor) -> None:
+    if not own.asked.leaves_orphans:
+        return
+    program, collect, wait, none = own.program, Label(), Label(), Label()
+    status = program.buffer(bytes(4))
+    program.place(collect)
+    program.call("wait4", -1, status, _WNOHANG, 0, then=collect, tolerate=(errno.ECHILD,), otherwise=none)
+    program.call("clone", *_FORK, 0, 0, 0, then=wait)
+    _execute(program, _END_ORPHANS)
+    program.place(wait)
+    program.call("wait4", -1, status, 0, 0, then=wait, tolerate=(errno.ECHILD,), otherwise=none)
+    program.place(none)
+
+
+def forget_what_never_ran(own: Supervisor) -> None:
+    """What has said nothing before its end was never executed: its status is none of a task's."""
+    program, ran = own.program, Label()
+    said = (program.buffer(bytes(1), 1), 1, _MSG_DONTWAIT, 0, 0)
+    program.call("recvfrom", ALIVE, *said, then=ran, tolerate=(ANY,))
+    ended = (program.constant(PACKET.pack(ENDED, 0)), PACKET.size, _MSG_NOSIGNAL, 0, 0)
+    program.call("sendto", CHANNEL, *ended, tolerate=(ANY,), otherwise=own.launcher_gone)
+    program.call("exit_group", 0)
+    program.place(ran)
+
+
+def await_the_output(own: Supervisor) -> None:
+    if own.asked.link < 0:
+        return
+    program, over = own.program, Label()
+    record = (own.record, exit_record.RECORD.size, _MSG_NOSIGNAL, 0, 0)
+    program.call("sendto", _LINK, *record, tolerate=(ANY,), otherwise=over)
+    answer = (program.buffer(bytes(1), 1), 1, 0, 0, 0)
+    program.call("recvfrom", _LINK, *answer, tolerate=(ANY,))  # in time, or never: the link has a time limit
+    program.place(over)
+
+
+def record_the_end(own: Supervisor) -> None:
+    program, untold = own.program, Label()
+    path = own.asked.exit_status_path
+    fails = {"tolerate": (ANY,), "otherwise": untold}
+    new, whole = os.fsencode(exit_record.being_written(path)), os.fsencode(path)
+    size = exit_record.RECORD.size
+    for call in (
+        ("pwrite64", _RECORD, own.record, size, 0),  # into the blocks that were reserved,
+        ("ftruncate", _RECORD, size),  # so before they are cut off
+        ("fsync", _RECORD),
+        ("renameat2", AT_FDCWD, new, AT_FDCWD, whole, 0),
+    ):
+        program.call(*call, **fails)  # type: ignore[arg-type]
+    program.place(untold)
+
+
+def tell_of_the_end(own: Supervisor) -> None:
+    record = (own.record, exit_record.RECORD.size, _MSG_NOSIGNAL, 0, 0)
+    own.program.call("sendto", CHANNEL, *record, tolerate=(ANY,), otherwise=own.launcher_gone)
+    own.program.call("exit_group", 0)
+    own.program.place(own.launcher_gone)
+
+
+def become_the_reaper(own: Supervisor) -> None:
+    if own.asked.reaper:
+        _set_signals(own.program, signals.IGNORED, signal.SIG_DFL)
+        own.program.call("close_range", CHANNEL, _EVERYTHING, 0)
+        _execute(own.program, own.asked.reaper)
+    own.program.call("exit_group", 0)
+
+
+# The order is the design, as in launcher.child.
+STEPS: tuple[tuple[str, Callable[[Supervisor], None]], ...] = (
+    # First, or what the launcher has open by accident would be open as long as the container lives.
+    ("leave the launcher", settle),
+    ("take the descriptors", take_descriptors),
+    # While there is some space: the task may fill the disk.
+    ("reserve the record of the exit status", reserve_the_record),
+    # Whose end tells the child that we are gone, where its parent death signal comes too early.
+    ("make a channel to the child", make_the_channel),
+    ("clone the child", clone_the_child),
+    # Or whoever reads the task's output would wait for us.
+    ("close what is the child's", close_the_rest),
+    # One that is not of our cloning: it says something, and the kernel adds who it is.
+    ("learn of the child", learn_of_the_child),
+    # Collecting meanwhile whatever else ends.
+    ("wait for the end", wait_for_the_end),
+    # Without a PID namespace, what the task forked may live on: now our children.
+    ("end what the task has left", end_orphans),
+    ("forget what never ran", forget_what_never_ran),
+    # In the order in which others rely on it: the output, the record, the news, the clean-up.
+    ("await the end of the output", await_the_output),
+    ("record the exit status", record_the_end),
+    ("tell of the end", tell_of_the_end),
+    ("clean up", become_the_reaper),
+)
+
+
+def write(program: Program, asked: Supervised) -> None:
+    """Begin the program with the supervisor's part; what is written next is the child's."""
+    own, first = Supervisor(program, asked), Label()
+    program.jump(first)
+
+    def write_steps() -> None:  # last, when it is known what the child is passed
+        for name, step in STEPS:
+            program.stage = name
+            step(own)
+
+    program.aside(first, write_steps)
+    program.place(own.child)
+    program.call("dup3", own.child_end, ALIVE, os.O_CLOEXEC)
+
+
+def _set_signals(program: Program, numbers: Iterable[int], action: int) -> None:
+    handler = program.constant(struct.pack("=4Q", action, 0, 0, 0))
+    for number in numbers:
+        program.call("rt_sigaction", number, handler, 0, _SIGNAL_SET)
+
+
+def _execute(program: Program, argv: Sequence[str]) -> None:
+    arguments = program.pointers(map(os.fsencode, argv))
+    variables = program.pointers(name + b"=" + value for name, value in os.environb.items())
+    program.call("execve", os.fsencode(argv[0]), arguments, variables, on=argv[0])

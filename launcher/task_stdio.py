@@ -9,7 +9,7 @@ import termios
 from launcher.kernel import terminal
 from launcher.kernel.libc import AT_FDCWD
 from launcher.program import mounts
-from launcher.program.assembler import ANY, CHANNEL, Program
+from launcher.program.assembler import ANY, Program
 from launcher.program.messages import TERMINAL_OPENED, message_with_descriptor
 from launcher.stdio import Pipes, Terminal
 from launcher.user import User
@@ -19,15 +19,15 @@ _CONSOLE = "/dev/console"
 _NOCTTY = os.O_NOCTTY | os.O_CLOEXEC
 
 
-def open_terminal(program: Program, asked: Terminal, *, contained: bool) -> None:
-    """Make a terminal the session's controlling one and our stdio, and send its master away.
+def open_terminal(program: Program, asked: Terminal, link: int, *, contained: bool) -> None:
+    """Make a terminal the session's controlling one and our stdio, and send its master to the relay.
 
     It is one of the devpts at /dev/pts: the container's own if it is `contained` in a root
     filesystem of its own, where it then is /dev/console as well, and otherwise the host's.
     """
-    sent, place = message_with_descriptor(program, TERMINAL_OPENED)
+    sent = message_with_descriptor(program, TERMINAL_OPENED)
     master = program.call(
-        "openat", AT_FDCWD, _PTMX, os.O_RDWR | os.O_NONBLOCK | _NOCTTY, on="/dev/ptmx", store=place
+        "openat", AT_FDCWD, _PTMX, os.O_RDWR | os.O_NONBLOCK | _NOCTTY, on="/dev/ptmx", store=sent.descriptor
     )
     program.call("ioctl", master, terminal.TIOCSPTLCK, program.constant(bytes(4)), on="/dev/ptmx")
     slave = program.call("ioctl", master, terminal.TIOCGPTPEER, os.O_RDWR | _NOCTTY, on="/dev/ptmx")
@@ -36,7 +36,7 @@ def open_terminal(program: Program, asked: Terminal, *, contained: bool) -> None
     program.call("ioctl", slave, termios.TIOCSCTTY, 0)
     if contained:
         _bind_console(program, slave)
-    program.call("sendmsg", CHANNEL, sent, 0)
+    program.call("sendmsg", link, sent.header, 0, on="the relay")
     for target in (0, 1, 2):
         program.call("dup3", slave, target, 0)
 

@@ -28,10 +28,9 @@ OVER_BUDGET: dict[str, str] = {}
 CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
     "os.fork": (
         (
-            *("launcher/fork.py", "launcher/forkserver.py"),
-            *("launcher/supervisor.py", "launcher/posix_supervisor.py"),
+            "launcher/posix_supervisor.py",  # from its fork server, single-threaded on purpose
         ),
-        "a fork copies one thread only; the fork server is single-threaded on purpose",
+        "a fork copies one thread only, and an interpreter's memory page by page",
     ),
     "os.forkpty": ((), "see os.fork"),
     "subprocess": (
@@ -43,7 +42,8 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "os.posix_spawn": (
         (
-            "launcher/program/runner.py",  # a page of our own code, with a mount namespace of its own, say
+            "launcher/program/start.py",  # a page of our own code
+            "launcher/io/relays.py",  # a process that outlives us
             "provisioner/layer/workers.py",  # each its own interpreter, for seconds of work
         ),
         "see subprocess",

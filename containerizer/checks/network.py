@@ -70,9 +70,9 @@ def _made_in(namespace: int, family: int) -> socket.socket:
     path = f"/proc/{os.getpid()}/fd/{namespace}"
     number = program.call("openat", AT_FDCWD, os.fsencode(path), os.O_RDONLY | os.O_CLOEXEC, on=path)
     program.call("setns", number, CLONE_FLAGS["net"], on="the container's network namespace")
-    sent, place = message_with_descriptor(program, OPENED)
-    program.call("socket", family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0, store=place)
-    program.call("sendmsg", CHANNEL, sent, 0)
+    sent = message_with_descriptor(program, OPENED)
+    program.call("socket", family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0, store=sent.descriptor)
+    program.call("sendmsg", CHANNEL, sent.header, 0)
     program.call("exit_group", 0)
     (descriptor,) = runner.run(program).descriptors
     return socket.socket(fileno=descriptor)

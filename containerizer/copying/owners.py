@@ -15,7 +15,7 @@ from collections.abc import Callable
 from containerizer import ids
 from containerizer.copying.errors import CopyFailed
 from containerizer.ids import Ids, Map
-from launcher.kernel.user_namespaces import filesystem_ids
+from launcher.kernel.filesystem_ids import filesystem_ids
 from provisioner.layer.tar import Entry
 
 _PRIVILEGES = stat.S_ISUID | stat.S_ISGID

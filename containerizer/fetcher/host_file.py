@@ -25,9 +25,9 @@ def open_as(path: str, uid: int, gid: int) -> int:
     program.call("setgroups", 0, 0, on=path)
     program.call("setresgid", gid, gid, gid, on=path)
     program.call("setresuid", uid, uid, uid, on=path)
-    sent, place = message_with_descriptor(program, OPENED)
-    program.call("openat", AT_FDCWD, os.fsencode(path), _FLAGS, store=place, on=path)
-    program.call("sendmsg", CHANNEL, sent, 0)
+    sent = message_with_descriptor(program, OPENED)
+    program.call("openat", AT_FDCWD, os.fsencode(path), _FLAGS, store=sent.descriptor, on=path)
+    program.call("sendmsg", CHANNEL, sent.header, 0)
     program.call("exit_group", 0)
     (descriptor,) = runner.run(program).descriptors
     return descriptor

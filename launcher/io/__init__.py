@@ -1,1 +1,1 @@
-"""The supervisor's input and output: what it reads of the task, keeps, logs and passes on."""
+"""The input and output of tasks that are served: what is read of them, kept, logged and passed on."""

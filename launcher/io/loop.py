@@ -1,4 +1,4 @@
-"""A loop around poll(2): a handler for each descriptor, and one alarm.
+"""A loop around poll(2): a handler for each descriptor, and alarms.
 
 Handlers never block. A handler may be called for nothing, when one before it in the same turn has
 closed the descriptor and its number was given away again: so it takes EAGAIN for an answer.
@@ -32,7 +32,7 @@ class Loop:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._handlers: dict[int, Handler] = {}
-        self._alarm: tuple[float, Handler] | None = None
+        self._alarms: dict[object, tuple[float, Handler]] = {}  # by whoever has set it
 
     def watch(self, descriptor: int, events: int, handler: Handler) -> None:
         """Call `handler` when one of the events has come, or the other end is gone.
@@ -50,12 +50,12 @@ class Loop:
         if self._handlers.pop(descriptor, None):
             self._poll.unregister(descriptor)
 
-    def set_alarm(self, seconds: float, handler: Handler) -> None:
-        """Call `handler` once after that time; replaces an alarm that was set."""
-        self._alarm = (time.monotonic() + seconds, handler)
+    def set_alarm(self, owner: object, seconds: float, handler: Handler) -> None:
+        """Call `handler` once after that time; replaces an alarm that `owner` had set."""
+        self._alarms[owner] = time.monotonic() + seconds, handler
 
-    def cancel_alarm(self) -> None:
-        self._alarm = None
+    def cancel_alarm(self, owner: object) -> None:
+        self._alarms.pop(owner, None)
 
     def turn(self, timeout: float | None = None) -> bool:
         """Wait for events, at most `timeout` seconds, and handle them. Whether there were any."""
@@ -67,15 +67,15 @@ class Loop:
         return self._ring() or bool(ready)
 
     def _milliseconds(self, timeout: float | None) -> float | None:
-        if self._alarm:
-            left = max(0.0, self._alarm[0] - time.monotonic())
+        if self._alarms:
+            left = max(0.0, min(deadline for deadline, _ in self._alarms.values()) - time.monotonic())
             timeout = left if timeout is None else min(left, timeout)
         return None if timeout is None else timeout * 1000
 
     def _ring(self) -> bool:
-        if not self._alarm or self._alarm[0] > time.monotonic():
-            return False
-        _, handler = self._alarm
-        self._alarm = None
-        handler()
-        return True
+        now = time.monotonic()
+        due = [owner for owner, (deadline, _) in self._alarms.items() if deadline <= now]
+        for owner in due:
+            _, handler = self._alarms.pop(owner)
+            handler()
+        return bool(due)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
 from collections.abc import Callable
 
 from launcher import attach_protocol as wire
@@ -28,6 +27,7 @@ class Server:
         self._loop = loop
         self._ring = ring
         self._clients: list[Client] = []
+        self._ending = False  # and only waiting for clients to read
         self._listener = wire.new_socket()
         umask = os.umask(0o777 & ~_MODE)
         try:
@@ -72,25 +72,39 @@ class Server:
             if client.holds_back:
                 client.stop_pacing()
 
-    def end(self, status: ExitStatus | None) -> None:
-        """Let the clients read to the end, tell them of it, and close. None: there was no task."""
-        if status:
-            self._accept()  # who came while the task ended
-            self._let_read()
-        for client in self._clients:
-            client.end(status)
+    def end(self, status: ExitStatus | None, done: Callable[[], None]) -> None:
+        """Let the clients read to the end, tell them of it, and close; then call `done`.
+
+        None: there was no task, or nobody knows how it ended.
+        """
+        self._status = status
+        self._done = done
+        if status is None:
+            self._close()
+            return
+        self._accept()  # who came while the task ended,
+        self._loop.set_alarm(self, 0, self._let_read)  # and what they have said by now
+
+    def _let_read(self) -> None:
+        self._ending = True
+        self._loop.set_alarm(self, _PATIENCE, self._close)
+        self.close_if_read()
+
+    def close_if_read(self) -> None:
+        """To be called whenever a client has read something."""
+        if self._ending and not any(client.lag for client in self._clients):
+            self._close()
+
+    def _close(self) -> None:
+        self._ending = False
+        self._loop.cancel_alarm(self)
         self._loop.forget(self._listener.fileno())
         self._listener.close()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
-
-    def _let_read(self) -> None:
-        """Handle what clients have sent, and wait until they have read everything, or for long enough."""
-        deadline = time.monotonic() + _PATIENCE
-        while (left := deadline - time.monotonic()) > 0:
-            lagging = any(client.lag for client in self._clients)
-            if not self._loop.turn(left if lagging else 0) and not lagging:
-                return
+        for client in self._clients:
+            client.end(self._status)
+        self._done()
 
     def _accept(self) -> None:
         self._forget_gone()

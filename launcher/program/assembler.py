@@ -9,7 +9,8 @@ What an instruction can do beyond its call:
 - an argument may be a `Slot`: the 32-bit number that lies there by then, such as a descriptor that an
   earlier call returned;
 - `store`: a further place for its result;
-- `then`: where to go on after a positive result;
+- `then`: where to go on after a result that is not zero, or with `equals` after one that is the number
+  which lies there by then;
 - `tolerate`: errors that are no failure, and `otherwise`: where to go on after one of them.
 
 Any other error ends the program; the address of its instruction tells what failed.
@@ -24,8 +25,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from launcher.program.numbers import NUMBERS
 
-CHANNEL = 3  # the child's descriptor of the channel to the supervisor
-PROGRAM = 4  # and of the program
+CHANNEL = 3  # the child's descriptor of its channel to the launcher; of the supervisor, of its own
+PROGRAM = 4  # of the program, which is read before all else
+ALIVE = 4  # and then, of a channel between supervisor and child whose end tells of the other's
 FIRST_STDIO = 5  # what is to be the task's stdin, stdout and stderr, unless it gets a terminal
 FIRST_PASSED = 8  # descriptors that the launcher passes along begin here
 
@@ -38,7 +40,7 @@ ANY = -1  # tolerate every error
 INIT = "init"  # no system call: stay as the container's PID 1, for the task of this pid
 INIT_NUMBER = 0xFFFFFFFF
 
-# number, indirect arguments, 6 arguments, result, store, then, otherwise, unused, 4 tolerated errors
+# number, indirect arguments, 6 arguments, result, store, then, otherwise, equals, 4 tolerated errors
 INSTRUCTION = struct.Struct("=II6QqIIIIhhhh")
 SIZE = INSTRUCTION.size
 _pack = INSTRUCTION.pack
@@ -95,6 +97,7 @@ class Program:
         on: object = "",
         store: int = 0,
         then: Label | None = None,
+        equals: int = 0,
         tolerate: Sequence[int] = (),
         otherwise: Label | None = None,
     ) -> Slot:
@@ -112,7 +115,7 @@ class Program:
                     indirect |= 1 << index
         errors = (*tolerate, 0, 0, 0)[:4] if tolerate else _NONE
         number = INIT_NUMBER if name == INIT else NUMBERS[name]
-        instructions += _pack(number, indirect, *values, 0, store, 0, 0, 0, *errors)
+        instructions += _pack(number, indirect, *values, 0, store, 0, 0, equals, *errors)
         self._origins.append((self.stage, name, on))
         if then is not None:
             self._refer(then, offset + _THEN)

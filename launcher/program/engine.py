@@ -101,7 +101,7 @@ def _run(instructions: memoryview) -> NoReturn:
     address = INSTRUCTIONS
     while True:
         number, indirect, *arguments = INSTRUCTION.unpack_from(instructions, address - INSTRUCTIONS)
-        _, store, then, otherwise, _, *tolerated = arguments[6:]
+        _, store, then, otherwise, equals, *tolerated = arguments[6:]
         values = [
             _word(argument).value if indirect >> index & 1 else argument
             for index, argument in enumerate(arguments[:6])
@@ -109,7 +109,7 @@ def _run(instructions: memoryview) -> NoReturn:
         if number == INIT_NUMBER:
             _stay(values[0])
         result = _libc.syscall(number, *values)
-        jump = then if result else 0
+        jump = then if (result == _word(equals).value if equals else result) else 0
         if result == -1:
             reason = ctypes.get_errno()
             _word(address + RESULT).value = -reason

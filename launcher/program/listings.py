@@ -1,4 +1,4 @@
-"""The machine code: what `launcher.program.machine` and `launcher.program.spawn` are made of.
+"""The machine code: what `launcher.program.machine` is made of.
 
 Each line has the bytes, in the order in which they lie in memory, a label and the instruction as the
 GNU assembler reads it (x86_64: `.intel_syntax noprefix`); tests/launcher/test_program.py compares them.
@@ -13,12 +13,12 @@ from launcher.data import Data
 _X86_64_MACHINE = """
     be 00 00 00 10                 mov    esi, 0x10000000        ; INSTRUCTIONS
     ba 08 00 00 00                 mov    edx, 8                 ; first, how long they are
-    e8 b3 00 00 00                 call   load
+    e8 c2 00 00 00                 call   load
     67 8b 16                       mov    edx, [esi]
-    e8 ab 00 00 00                 call   load
+    e8 ba 00 00 00                 call   load
     be 00 00 00 20                 mov    esi, 0x20000000        ; DATA
     ba 00 00 00 01                 mov    edx, 0x1000000         ; MAX_DATA: all the rest
-    e8 9c 00 00 00                 call   load
+    e8 ab 00 00 00                 call   load
     bb 00 00 00 10                 mov    ebx, 0x10000000        ; rbx: the instruction
     8b 4b 04                 next: mov    ecx, [rbx + 4]         ; which arguments are slots
     ba 05 00 00 00                 mov    edx, 5
@@ -37,23 +37,28 @@ _X86_64_MACHINE = """
     41 59                          pop    r9
     8b 03                          mov    eax, [rbx]
     85 c0                          test   eax, eax               ; INIT is no system call
-    78 78                          js     init
+    0f 88 83 00 00 00              js     init
     0f 05                          syscall
     48 89 43 38                    mov    [rbx + 56], rax        ; its slot
     48 3d 01 f0 ff ff              cmp    rax, -4095
-    73 1d                          jae    failed
+    73 28                          jae    failed
     8b 4b 40                       mov    ecx, [rbx + 64]        ; store
     e3 02                          jrcxz  kept
     89 01                          mov    [rcx], eax
     8b 4b 44                 kept: mov    ecx, [rbx + 68]        ; then
-    48 85 c0                       test   rax, rax
-    75 02                          jnz    jump
-    31 c9                          xor    ecx, ecx
+    8b 53 4c                       mov    edx, [rbx + 76]        ; equals
+    85 d2                          test   edx, edx
+    74 06                          jz     any
+    3b 02                          cmp    eax, [rdx]
+    74 07                          je     jump
+    eb 0b                          jmp    on
+    48 85 c0                  any: test   rax, rax
+    74 06                          jz     on
     e3 04                    jump: jrcxz  on
     89 cb                          mov    ebx, ecx
-    eb b2                          jmp    next
+    eb a3                          jmp    next
     48 83 c3 58                on: add    rbx, 88                ; SIZE
-    eb ac                          jmp    next
+    eb 9d                          jmp    next
     f7 d8                  failed: neg    eax                    ; the errno
     48 8d 73 50                    lea    rsi, [rbx + 80]        ; tolerated
     ba 04 00 00 00                 mov    edx, 4
@@ -116,38 +121,17 @@ _X86_64_MACHINE = """
     0f 05                          syscall
 """
 
-# spawn(clone_args, size, executable, argv, envp)
-_X86_64_SPAWN = """
-    49 89 c9                       mov    r9, rcx                ; argv
-    b8 b3 01 00 00                 mov    eax, 435               ; clone3
-    0f 05                          syscall
-    48 85 c0                       test   rax, rax
-    74 01                          jz     child
-    c3                             ret
-    89 d7                   child: mov    edi, edx               ; executable
-    48 8d 35 1f 00 00 00           lea    rsi, [rip + empty]
-    4c 89 ca                       mov    rdx, r9                ; argv
-    4d 89 c2                       mov    r10, r8                ; envp
-    41 b8 00 10 00 00              mov    r8d, 0x1000            ; AT_EMPTY_PATH
-    b8 42 01 00 00                 mov    eax, 322               ; execveat
-    0f 05                          syscall
-    bf 7f 00 00 00                 mov    edi, 127
-    b8 e7 00 00 00                 mov    eax, 231               ; exit_group
-    0f 05                          syscall
-    00                      empty: .byte  0
-"""
-
 _AARCH64_MACHINE = """
     14 00 a2 d2                    mov    x20, 0x10000000        ; x20: the instruction; INSTRUCTIONS
     e1 03 14 aa                    mov    x1, x20
     02 01 80 d2                    mov    x2, 8                  ; first, how long they are
-    39 00 00 94                    bl     load
+    3f 00 00 94                    bl     load
     82 02 40 b9                    ldr    w2, [x20]
     e1 03 14 aa                    mov    x1, x20
-    36 00 00 94                    bl     load
+    3c 00 00 94                    bl     load
     01 00 a4 d2                    mov    x1, 0x20000000         ; DATA
     02 20 a0 d2                    mov    x2, 0x1000000          ; MAX_DATA: all the rest
-    33 00 00 94                    bl     load
+    39 00 00 94                    bl     load
     89 06 40 b9              next: ldr    w9, [x20, 4]           ; which arguments are slots
     ff c3 00 d1                    sub    sp, sp, 48
     aa 00 80 d2                    mov    x10, 5
@@ -163,21 +147,27 @@ _AARCH64_MACHINE = """
     e2 0f c1 a8                    ldp    x2, x3, [sp], 16
     e4 17 c1 a8                    ldp    x4, x5, [sp], 16
     88 02 40 b9                    ldr    w8, [x20]
-    e8 04 f8 37                    tbnz   w8, 31, init           ; INIT is no system call
+    a8 05 f8 37                    tbnz   w8, 31, init           ; INIT is no system call
     01 00 00 d4                    svc    0
     80 1e 00 f9                    str    x0, [x20, 56]          ; its slot
     1f fc 3f b1                    cmn    x0, 4095
-    62 01 00 54                    b.hs   failed
+    22 02 00 54                    b.hs   failed
     89 42 40 b9                    ldr    w9, [x20, 64]          ; store
     49 00 00 34                    cbz    w9, kept
     20 01 00 b9                    str    w0, [x9]
     89 46 40 b9              kept: ldr    w9, [x20, 68]          ; then
-    80 00 00 b4                    cbz    x0, on
+    8a 4e 40 b9                    ldr    w10, [x20, 76]         ; equals
+    aa 00 00 34                    cbz    w10, any
+    4a 01 40 b9                    ldr    w10, [x10]
+    1f 00 0a 6b                    cmp    w0, w10
+    60 00 00 54                    b.eq   jump
+    05 00 00 14                    b      on
+    80 00 00 b4               any: cbz    x0, on
     69 00 00 34              jump: cbz    w9, on
     f4 03 09 aa                    mov    x20, x9
-    e5 ff ff 17                    b      next
+    df ff ff 17                    b      next
     94 62 01 91                on: add    x20, x20, 88           ; SIZE
-    e3 ff ff 17                    b      next
+    dd ff ff 17                    b      next
     ea 03 00 4b            failed: neg    w10, w0                ; the errno
     89 4a 40 b9                    ldr    w9, [x20, 72]          ; otherwise
     8b 42 01 91                    add    x11, x20, 80           ; tolerated
@@ -237,36 +227,17 @@ _AARCH64_MACHINE = """
     da ff ff 17                    b      exit
 """
 
-_AARCH64_SPAWN = """
-    68 36 80 d2                    mov    x8, 435                ; clone3
-    01 00 00 d4                    svc    0
-    40 00 00 b4                    cbz    x0, child
-    c0 03 5f d6                    ret
-    e0 03 02 2a             child: mov    w0, w2                 ; executable
-    21 01 00 10                    adr    x1, empty
-    e2 03 03 aa                    mov    x2, x3                 ; argv
-    e3 03 04 aa                    mov    x3, x4                 ; envp
-    04 00 82 d2                    mov    x4, 0x1000             ; AT_EMPTY_PATH
-    28 23 80 d2                    mov    x8, 281                ; execveat
-    01 00 00 d4                    svc    0
-    e0 0f 80 d2                    mov    x0, 127
-    c8 0b 80 d2                    mov    x8, 94                 ; exit_group
-    01 00 00 d4                    svc    0
-    00 00 00 00             empty: .word  0
-"""
-
 
 class Listing(Data):
     """What there is for a processor."""
 
     elf_machine: int  # EM_*: elf.h
     machine: str
-    spawn: str
 
 
 LISTINGS = {  # by uname(2)
-    "x86_64": Listing(62, _X86_64_MACHINE, _X86_64_SPAWN),
-    "aarch64": Listing(183, _AARCH64_MACHINE, _AARCH64_SPAWN),
+    "x86_64": Listing(62, _X86_64_MACHINE),
+    "aarch64": Listing(183, _AARCH64_MACHINE),
 }
 
 

@@ -3,30 +3,43 @@
 (address of an instruction, errno)   it failed
 (REPORT, number)                     something that the launcher has numbered has come to pass
 (TERMINAL_OPENED, 0) + master        the child has made its terminal
-(CLONED, 0) + pidfd                  the intermediate has cloned the child
+(CLONED, pid) + pidfd                the child is there; 0 is a pid that who cloned it does not know
+(ENDED, 0)                           of the supervisor: the child has ended before it was the task
 (EXECUTING, 0)                       all that is left is execve(2): the end of the channel tells of it
+
+The end of a task is no such packet, but its record: launcher/exit_record.py.
 """
 
 from __future__ import annotations
 
 import struct
 
-from launcher.program.assembler import CHANNEL, INSTRUCTIONS, Program, Slot
+from launcher.data import Data
+from launcher.program.assembler import CHANNEL, INSTRUCTIONS, Argument, Label, Program, Slot
 
 REPORT = 1
 TERMINAL_OPENED = 2
 CLONED = 3
 EXECUTING = 4
 OPENED = 5
+ENDED = 6
 
 PACKET = struct.Struct("=QQ")
 
 _SOL_SOCKET = 1
 _SCM_RIGHTS = 1
-_CMSG = struct.Struct("=QiiiI")  # struct cmsghdr with one descriptor, padded
+_CMSG = struct.Struct("=Qii")  # struct cmsghdr, before its data
 _MSGHDR = struct.Struct("=QIIQQQQII")  # name, its length, iov, their number, control, its length, flags
 _IOVEC = struct.Struct("=QQ")
-_DESCRIPTOR = 16  # where it lies in _CMSG
+_NUMBER = 8  # where it lies in PACKET
+
+
+class Message(Data):
+    """One for sendmsg(2), and what has to be stored in it before."""
+
+    header: int
+    number: Slot
+    descriptor: Slot
 
 
 def tell(program: Program, kind: int, number: int = 0) -> None:
@@ -34,13 +47,29 @@ def tell(program: Program, kind: int, number: int = 0) -> None:
     program.call("write", CHANNEL, program.constant(PACKET.pack(kind, number)), PACKET.size)
 
 
-def message_with_descriptor(program: Program, kind: int) -> tuple[int, Slot]:
-    """A message for sendmsg(2), and the slot where its descriptor has to be stored before."""
-    control = program.buffer(_CMSG.pack(_DESCRIPTOR + 4, _SOL_SOCKET, _SCM_RIGHTS, -1, 0))
-    body = program.constant(PACKET.pack(kind, 0))
-    iovec = program.constant(_IOVEC.pack(body, PACKET.size))
-    header = program.buffer(_MSGHDR.pack(0, 0, 0, iovec, 1, control, _CMSG.size, 0, 0))
-    return header, Slot(control + _DESCRIPTOR)
+def message_with_descriptor(program: Program, kind: int) -> Message:
+    """A packet that brings a descriptor."""
+    control = program.buffer(_CMSG.pack(_CMSG.size + 4, _SOL_SOCKET, _SCM_RIGHTS) + bytes(8))
+    body = program.buffer(PACKET.pack(kind, 0))
+    header = _header(program, body, PACKET.size, control, _CMSG.size + 8)
+    return Message(header, Slot(body + _NUMBER), Slot(control + _CMSG.size))
+
+
+def receive(program: Program, channel: Argument, room: int, then: Label) -> int:
+    """Wait for one byte that brings up to `room` bytes of ancillary data. Returns their address.
+
+    After it the program goes on at `then`, after the end of the channel with what comes next.
+    """
+    room += -room % 8
+    control = program.buffer(bytes(_CMSG.size + room))
+    header = _header(program, program.buffer(bytes(1)), 1, control, _CMSG.size + room)
+    program.call("recvmsg", channel, header, 0, then=then)
+    return control + _CMSG.size
+
+
+def _header(program: Program, body: int, size: int, control: int, control_size: int) -> int:
+    iovec = program.constant(_IOVEC.pack(body, size))
+    return program.buffer(_MSGHDR.pack(0, 0, 0, iovec, 1, control, control_size, 0, 0))
 
 
 def is_failure(kind: int) -> bool:

@@ -16,14 +16,22 @@ _TABLE = """
     rt_sigaction           13     134     173     174
     rt_sigprocmask         14     135     174     175
     ioctl                  16      29      54      54
+    pwrite64               18      68     180     181
     getpid                 39     172      20      20
     socket                 41     198     326     359
+    sendto                 44     206     335     369
     recvfrom               45     207     337     371
     sendmsg                46     211     341     370
+    recvmsg                47     212     342     372
+    socketpair             53     199     333     360
+    setsockopt             54     208     339     366
     clone                  56     220     120     120
     execve                 59     221      11      11
     wait4                  61     260     114     114
+    kill                   62     129      37      37
     fcntl                  72      25      55      55
+    fsync                  74      82     118     118
+    ftruncate              77      46      93      93
     getcwd                 79      17     182     183
     chdir                  80      49      12      12
     fchdir                 81      50     133     133
@@ -48,6 +56,7 @@ _TABLE = """
     umount2               166      39      52      52
     sethostname           170     161      74      74
     sched_setaffinity     203     122     222     239
+    clock_gettime         228     113     246     260
     exit_group            231      94     234     248
     keyctl                250     219     271     280
     ioprio_set            251      30     273     282
@@ -56,10 +65,13 @@ _TABLE = """
     unlinkat              263      35     292     294
     symlinkat             266      36     295     297
     faccessat             269      48     298     300
+    ppoll                 271      73     281     302
     unshare               272      97     282     303
+    fallocate             285      47     309     314
     dup3                  292      24     316     326
     prlimit64             302     261     325     334
     setns                 308     268     350     339
+    renameat2             316     276     357     347
 """
 
 # From 424 on, system calls have one number on every architecture.

@@ -6,17 +6,18 @@ have many threads; a process that runs the machine shares nothing with it.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
-from collections.abc import Mapping
 
 from launcher import protocol
-from launcher.data import Data, field
+from launcher.data import Data
 from launcher.kernel import memfd
 from launcher.program import machine
 from launcher.program.assembler import CHANNEL, FIRST_PASSED, PROGRAM, Program
 from launcher.program.messages import PACKET, REPORT, is_failure
 from launcher.program.objects import Explained
+from launcher.program.start import Command, start
 
 _ANCILLARY = socket.CMSG_SPACE(4)
 
@@ -28,31 +29,16 @@ class Sent(Data):
     reports: list[int]  # numbers: launcher.program.messages
 
 
-class Command(Data):
-    """What runs a program: an executable that reads it, as the machine does."""
-
-    path: str
-    argv: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    descriptor: int = -1  # one that the path needs
-
-
 def run(program: Program, command: Command | None = None) -> Sent:
     """Run it to its end, by the machine if that can be. Raises OSError for a system call that fails."""
     own_end, child_end = protocol.channel()
-    sent = Sent([], [])
     with own_end:
         with child_end:
-            pid = start(program, child_end, command) if command else start_own(program, child_end)
+            pid = start_program(program, child_end, command)
         try:
-            _receive(program, own_end, sent)
-        except BaseException:
-            for descriptor in sent.descriptors:
-                os.close(descriptor)
-            raise
+            return receive(program, own_end)
         finally:
             os.waitpid(pid, 0)
-    return sent
 
 
 def engine_command() -> Command:
@@ -62,50 +48,78 @@ def engine_command() -> Command:
     return Command(engine.EXECUTABLE, engine.ARGV, engine.ENVIRONMENT)
 
 
-def start_own(program: Program, channel: socket.socket) -> int:
-    """As `start`, by what there is here."""
+def start_program(program: Program, channel: socket.socket, command: Command | None = None) -> int:
+    """Start it on the child's end of a channel. Returns its pid, to be collected. Raises OSError."""
+    if command is not None:
+        return _start(program, channel, command)
     try:
         executable = machine.make()
     except OSError:
-        return start(program, channel, engine_command())
+        return _start(program, channel, engine_command())
     try:
         path = f"/proc/self/fd/{executable}"
-        return start(program, channel, Command(path, machine.ARGV, descriptor=executable))
+        return _start(program, channel, Command(path, machine.ARGV, descriptor=executable))
     finally:
         os.close(executable)
 
 
-def start(program: Program, channel: socket.socket, command: Command) -> int:
-    """Start it on the child's end of a channel. Returns its pid. Raises OSError."""
-    memory = memfd.create("program")
+def _start(program: Program, channel: socket.socket, command: Command) -> int:
+    memory = into_memory(program)
     try:
-        os.write(memory, program.assemble())
-        os.lseek(memory, 0, os.SEEK_SET)
-        sources = {CHANNEL: channel.fileno(), PROGRAM: memory}
-        sources |= dict(enumerate(program.passed, FIRST_PASSED))
-        actions = _moves(sources, max(command.descriptor, *sources, *sources.values()) + 1)
-        return os.posix_spawn(command.path, command.argv, command.environment, file_actions=actions)
+        passed = dict(enumerate(program.passed, FIRST_PASSED))
+        return start(command, {CHANNEL: channel.fileno(), PROGRAM: memory, **passed})
     finally:
         os.close(memory)
 
 
-def _moves(sources: dict[int, int], above: int) -> list[tuple[int, int, int]]:
-    """First to where nothing is, then each to its place: posix_spawn(3) makes the moves one by one."""
-    away = [(os.POSIX_SPAWN_DUP2, source, above + n) for n, source in enumerate(sources.values())]
-    home = [(os.POSIX_SPAWN_DUP2, above + n, place) for n, place in enumerate(sources)]
-    return away + home
+def into_memory(program: Program) -> int:
+    """A descriptor to read it from. Raises OSError, and TooLarge."""
+    memory = memfd.create("program")
+    try:
+        os.write(memory, program.assemble())
+        os.lseek(memory, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(memory)
+        raise
+    return memory
 
 
-def _receive(program: Program, channel: socket.socket, sent: Sent) -> None:
-    while True:
-        packet, ancillary, _, _ = channel.recvmsg(PACKET.size, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
-        if not packet:
-            return
-        sent.descriptors.extend(fd for _, _, data in ancillary for fd in memoryview(data).cast("i"))
-        kind, number = PACKET.unpack(packet)
-        if kind == REPORT:
-            sent.reports.append(number)
-        elif is_failure(kind):
-            _, _, on = program.origin(kind)
-            better = on.reason(number) if isinstance(on, Explained) else None
-            raise OSError(number, better or os.strerror(number), str(on))
+def await_packet(program: Program, channel: socket.socket) -> int:
+    """Wait for one packet without a descriptor. Returns its kind. Raises OSError, as `run`."""
+    packet = channel.recv(PACKET.size)
+    if not packet:
+        raise OSError(errno.ECHILD, "its process was killed", program.stage or "launch program")
+    kind, number = PACKET.unpack(packet)
+    if is_failure(kind):
+        raise failure(program, kind, number)
+    return int(kind)
+
+
+def receive(program: Program, channel: socket.socket) -> Sent:
+    """What it sends, up to its end. Raises OSError for a system call that fails."""
+    sent = Sent([], [])
+    try:
+        while packet := _packet(channel, sent):
+            kind, number = PACKET.unpack(packet)
+            if kind == REPORT:
+                sent.reports.append(number)
+            elif is_failure(kind):
+                raise failure(program, kind, number)
+    except BaseException:
+        for descriptor in sent.descriptors:
+            os.close(descriptor)
+        raise
+    return sent
+
+
+def failure(program: Program, address: int, number: int) -> OSError:
+    """The error of the instruction at `address`."""
+    _, _, on = program.origin(address)
+    better = on.reason(number) if isinstance(on, Explained) else None
+    return OSError(number, better or os.strerror(number), str(on))
+
+
+def _packet(channel: socket.socket, sent: Sent) -> bytes:
+    packet, ancillary, _, _ = channel.recvmsg(PACKET.size, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+    sent.descriptors.extend(fd for _, _, data in ancillary for fd in memoryview(data).cast("i"))
+    return packet

@@ -32,12 +32,12 @@ from containerizer.cleanup import take_back
 from containerizer.container import Container
 from containerizer.containerizer import Containerizer
 from containerizer.request import ContainerRequest
-from launcher.task import Task
+from launcher.linux_task import LinuxTask
 from launcher.stdio import Pipes
 
 root, state, name, image, script, how, whom, moment, keep = sys.argv[1:]
 containerizer = Containerizer(root=root, state=state, in_process=how == "in process")
-enter, release = Container.enter, Task.release
+enter, release = Container.enter, LinuxTask.release
 
 def die(now):
     if now == moment:
@@ -60,7 +60,7 @@ def take_back_by_halves(container_id, isolators):
     die("taking back")
     take_back(container_id, isolators)
 
-Container.enter, Task.release, module.take_back = dying_enter, dying_release, take_back_by_halves
+Container.enter, LinuxTask.release, module.take_back = dying_enter, dying_release, take_back_by_halves
 request = ContainerRequest.of(image, ["sh", "-c", script], name=name, keep=keep == "kept", mem="64m")
 container = containerizer.create(request, Pipes())
 container.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Collection
@@ -129,8 +130,8 @@ def test_a_volume_in_memory_and_one_of_the_host(cli: Cli, manifest: Write, tmp_p
     try:
         done = in_memory("pod", "run", "--rm", path)
     finally:
-        (state / "containers").rmdir()
-        state.rmdir()
+        assert list((state / "containers").iterdir()) == []
+        shutil.rmtree(state)
     assert (done.stdout, done.stderr) == ("one | 1\n", "")
     assert (tmp_path / "made" / "f").read_text() == "x\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import select
 import signal
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from launcher import exit_record
 from launcher.attach import Attachment, Output, Skipped
 from launcher.attach_protocol import STDERR, STDOUT
 from launcher.base import LaunchRequest
@@ -60,8 +60,8 @@ class Launched:
         return parent(self.task.pid)
 
     @property
-    def recorded(self) -> Any:
-        return json.loads(self.exit_status_path.read_text())
+    def recorded(self) -> exit_record.ExitRecord:
+        return exit_record.read(str(self.exit_status_path))
 
     def close(self) -> None:
         self.task.destroy()
@@ -199,7 +199,9 @@ class Launches:
         """One that is not released yet."""
         name = f"served-{len(self._served)}"
         service = Service(
-            socket=str(self.directory / f"{name}.sock"), log=str(self.directory / f"{name}.log")
+            relays=str(self.directory / "relays"),
+            socket=str(self.directory / f"{name}.sock"),
+            log=str(self.directory / f"{name}.log"),
         )
         request = LaunchRequest(
             container_id="test",

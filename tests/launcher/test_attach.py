@@ -198,7 +198,9 @@ def test_a_signal_that_there_is_not_harms_nobody(in_process: Launches) -> None:
 def test_the_socket_is_for_its_owner_and_gone_at_the_end(in_process: Launches) -> None:
     served = in_process.serve(*ECHO, stdio=Pipes(stdin=True))
     assert stat.S_IMODE(os.stat(served.service.socket).st_mode) == 0o600
-    served.task.destroy()
+    with attached(served) as reader:
+        served.task.destroy()
+        reader.to_the_end()
     assert not os.path.exists(served.service.socket)
     with pytest.raises(NotServed, match="nobody serves"):
         served.connect()

@@ -131,7 +131,7 @@ class Unprivileged:
     """Runs a step of the child's as a user who may do nothing."""
 
     def __init__(self) -> None:
-        self.child = Child(LaunchInfo(argv=("true",)), Inherit(0))
+        self.child = Child(LaunchInfo(argv=("true",)), Inherit(0), 2)
         self.child.program.call("setresuid", NOBODY, NOBODY, NOBODY)
 
     def run(self) -> list[Clamped]:
@@ -171,7 +171,7 @@ def test_a_shield_of_the_launcher_is_not_inherited(
     file = tmp_path / "oom_score_adj"
     file.write_text(own)
     monkeypatch.setattr(process, "OOM_SCORE_ADJ", str(file))
-    child = Child(LaunchInfo(argv=("true",)), Inherit(0))
+    child = Child(LaunchInfo(argv=("true",)), Inherit(0), 2)
     attribute_steps.set_oom_score_adj(child)
     child.program.call("exit_group", 0)
     runner.run(child.program)

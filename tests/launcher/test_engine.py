@@ -17,6 +17,7 @@ from launcher.linux import LinuxLauncher
 from launcher.program import engine, listings, machine, runner
 from launcher.program.assembler import ANY, CHANNEL, Label, Program
 from launcher.program.messages import PACKET, REPORT, tell
+from launcher.program.start import Command
 from tests.launcher.support import EngineLauncher, Launches
 
 AT_FDCWD = -100
@@ -121,7 +122,7 @@ def written(steps: list[tuple[tuple[str | int | bytes, ...], list[int], int, int
     return program
 
 
-def outcome(program: Program, command: runner.Command | None) -> object:
+def outcome(program: Program, command: Command | None) -> object:
     try:
         return runner.run(program, command).reports
     except OSError as error:
@@ -145,7 +146,7 @@ def test_it_begins_again_where_it_finds_no_room() -> None:
     program = Program()
     tell(program, REPORT, 7)
     program.call("exit_group", 0)
-    assert runner.run(program, runner.Command(engine.EXECUTABLE, argv)).reports == [7]
+    assert runner.run(program, Command(engine.EXECUTABLE, argv)).reports == [7]
 
 
 def test_it_serves_where_there_is_no_listing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher import exit_record
 from launcher.exit_status import ExitStatus
 from tests.launcher.support import NO_PID_NAMESPACE, WAITS, Launches, drain, kill, wait_for_end
 
@@ -74,7 +75,7 @@ signal.pause()
 
 @contextlib.contextmanager
 def agent(how: str, directory: Path, reaped: Path) -> Iterator[subprocess.Popen[bytes]]:
-    reaper = f"cat {directory}/status > {reaped}"
+    reaper = f"od -An -tu1 {directory}/status > {reaped}"
     command = [sys.executable, "-c", PROLOGUE + AGENT, how, str(directory / "status"), reaper]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
@@ -100,7 +101,8 @@ def test_the_agent_killed(how: str, both: bool, tmp_path: Path) -> None:
             kill(server)
         assert Path(f"/proc/{pid}").exists()
         process.stdin.close()  # and so the task ends
-        assert '"code": 6' in reaped.read_text()
+        record = bytes(map(int, reaped.read_text().split()))
+        assert exit_record.unpack(record).status == ExitStatus(code=6)
 
 
 # Stopped, and hidden ------------------------------------------------------------------------------
@@ -184,7 +186,8 @@ def test_a_recycled_pid_is_nobodys_victim(how: str, tmp_path: Path) -> None:
 # Full ---------------------------------------------------------------------------------------------
 
 FULL = """
-import errno, json
+import errno
+from launcher import exit_record
 reader, writer = os.pipe()
 os.dup2(reader, 0)
 task = launch(launcher, namespaces, status, "read line; exit 9")
@@ -201,7 +204,7 @@ os.close(0)
 os.close(reader)
 assert task.exit_status().code == 9
 task.destroy()
-print(json.load(open(status))["code"])
+print(exit_record.read(status).status.code)
 """
 
 

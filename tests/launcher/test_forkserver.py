@@ -68,9 +68,7 @@ def few_processes() -> Iterator[Path]:
 
 
 @pytest.mark.requires("cgroup1")
-@pytest.mark.parametrize(
-    ("room", "what"), [(0, "fork the supervisor"), (1, "fork the starter"), (2, "clone the child")]
-)
+@pytest.mark.parametrize(("room", "what"), [(0, "fork the supervisor"), (1, "clone the child")])
 def test_no_room_for_another_process(few_processes: Path, served: Launches, room: int, what: str) -> None:
     (few_processes / "cgroup.procs").write_text(str(server_of(served)))
     (few_processes / "pids.max").write_text(str(1 + room))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.kernel import capabilities, mounts, namespaces, prctl, user_namespaces
-from launcher.kernel.user_namespaces import Map
+from launcher import user_namespaces
+from launcher.kernel import capabilities, mounts, namespaces, prctl
+from launcher.user_namespaces import Map
 
 pytestmark = pytest.mark.requires("root", "userns")
 

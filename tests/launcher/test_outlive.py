@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher import exit_record
+from launcher.exit_status import ExitStatus
 from tests.launcher.support import wait_for_end
 
 pytestmark = pytest.mark.requires("root")
@@ -62,7 +64,7 @@ class Program:
 def program(how: str, directory: Path, command: str, stage: str) -> Iterator[Program]:
     status, reaped = directory / "status", directory / "reaped"
     os.mkfifo(reaped)
-    reaper = f"(cat {status}; ls /proc/self/fd; echo reaped) > {reaped}"
+    reaper = f"(od -An -tu1 -w100 {status}; ls /proc/self/fd; echo reaped) > {reaped}"
     read_end, write_end = os.pipe()
     options = [how, str(read_end), str(status), command, stage, "/bin/sh", "-c", reaper]
     with subprocess.Popen(
@@ -85,8 +87,8 @@ def test_a_task_outlives_its_launcher_and_is_reaped(how: str, tmp_path: Path) ->
         launcher.die()
         assert Path(f"/proc/{pid}").exists()
         launcher.end_input()  # and so does the task
-        status, *descriptors, last = launcher.reaped.read_text().replace("}", "}\n").splitlines()
-        assert '"code": 6' in status
+        record, *descriptors, last = launcher.reaped.read_text().splitlines()
+        assert exit_record.unpack(bytes(map(int, record.split()))).status == ExitStatus(code=6)
         assert descriptors == ["0", "1", "2", "3"]
         assert last == "reaped"
 

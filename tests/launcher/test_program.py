@@ -21,6 +21,7 @@ from launcher import init, protocol
 from launcher.program import assembler, listings, machine, numbers, runner
 from launcher.program.assembler import ANY, MAX_DATA, ROOT, Label, Program, TooLarge
 from launcher.program.messages import OPENED, REPORT, message_with_descriptor, tell
+from launcher.program.start import Command
 from tests.launcher.support import TIMEOUT
 
 AT_FDCWD = -100
@@ -31,7 +32,7 @@ Run = Callable[[Program], runner.Sent]
 Reports = Callable[[Program], list[int]]
 
 
-def emulated(directory: Path, monkeypatch: pytest.MonkeyPatch) -> runner.Command:
+def emulated(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     qemu = shutil.which(QEMU)
     if qemu is None:
         pytest.skip(f"{QEMU} is not installed (apt-get install qemu-user-static)")
@@ -41,13 +42,13 @@ def emulated(directory: Path, monkeypatch: pytest.MonkeyPatch) -> runner.Command
     executable = directory / "machine"
     executable.write_bytes(machine.elf(listings.LISTINGS["aarch64"]))
     executable.chmod(0o755)
-    return runner.Command(qemu, (QEMU, str(executable)))
+    return Command(qemu, (QEMU, str(executable)))
 
 
 @pytest.fixture(params=["machine", "engine", "aarch64"])
 def command(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> runner.Command | None:
+) -> Command | None:
     """What runs programs; None is what is chosen here."""
     if request.param == "aarch64":
         return emulated(tmp_path, monkeypatch)
@@ -55,7 +56,7 @@ def command(
 
 
 @pytest.fixture
-def ended(command: runner.Command | None) -> Run:
+def ended(command: Command | None) -> Run:
     def run(program: Program) -> runner.Sent:
         program.call("exit_group", 0)
         return runner.run(program, command)
@@ -150,6 +151,30 @@ def test_zero_is_not_positive(reports: Reports) -> None:
     assert reports(program) == [7]
 
 
+@pytest.mark.parametrize(("expected", "told"), [(0o27, [1]), (0o22, [2, 1]), (0, [2, 1])])
+def test_a_program_goes_on_elsewhere_after_the_number_that_it_expects(
+    reports: Reports, expected: int, told: list[int]
+) -> None:
+    program, there = Program(), Label()
+    number = program.buffer(expected.to_bytes(4, sys.byteorder), 4)
+    program.call("umask", 0o27)
+    program.call("umask", 0, then=there, equals=number)
+    tell(program, REPORT, 2)
+    program.place(there)
+    tell(program, REPORT, 1)
+    assert reports(program) == told
+
+
+def test_zero_can_be_expected(reports: Reports) -> None:
+    program, there = Program(), Label()
+    program.call("umask", 0)
+    program.call("umask", 0, then=there, equals=program.buffer(bytes(4), 4))
+    tell(program, REPORT, 2)
+    program.place(there)
+    tell(program, REPORT, 1)
+    assert reports(program) == [1]
+
+
 @pytest.mark.parametrize("tolerated", [(13, 2), (1, 13, 20, 2), (ANY,)])
 def test_an_error_that_is_tolerated_is_none(reports: Reports, tolerated: tuple[int, ...]) -> None:
     program = Program()
@@ -226,9 +251,10 @@ def test_a_slot_is_a_signed_number(reports: Reports) -> None:
 def test_descriptors_are_sent(ended: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content")
     program = Program()
-    message, place = message_with_descriptor(program, OPENED)
-    program.call("openat", AT_FDCWD, os.fsencode(tmp_path / "file"), os.O_RDONLY, store=place)
-    program.call("sendmsg", assembler.CHANNEL, message, 0)
+    message = message_with_descriptor(program, OPENED)
+    path = os.fsencode(tmp_path / "file")
+    program.call("openat", AT_FDCWD, path, os.O_RDONLY, store=message.descriptor)
+    program.call("sendmsg", assembler.CHANNEL, message.header, 0)
     (descriptor,) = ended(program).descriptors
     with open(descriptor) as file:
         assert file.read() == "content"
@@ -245,7 +271,7 @@ def test_descriptors_are_passed(ended: Run) -> None:
         assert file.read() == "through"
 
 
-def test_a_failure_ends_the_process_with_127(command: runner.Command | None) -> None:
+def test_a_failure_ends_the_process_with_127(command: Command | None) -> None:
     program = Program()
     program.call("chdir", b"/no/such")
     assert os.waitstatus_to_exitcode(status_of(program, command)) == 127
@@ -254,7 +280,7 @@ def test_a_failure_ends_the_process_with_127(command: runner.Command | None) -> 
 # PID 1 -------------------------------------------------------------------------------------------
 
 
-def status_of(program: Program, command: runner.Command | None) -> int:
+def status_of(program: Program, command: Command | None) -> int:
     """As waitpid(2) tells, of a program that waits for nobody."""
     own_end, child_end = protocol.channel()
     with own_end:
@@ -274,8 +300,8 @@ def collect(pid: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def start(program: Program, channel: socket.socket, command: runner.Command | None) -> int:
-    return runner.start(program, channel, command) if command else runner.start_own(program, channel)
+def start(program: Program, channel: socket.socket, command: Command | None) -> int:
+    return runner.start_program(program, channel, command)
 
 
 def task_of(*argv: str) -> Program:
@@ -294,12 +320,12 @@ def execute(program: Program, *argv: str) -> None:
 @pytest.mark.parametrize(
     ("script", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
 )
-def test_init_ends_as_its_task_does(command: runner.Command | None, script: str, code: int) -> None:
+def test_init_ends_as_its_task_does(command: Command | None, script: str, code: int) -> None:
     status = status_of(task_of("/bin/sh", "-c", script), command)
     assert os.waitstatus_to_exitcode(status) == code
 
 
-def test_init_collects_what_others_leave(command: runner.Command | None) -> None:
+def test_init_collects_what_others_leave(command: Command | None) -> None:
     if command and command.argv[0] == QEMU:
         pytest.skip("QEMU has no subreapers, which others' orphans would go to")
     orphan = "pid=$(/bin/sh -c '/bin/true >/dev/null & echo $!')"
@@ -308,7 +334,7 @@ def test_init_collects_what_others_leave(command: runner.Command | None) -> None
     assert os.waitstatus_to_exitcode(status) == 3
 
 
-def test_init_hands_signals_on(command: runner.Command | None) -> None:
+def test_init_hands_signals_on(command: Command | None) -> None:
     reader, writer = os.pipe()
     program = Program()
     program.call("dup3", program.pass_descriptor(writer), 2, 0)  # what stays open in the task

@@ -17,7 +17,11 @@ from hypothesis import strategies as st
 from launcher import protocol
 
 MESSAGES = [
-    protocol.Launch("web", "/status", {"mode": "pipes"}, None, ["reap", "é\udcff"]),
+    protocol.Start("web"),
+    protocol.Launch("web", "/status", ["reap", "é\udcff"], {}),
+    protocol.Serve({"mode": "pipes"}, {"log": "/log"}),
+    protocol.Serving(),
+    protocol.Full(),
     protocol.Cloned(42),
     protocol.Release(),
     protocol.Executing("/bin/true"),
@@ -59,7 +63,7 @@ trees = st.recursive(
 @given(container_id=words, info=st.dictionaries(words, trees, max_size=3), reaper=st.lists(words, max_size=3))
 def test_any_launch_arrives_as_it_was(container_id: str, info: dict[str, Any], reaper: list[str]) -> None:
     first, second = protocol.channel()
-    message = protocol.Launch(container_id, "/status", {}, None, reaper, launch_info=info)
+    message = protocol.Launch(container_id, "/status", reaper, info)
     with first, second:
         protocol.send(first, message)
         assert protocol.receive(second, protocol.Launch) == (message, [])
@@ -67,7 +71,7 @@ def test_any_launch_arrives_as_it_was(container_id: str, info: dict[str, Any], r
 
 @pytest.mark.parametrize("size", [65_000, 65_536, 70_000, 3_000_000])
 def test_a_message_of_any_size_arrives_with_its_descriptors(pair: Pair, size: int) -> None:
-    message = protocol.Launch("web", "/status", {}, None, [], launch_info={"argv": ["x" * size]})
+    message = protocol.Launch("web", "/status", [], {"argv": ["x" * size]})
     protocol.send(pair[0], message, [0, 1])
     received, descriptors = protocol.receive(pair[1], protocol.Launch)
     assert received == message

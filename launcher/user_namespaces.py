@@ -1,7 +1,7 @@
 """User namespaces: make one with its maps. See user_namespaces(7), "Defining user and group ID mappings".
 
-A map is written once, in one write(2), by a process outside: so a helper is cloned into the new
-namespace, and waits there until its maps are written and the namespace is held by a descriptor.
+A map is written once, in one write(2), by a process outside: so a helper enters the new namespace, and
+stays there until its maps are written and the namespace is held by a descriptor.
 
 Who has CAP_SETUID and CAP_SETGID maps any ids. Everyone may map themselves, and nobody else; the
 programs newuidmap(1) and newgidmap(1) map for others what /etc/subuid and /etc/subgid give them.
@@ -9,19 +9,16 @@ programs newuidmap(1) and newgidmap(1) map for others what /etc/subuid and /etc/
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import os
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from launcher.kernel import capabilities, clone, prctl
-from launcher.kernel.libc import function
+from launcher import protocol
+from launcher.kernel import capabilities
 from launcher.kernel.namespaces import CLONE_FLAGS
-
-_setfsuid = function("setfsuid", ctypes.c_uint)
-_setfsgid = function("setfsgid", ctypes.c_uint)
+from launcher.program import runner
+from launcher.program.assembler import CHANNEL, Program
+from launcher.program.messages import OPENED, tell
 
 _LONGEST_TEXT = 1024  # bytes of what newuidmap says
 
@@ -31,20 +28,24 @@ Map = Sequence[tuple[int, int, int]]  # first id inside, first id outside, how m
 def create(uid_map: Map, gid_map: Map) -> int:
     """A new user namespace with these maps, as a descriptor. Raises OSError.
 
-    For a single-threaded process (launcher.kernel.clone). Without CAP_SETUID and CAP_SETGID the
-    maps are limited as `write_maps` says.
+    Without CAP_SETUID and CAP_SETGID the maps are limited as `write_maps` says.
     """
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    pid, pidfd = _clone_helper(reader, writer)
-    try:
-        write_maps(pid, uid_map, gid_map)
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        for descriptor in (reader, writer, pidfd):
-            os.close(descriptor)
+    program = Program()
+    program.call("unshare", CLONE_FLAGS["user"], on="user")
+    tell(program, OPENED)
+    program.call("read", CHANNEL, program.buffer(bytes(8)), 8)  # until its end, ours too
+    program.call("exit_group", 0)
+    own_end, helper_end = protocol.channel()
+    with own_end:
+        with helper_end:
+            pid = runner.start_program(program, helper_end)
+        try:
+            runner.await_packet(program, own_end)
+            write_maps(pid, uid_map, gid_map)
+            return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            own_end.close()
+            os.waitpid(pid, 0)
 
 
 def write_maps(pid: int, uid_map: Map, gid_map: Map) -> None:
@@ -65,41 +66,6 @@ def write_maps(pid: int, uid_map: Map, gid_map: Map) -> None:
         _write(f"/proc/{pid}/uid_map", _text(uid_map))
     else:
         _run("newuidmap", pid, uid_map)
-
-
-@contextlib.contextmanager
-def filesystem_ids(uid: int, gid: int) -> Iterator[None]:
-    """Make and open files as another user, with all privileges that the caller has: setfsuid(2).
-
-    Through an idmapped mount an id that is not mapped can make nothing, root's among them. What is
-    mounted meanwhile goes on with these ids.
-    """
-    effective, permitted, inheritable = capabilities.get_capabilities()
-    _setfsgid(str(gid), gid)
-    _setfsuid(str(uid), uid)
-    try:
-        capabilities.set_capabilities(effective, permitted, inheritable)  # which it has lowered
-        yield
-    finally:
-        _setfsuid("0", 0)
-        _setfsgid("0", 0)
-
-
-def _clone_helper(reader: int, writer: int) -> tuple[int, int]:
-    """(pid, pidfd) of a process in a new user namespace that waits for the end of the pipe."""
-    show = not prctl.is_dumpable() and not capabilities.is_effective("CAP_SETUID")
-    if show:
-        prctl.show_to_ptrace()  # or the helper's /proc/<pid> would be root's, closed to us
-    try:
-        pid, pidfd = clone.clone(CLONE_FLAGS["user"])
-        if pid == 0:
-            os.close(writer)
-            os.read(reader, 1)  # until whoever holds the other end is gone, too
-            os._exit(0)
-    finally:
-        if show:
-            prctl.hide_from_ptrace()
-    return pid, pidfd
 
 
 def _is_own(mapping: Map, own: int) -> bool:

@@ -1,0 +1,115 @@
+"""A relay: a process that serves the stdio of tasks (launcher/io/served.py), many of them by one loop.
+
+A process for each task would cost the host a megabyte a container, nearly all of it an interpreter that
+waits. One for all would have one task's flood of output, or a disk that hangs, in everybody's way, and
+use one processor; so a relay takes no more than some tens, and the next tasks go to another one.
+
+It is executed by the first launcher that needs it (launcher/io/relays.py), and belongs to none: it
+stays while a task is served, or a launcher is connected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+from launcher import protocol
+from launcher.data import Data
+from launcher.io.loop import IN, Loop
+from launcher.io.served import ServedIO
+from launcher.kernel import prctl, signals
+from launcher.stdio import Inherit, Service, from_json
+
+CAPACITY = 32  # tasks
+
+
+def main() -> None:
+    """Entry: argv names the listening socket, by its number and its path, and the lock of all relays."""
+    _, number, path, lock = sys.argv[-4:]
+    os.chdir("/")
+    prctl.close_range(3, int(number) - 1)  # what the launcher had open by accident
+    prctl.close_from(int(number) + 1)
+    prctl.set_name("ctz:relay")
+    signals.reset_ignored()
+    signals.ignore((signal.SIGPIPE, signal.SIGHUP, signal.SIGINT))
+    Relay(socket.socket(fileno=int(number)), path, lock).run()
+
+
+class Relay:
+    """Serves until nobody needs it."""
+
+    def __init__(self, listener: socket.socket, path: str, lock: str) -> None:
+        self._listener = listener
+        self._path = path
+        self._lock = lock
+        self._loop = Loop()
+        self._served: set[ServedIO] = set()
+        self._launchers: set[socket.socket] = set()
+        listener.setblocking(False)
+        self._loop.watch(listener.fileno(), IN, self._accept)
+
+    def run(self) -> None:
+        self._loop.turn()  # whoever has executed us comes first
+        while self._served or self._launchers or not self._is_over():
+            self._loop.turn()
+
+    def _is_over(self) -> bool:
+        """Whether nobody has come meanwhile. Launchers connect while they hold the lock."""
+        file = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._accept()
+            if self._launchers:
+                return False
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+            return True
+        finally:
+            os.close(file)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                launcher, _ = self._listener.accept()
+                self._launchers.add(launcher)
+                self._loop.watch(launcher.fileno(), IN, lambda launcher=launcher: self._hear(launcher))  # type: ignore[misc]
+
+    def _hear(self, launcher: socket.socket) -> None:
+        try:
+            request, descriptors = protocol.receive(launcher, protocol.Serve)
+        except protocol.PeerGone:
+            self._loop.forget(launcher.fileno())
+            self._launchers.discard(launcher)
+            launcher.close()
+            return
+        with contextlib.suppress(protocol.PeerGone):
+            protocol.send(launcher, self._answer(request, descriptors))
+
+    def _answer(self, request: protocol.Serve, descriptors: Sequence[int]) -> Data:
+        if len(self._served) >= CAPACITY:
+            _close(descriptors)
+            return protocol.Full()
+        link = socket.socket(fileno=descriptors[0])
+        try:
+            self._serve(request, link, descriptors[1:])
+        except OSError as error:
+            link.close()
+            _close(descriptors[1:])
+            return protocol.Failed.from_error("serve the task's stdio", error)
+        return protocol.Serving()
+
+    def _serve(self, request: protocol.Serve, link: socket.socket, ends: Sequence[int]) -> None:
+        asked = from_json(request.stdio)
+        assert not isinstance(asked, Inherit)
+        service = Service(**request.service)
+        self._served.add(ServedIO(asked, service, self._loop, link, ends, self._served.discard))
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

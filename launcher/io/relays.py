@@ -1,0 +1,143 @@
+"""The launcher's side of the relays: finds one with room, and executes it where there is none.
+
+<directory>/0.sock, 1.sock …   a relay listens at each
+<directory>/lock               held to connect, to make a relay, and by one that goes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from launcher import attach_protocol, protocol
+from launcher.errors import LaunchFailed
+from launcher.failure import explain
+
+# It is nobody's child, so its parent goes at once. Isolated and without site, as the fork server.
+_BOOTSTRAP = """import os, sys
+os.fork() and os._exit(0)
+os.setsid()
+sys.path.insert(0, sys.argv[1])
+from launcher.io import relay
+relay.main()"""
+_ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+_IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Request:
+    """What was asked of a relay."""
+
+    def __init__(self, relays: Relays, request: protocol.Serve, descriptors: Sequence[int]) -> None:
+        self._relays = relays
+        self._request = request
+        self._descriptors = descriptors
+        self._ask(0)
+
+    def await_answer(self) -> None:
+        """Raises LaunchFailed. Until then the descriptors must stay open."""
+        for number in itertools.count(1):
+            answer = self._answer()
+            if isinstance(answer, protocol.Failed):
+                raise explain(answer)
+            if isinstance(answer, protocol.Serving):
+                return
+            self._ask(number)
+
+    def _ask(self, number: int) -> None:
+        self._connection = self._relays.connect(number)
+        with contextlib.suppress(protocol.PeerGone):
+            protocol.send(self._connection, self._request, self._descriptors)
+
+    def _answer(self) -> object:
+        with self._connection:
+            try:
+                expected = protocol.Serving, protocol.Full, protocol.Failed
+                return protocol.receive(self._connection, *expected)[0]
+            except protocol.PeerGone:
+                raise LaunchFailed("cannot serve the task's stdio: the relay was killed") from None
+
+
+class Relays:
+    """The relays of a directory. Those that were used stay, until `close`."""
+
+    def __init__(self, directory: str) -> None:
+        """Raises OSError if it cannot be made."""
+        self._directory = directory
+        self._held: dict[int, socket.socket] = {}
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+
+    def serve(self, request: protocol.Serve, descriptors: Sequence[int]) -> Request:
+        """Ask for it. Raises OSError."""
+        return Request(self, request, descriptors)
+
+    def connect(self, number: int) -> socket.socket:
+        """A connection to one of them. Raises OSError."""
+        with self._locked():
+            held = self._held.get(number)
+            if held is None or _has_ended(held):
+                self._held[number] = self._connected(number)
+            return self._connected(number)
+
+    def close(self) -> None:
+        for connection in self._held.values():
+            connection.close()
+        self._held.clear()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        file = os.open(self._path("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+    def _connected(self, number: int) -> socket.socket:
+        path = self._path(f"{number}.sock")
+        connection = attach_protocol.new_socket()
+        try:
+            try:
+                attach_protocol.at_path(path, connection.connect)
+            except (FileNotFoundError, ConnectionRefusedError):
+                self._execute(path)
+                attach_protocol.at_path(path, connection.connect)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _execute(self, path: str) -> None:
+        """It listens at once, before its process has begun."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with attach_protocol.new_socket() as listener:
+            attach_protocol.at_path(path, listener.bind)
+            listener.listen(socket.SOMAXCONN)
+            place = max(listener.fileno(), 2) + 1
+            actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
+            actions.append((os.POSIX_SPAWN_DUP2, 0, 1))
+            actions.append((os.POSIX_SPAWN_OPEN, 2, self._path("errors"), append, 0o600))
+            actions.append((os.POSIX_SPAWN_DUP2, listener.fileno(), place))
+            argv = [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _IMPORT_ROOT]
+            argv += [str(place), path, self._path("lock")]
+            child = os.posix_spawn(sys.executable, argv, _ENVIRONMENT, file_actions=actions)
+        os.waitpid(child, 0)
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

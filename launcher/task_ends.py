@@ -1,0 +1,79 @@
+"""The ends of a task's stdio: those that become the task's, and those that a relay serves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Sequence
+
+from launcher import namespaces
+from launcher.data import Data
+from launcher.kernel import mounts
+from launcher.launch_info import LaunchInfo
+from launcher.stdio import Inherit, Pipes, Stdio
+
+_NULL = os.makedev(1, 3)  # Documentation/admin-guide/devices.txt
+_PATIENCE = struct.pack("@ll", 10, 0)  # seconds that a supervisor waits for its relay in the end
+
+
+class Opened:
+    """The descriptors of a launch, which are closed once it is on its way."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self.stack = stack
+
+    def open(self, path: str, flags: int) -> int:
+        return self.own(os.open(path, flags | os.O_CLOEXEC))
+
+    def own(self, descriptor: int) -> int:
+        self.stack.callback(os.close, descriptor)
+        return descriptor
+
+
+class Ends(Data):
+    """Descriptors."""
+
+    stdio: Sequence[int]  # the task's stdin, stdout and stderr; of a terminal, anything
+    link: int = -1  # the supervisor's end of the link to the relay
+    relayed: Sequence[int] = ()  # the relay's end of the link, and of the pipes: launcher.io.served
+
+
+def make(stdio: Stdio, info: LaunchInfo, opened: Opened) -> Ends:
+    """Raises OSError."""
+    contained = info.rootfs is not None or "mnt" in namespaces.joined(info)
+    if isinstance(stdio, Inherit):
+        given = stdio.descriptors
+        if contained:
+            given = tuple(_contained_null(opened) if _is_null(fd) else fd for fd in given)  # type: ignore[assignment]
+        return Ends(given)
+    null = _contained_null(opened) if contained else opened.open(os.devnull, os.O_RDWR)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+    links = opened.own(theirs.detach()), opened.own(ours.detach())
+    if not isinstance(stdio, Pipes):
+        return Ends((null, null, null), links[0], links[1:])
+    output, errors = _pipe(opened), _pipe(opened)
+    if not stdio.stdin:
+        return Ends((null, output[1], errors[1]), links[0], (links[1], output[0], errors[0]))
+    typed = _pipe(opened)
+    return Ends((typed[0], output[1], errors[1]), links[0], (links[1], output[0], errors[0], typed[1]))
+
+
+def _pipe(opened: Opened) -> tuple[int, int]:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    return opened.own(reader), opened.own(writer)
+
+
+def _is_null(descriptor: int) -> bool:
+    return os.fstat(descriptor).st_rdev == _NULL
+
+
+def _contained_null(opened: Opened) -> int:
+    """/dev/null by way of a mount that is read-only: root in the container must not change its mode."""
+    tree = mounts.clone_tree(os.devnull, ("ro",))
+    try:
+        return opened.open(f"/proc/self/fd/{tree}", os.O_RDWR)
+    finally:
+        os.close(tree)
