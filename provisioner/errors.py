@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 from launcher.errors import ContainerizerError, InvalidRequest
 
 
 class Cancelled(Exception):
     """Another layer failed, or the user gave up: this one stops too. None that a caller meets."""
+
+
+def reason(error: OSError) -> str:
+    """The system's words, and the file that they are about if it is known."""
+    file = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+    return f"{error.strerror or error}{file}"
 
 
 class ProvisionerError(ContainerizerError):

@@ -11,7 +11,7 @@ from launcher.data import replace
 from launcher.remove_tree import remove_tree
 from provisioner.backends.copy import MERGED
 from provisioner.backends.overlay import WRITABLE
-from provisioner.errors import ImageNotFound, StoreError, UnsupportedImage
+from provisioner.errors import ImageNotFound, StoreError, UnsupportedImage, reason
 from provisioner.image import Image, ImageUsage
 from provisioner.layer.limits import Limits
 from provisioner.layer.write_tar import TarWriter, to_descriptor
@@ -191,6 +191,6 @@ def _storing(what: str, store: Store) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"cannot {what}: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
+            f"cannot {what}: {reason(error)}",
             hint=f"look at the space and permissions there, and of {store.paths.root}",
         ) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from launcher.data import replace
 from provisioner.backends import choose
-from provisioner.errors import ImageNotFound, StoreError
+from provisioner.errors import ImageNotFound, StoreError, reason
 from provisioner.image import Image, ImageUsage, Rootfs
 from provisioner.progress import Progress, note_of, silent
 from provisioner.reference import ImageReference, is_short, split_name
@@ -159,7 +159,8 @@ class Provisioner:
             return self._backend.provision(self._lowers(image), directory)
         except OSError as error:
             raise StoreError(
-                f"cannot provision container {container}: {error.strerror}: {error.filename}"
+                f"cannot provision container {container}: {reason(error)}",
+                hint=f"look at the space, inodes and permissions of {directory} and {self._store.paths.root}",
             ) from error
 
     def destroy(self, container: str, directory: str) -> None:
@@ -169,8 +170,7 @@ class Provisioner:
             self._store.release(container)
         except OSError as error:
             raise StoreError(
-                f"cannot remove the root filesystem of container {container}: "
-                f"{error.strerror}: {error.filename}",
+                f"cannot remove the root filesystem of container {container}: {reason(error)}",
                 hint="a process may still have it mounted: see /proc/*/mountinfo",
             ) from error
 

@@ -10,13 +10,12 @@ that pull the same image cannot wait for each other in a circle.
 from __future__ import annotations
 
 import errno
-import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 from launcher.remove_tree import remove_tree
-from provisioner.errors import Cancelled, StoreError
+from provisioner.errors import Cancelled, StoreError, reason
 from provisioner.fetch import fetch
 from provisioner.image import Image
 from provisioner.layer.apply import Unpacked
@@ -71,8 +70,7 @@ def pull(
         if error.errno in _FULL:
             partials.sweep(store.paths, everything=True)
         raise StoreError(
-            f"cannot store image {reference}: {error.strerror or error}"
-            + (f": {os.fsdecode(error.filename)}" if error.filename else ""),
+            f"cannot store image {reference}: {reason(error)}",
             hint=f"look at the space, inodes and permissions of {store.paths.root}",
         ) from error
     return image

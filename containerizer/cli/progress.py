@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from provisioner.progress import Phase, Progress
 
 _INTERVAL = 0.1  # seconds between two drawings: more is flicker
-_WIDTH = 24  # characters of a bar
+_WIDTH = 24  # characters of a bar where there is room
+_NARROWEST = 6  # characters that still show something
+_REST = 70  # characters of a line without its bar: "1023.9 MiB of 1023.9 MiB  1023.9 KiB/s"
 _MARK, _MARKS = 1.0, 5  # seconds between two marks of a rate, and how many are kept
 _OVER = ("exists", "done")
 
@@ -180,7 +182,7 @@ class LayerBars(Layers):
     def _draw(self) -> None:
         size = os.get_terminal_size(self._stream.fileno())
         columns, rows = size.columns or 80, size.lines or 24  # 0: it does not know
-        lines = [line[: columns - 1] for line in self._lines(rows - 1)]
+        lines = [line[: columns - 1] for line in self._lines(rows - 1, columns - _REST)]
         rest = "\x1b[0J" if len(lines) < self._drawn_lines else ""  # what fewer lines would leave below
         self._write(self._back() + rest + "".join(f"\x1b[2K{line}\n" for line in lines))
         self._drawn_lines = len(lines)
@@ -188,12 +190,12 @@ class LayerBars(Layers):
     def _back(self) -> str:
         return f"\x1b[{self._drawn_lines}F" if self._drawn_lines else ""
 
-    def _lines(self, most: int) -> list[str]:
-        lines = [_line(layer, meter) for layer, meter in self._meters.items()]
+    def _lines(self, most: int, width: int) -> list[str]:
+        lines = [_line(layer, meter, width) for layer, meter in self._meters.items()]
         if len(lines) <= most:
             return lines
         active = [
-            _line(layer, meter)
+            _line(layer, meter, width)
             for layer, meter in self._meters.items()
             if meter.phase not in ("waiting", *_OVER)
         ]
@@ -211,11 +213,13 @@ def _short(layer: str) -> str:
     return layer.partition(":")[2][:12]
 
 
-def _line(layer: str, meter: Meter) -> str:
+def _line(layer: str, meter: Meter, width: int) -> str:
+    """The bar gives way to the figures: a rate that the terminal cuts off is none."""
     if meter.phase in _OVER:
         return f"{_short(layer)}  {meter.phase:11}  {format_size(meter.total)}"
-    filled = _WIDTH * min(meter.done, meter.total) // meter.total if meter.total else 0
-    bar = "#" * filled + "-" * (_WIDTH - filled)
+    width = min(width, _WIDTH)
+    filled = width * min(meter.done, meter.total) // meter.total if meter.total else 0
+    bar = f"[{'#' * filled}{'-' * (width - filled)}]  " if width >= _NARROWEST else ""
     rate = f"  {format_size(meter.rate)}/s" if meter.phase == "downloading" and meter.rate else ""
     size = f"{format_size(meter.done)} of {format_size(meter.total)}"
-    return f"{_short(layer)}  {meter.phase:11}  [{bar}]  {size}{rate}"
+    return f"{_short(layer)}  {meter.phase:11}  {bar}{size}{rate}"

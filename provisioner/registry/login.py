@@ -44,7 +44,12 @@ def login(key: str, options: RegistryOptions, note: Callable[[str], None] = lamb
     registry = registry_of(key)
     assert options.credentials is not None
     settings = Settings(options)
-    tried, credentials = _tried(settings.of_registry(registry), options.credentials, note)
+    try:
+        tried, credentials = _tried(settings.of_registry(registry), options.credentials, note)
+    except Unauthorized as error:
+        if error.hint:  # it sends who pulls to log in
+            error.hint = "check the user's name and the password, or the token that stands for it"
+        raise
     files = [AuthFile.read(path) for path in auth_file.paths(options.authfile)]
     # Helpers know whole registries only.
     helper = _helper(files, registry, settings, options) if key == registry else None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from containerizer.cli.progress import Meter
+from containerizer.cli.progress import LayerBars, Meter
 from tests.end_to_end.conftest import Cli
 from tests.support import images
 from tests.support.images import entry, layer
@@ -34,7 +34,8 @@ def test_a_bar_a_layer_that_fits_the_terminal(fresh: Cli, busybox: str, columns:
         shown = _read_to_end(master)
     assert pull.returncode == 0
     lines = [line.rpartition("\x1b[2K")[2] for line in shown.splitlines()]
-    assert any("downloading  [" in line for line in lines)
+    assert any("downloading" in line for line in lines)
+    assert columns == 40 or any("  [" in line for line in lines)
     assert lines[-1].split()[1] == "done"
     assert all(len(line) < (columns or 80) for line in lines)
     assert columns == 40 or lines[-1].endswith("iB"), "nothing is cut where there is room"
@@ -114,6 +115,20 @@ def test_a_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> 
     meter.update("downloading", 101 << 20, 200 << 20)
     meter.update("unpacking", 200 << 20, 200 << 20)
     assert 0 < meter.rate < 20_000
+
+
+def test_the_rate_shows_on_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("containerizer.cli.progress.time.monotonic", lambda: clock[0])
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with os.fdopen(slave, "w") as terminal:
+        bars = LayerBars(terminal)
+        for done in (0, 1000 << 10):
+            bars("sha256:0123456789abcdef", "downloading", done, 1000 << 20)
+            clock[0] += 1.0
+    line = _read_to_end(master).splitlines()[-1].rpartition("\x1b[2K")[2]
+    assert line == "0123456789ab  downloading  [----------]  1000.0 KiB of 1000.0 MiB  1000.0 KiB/s"
 
 
 @pytest.mark.requires("root")

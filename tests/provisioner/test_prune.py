@@ -250,7 +250,7 @@ def check_killed(tmp_path: Path, reference: str, *, faster: int = 1) -> None:
 # A full disk.
 
 FULL = """
-import os, sys
+import contextlib, os, sys
 from provisioner.errors import StoreError
 from provisioner.provisioner import Provisioner
 disk, reference = sys.argv[1:]
@@ -262,8 +262,17 @@ except StoreError as error:
     print(error.message)
 assert p.images() == [] and not os.path.exists(disk + "/store/blobs")
 os.unlink(disk + "/ballast")
-p.pull(reference)
+image = p.pull(reference)
 assert p.verify().damages == ()
+ballast = os.open(disk + "/ballast", os.O_WRONLY | os.O_CREAT)
+with contextlib.suppress(OSError):
+    while True:
+        os.write(ballast, bytes(4096))
+try:
+    p.provision(image, "container", disk + "/container")
+    sys.exit("it fitted")
+except StoreError as error:
+    print(error)
 """
 MOUNTED = """
 mount -t tmpfs -o size=6m none "$1" && dd if=/dev/zero of="$1/ballast" bs=1M count=4 status=none &&
@@ -280,6 +289,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "cannot store image" in done.stdout and "No space left" in done.stdout
+    assert "cannot provision" in done.stdout and "None" not in done.stdout
 
 
 # Damage.

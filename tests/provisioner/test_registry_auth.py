@@ -155,8 +155,9 @@ def test_login_exchanges_the_password_for_an_identity_token(
 @needs_registry
 def test_login_refuses_a_wrong_password_and_stores_nothing(private: Registry, tmp_path: Path) -> None:
     wrong = RegistryOptions(credentials=Credentials(username="user", password="wrong"))
-    with pytest.raises(Unauthorized, match="incorrect username"):
+    with pytest.raises(Unauthorized, match="incorrect username") as refused:
         login(private.host, wrong)
+    assert "password" in str(refused.value.hint) and "login" not in str(refused.value.hint)
     assert not (tmp_path / "run").exists()
 
 
