@@ -31,6 +31,7 @@ from launcher.data import Data
 from provisioner.registry import failure, tls
 from provisioner.registry.endpoint import Trust, is_loopback
 from provisioner.registry.line import Line, pool_classes
+from provisioner.registry.plain_session import PlainSession
 from provisioner.registry.retry import TRANSIENT, Backoff, retry_after
 from provisioner.sources.spool import write_all
 
@@ -143,7 +144,7 @@ class Http:
     def _session(self, secure: bool) -> requests.Session:
         with self._lock:
             if secure not in self._sessions:
-                session = requests.Session()
+                session = PlainSession()
                 session.trust_env = False  # no ~/.netrc of whoever runs us; proxies are asked for above
                 session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
                 context = tls.context(Trust(), own=False) if secure else None
@@ -221,11 +222,11 @@ def _credentials(parts: SplitResult) -> dict[str, str]:
 
 
 def _redirected(uri: FetchUri, url: str, location: str) -> str:
-    target = urljoin(url, location)
     try:
+        target = urljoin(url, location)
         scheme, host, _ = _origin(urlsplit(target))
     except ValueError:
-        scheme, host = "", ""
+        scheme, host, target = "", "", ""
     if scheme not in ("http", "https") or not host or (url.startswith("https:") and scheme == "http"):
         raise _failed(uri, f"it redirects to {location!r}")
     return target

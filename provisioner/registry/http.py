@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
 from typing import Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import requests.adapters
@@ -24,8 +24,10 @@ import urllib3.exceptions
 
 from provisioner.errors import RegistryFailed, RegistryUnreachable
 from provisioner.registry import failure, tls
+from provisioner.registry.auth import Challenge, parse_challenges
 from provisioner.registry.endpoint import Endpoint, is_loopback
 from provisioner.registry.line import Line, pool_classes
+from provisioner.registry.plain_session import PlainSession
 from provisioner.registry.retry import TRANSIENT, Backoff, retry_after
 
 _READ_TIMEOUT = 60.0  # seconds between two bytes
@@ -50,7 +52,7 @@ class Http:
 
     def __init__(self, endpoint: Endpoint, base: str, line: Line, note: Callable[[str], None]) -> None:
         self._endpoint = endpoint
-        self._origin = _origin(urlsplit(base))
+        self._origin = origin_of(base)
         self._line = line
         self._note = note
         self._sessions: dict[tuple[bool, bool, bool], requests.Session] = {}
@@ -108,11 +110,12 @@ class Http:
         query: Query,
         form: Mapping[str, str] | None,
     ) -> Answer:
-        first = _origin(urlsplit(url))
+        first = origin_of(url)
         for _ in range(_MAX_REDIRECTS + 1):
-            origin = _origin(urlsplit(url))
+            origin = origin_of(url)
             secret = authorization if origin == first else None
             answer = self._send(method, url, origin, secret, headers, query, form)
+            answer.elsewhere = origin[1] if origin != first else None
             location = answer.headers.get("Location")
             if answer.status not in (301, 302, 303, 307, 308) or not location:
                 return answer
@@ -126,16 +129,21 @@ class Http:
         raise RegistryFailed(f"registry {self._endpoint.registry} redirects more than {_MAX_REDIRECTS} times")
 
     def _redirected(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
         try:
-            scheme, _, _ = _origin(urlsplit(target))
+            target = urljoin(url, location)
+            scheme, host, _ = origin_of(target)
         except ValueError:
-            scheme = ""
+            scheme, host, target = "", "", ""
+        if scheme not in ("http", "https") or not host:
+            raise RegistryFailed(
+                f"registry {self._endpoint.registry} redirects to {location!r:.200}, which leads nowhere",
+                hint="ask its operator",
+            )
         # What a tag stands for is believed because of TLS; an insecure registry has none to lose.
         downgrade = url.startswith("https:") and scheme == "http" and self._endpoint.trust.verify
-        if scheme not in ("http", "https") or downgrade:
+        if downgrade:
             raise RegistryFailed(
-                f"registry {self._endpoint.registry} redirects to {location!r}, which is not in TLS",
+                f"registry {self._endpoint.registry} redirects to {location!r:.200}, which is not in TLS",
                 hint="ask its operator",
             )
         return target
@@ -189,7 +197,7 @@ class Http:
             return self._sessions[key]
 
     def _new_session(self, own: bool, secure: bool, loopback: bool) -> requests.Session:
-        session = requests.Session()
+        session = PlainSession()
         proxy = self._endpoint.proxy if own else None
         session.trust_env = not loopback and proxy is None
         session.proxies = {"http": proxy, "https": proxy} if proxy else {}
@@ -211,6 +219,7 @@ class Answer:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.tries = 1  # requests that it took
+        self.elsewhere: str | None = None  # the host that gave it, if a redirect led to another origin
         self._response = response
         self._read = getattr(response.raw, "read1", response.raw.read)  # what has come, or all that is asked
         self._release: Callable[[], None] | None = release
@@ -223,6 +232,13 @@ class Answer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def challenges(self) -> list[Challenge]:
+        """Where to prove who asks. None of another host's: it would name a token service of its own,
+        and have what is secret between us and the registry sent there.
+        """
+        return [] if self.elsewhere else parse_challenges(self.headers.get("WWW-Authenticate", ""))
 
     def read(self, size: int, /) -> bytes:
         """At most so many bytes; none at the end. Raises ConnectionLost, Cancelled."""
@@ -293,6 +309,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return manager
 
 
-def _origin(parts: SplitResult) -> tuple[str, str, int]:
+def origin_of(url: str) -> tuple[str, str, int]:
     """Scheme, host and port. Raises ValueError."""
+    parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

@@ -53,7 +53,11 @@ class Line:
     ) -> tuple[socket.socket, socket.socket]:
         """A connected socket and its tap. Raises OSError, Cancelled."""
         failure: OSError = OSError(f"{host} has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # from the codec "idna": a part is empty, or too long
+            raise socket.gaierror(socket.EAI_NONAME, "name or service not known") from error
+        for family, kind, protocol, _, address in found:
             connection = socket.socket(family, kind, protocol)
             tap = self._tap(connection)
             try:

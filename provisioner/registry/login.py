@@ -14,7 +14,7 @@ from provisioner.errors import InvalidReference, Unauthorized
 from provisioner.reference import ImageReference
 from provisioner.registry import auth_file, credential_helper, failure
 from provisioner.registry import credentials as lookup
-from provisioner.registry.auth import basic, parse_challenges
+from provisioner.registry.auth import basic
 from provisioner.registry.auth_file import AuthFile
 from provisioner.registry.endpoint import Endpoint
 from provisioner.registry.http import Http
@@ -126,7 +126,7 @@ def _exchange(
     url = f"{base}{endpoint.root}/"
     with http.request("GET", url) as answer:
         status, content = answer.status, answer.read_bounded(MAX_ANSWER)
-        challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
+        challenges = answer.challenges
     secret = basic(credentials.username, credentials.password)
     for challenge in challenges if status == _UNAUTHORIZED else ():
         if challenge.scheme == "bearer" and "realm" in challenge.parameters:

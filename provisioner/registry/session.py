@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 
 from provisioner.errors import ProvisionerError
 from provisioner.registry import failure
-from provisioner.registry.auth import parse_challenges
 from provisioner.registry.endpoint import Endpoint
 from provisioner.registry.http import Answer, Http
 from provisioner.registry.line import Line
@@ -48,8 +47,8 @@ class Session:
         query = [("ns", endpoint.namespace)] if endpoint.namespace else []
         used = self._authorizer.current(self._http, self._base)
         answer = self._http.request(method, url, authorization=used, headers=headers, query=query)
-        if answer.status == _UNAUTHORIZED:
-            challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
+        if answer.status == _UNAUTHORIZED and not answer.elsewhere:
+            challenges = answer.challenges
             answer.drain()
             header = self._authorizer.answer(self._http, self._base, challenges, used)
             answer = self._http.request(method, url, authorization=header, headers=headers, query=query)
@@ -60,4 +59,6 @@ class Session:
     def _error(self, answer: Answer, what: str) -> ProvisionerError:
         with answer:
             content = answer.read_bounded(_MAX_ERROR)
+        if answer.elsewhere:
+            what = f"{what}, for which it redirects to {answer.elsewhere}"
         return failure.answered(self.endpoint.registry, answer.status, content, what, answer.tries)

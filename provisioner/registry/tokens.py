@@ -10,13 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from launcher.data import Data
 from provisioner.errors import Unauthorized
 from provisioner.registry import failure
 from provisioner.registry.auth import Challenge, basic
-from provisioner.registry.http import Http
+from provisioner.registry.http import Http, origin_of
 from provisioner.registry.options import Credentials
 
 CLIENT = "containerizer"  # client_id: the spec wants one, for the service's log
@@ -151,11 +150,11 @@ class Authorizer:
     def _check_realm(self, realm: str, base: str) -> None:
         """Credentials go in the clear only where the registry itself may be spoken to so."""
         try:
-            scheme, host = urlsplit(realm).scheme, urlsplit(realm).netloc
+            scheme, host, _ = origin_of(realm)
         except ValueError:
             scheme, host = "", ""
         if not host or (scheme != "https" and not (scheme == "http" and base.startswith("http:"))):
-            raise Unauthorized(f"registry {self._registry} names the unusable token service {realm!r}")
+            raise Unauthorized(f"registry {self._registry} names the unusable token service {realm!r:.200}")
 
     @property
     def _name(self) -> str:

@@ -136,12 +136,15 @@ def test_redirects_are_followed_but_not_for_ever(
     server.answer("/a", Answer(status=302, headers={"Location": "/f"}))
     server.answer("/round", Answer(status=307, headers={"Location": "/round"}))
     server.answer("/file", Answer(status=302, headers={"Location": "file:///etc/passwd"}))
+    server.answer("/nowhere", Answer(status=302, headers={"Location": "http://[::1"}))
     _fetch(fetcher, sandbox, f"http://{server.host}/a")
     assert (sandbox / "a").read_bytes() == _HELLO
     with pytest.raises(FetchFailed, match="more than 10 times"):
         _fetch(fetcher, sandbox, f"http://{server.host}/round")
     with pytest.raises(FetchFailed, match="redirects to 'file:///etc/passwd'"):
         _fetch(fetcher, sandbox, f"http://{server.host}/file")
+    with pytest.raises(FetchFailed, match="redirects to 'http:"):
+        _fetch(fetcher, sandbox, f"http://{server.host}/nowhere")
 
 
 def test_a_password_goes_to_its_origin_only(
