@@ -49,6 +49,8 @@ def load(
     Raises a ProvisionerError; the images before the one that failed stay.
     """
     found = list(images_of(archive))
+    if not found:
+        raise InvalidImage(f"the index of {archive.what} lists no images", hint="it may list other artifacts")
     if name is not None and len(found) != 1:
         raise InvalidReference(
             f"one name for the {len(found)} images in {archive.what}", hint="leave --tag out"

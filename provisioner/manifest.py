@@ -17,6 +17,7 @@ from provisioner.platforms import Platform
 from provisioner.reference import is_digest
 
 MAX_DOCUMENT = 4 << 20  # bytes of a manifest, index or configuration; what registries accept too
+_MAX_SIZE = 1 << 63  # bytes: what int64 holds, as the specification has it
 MAX_LAYERS = 500  # overlayfs stacks no more (OVL_MAX_STACK)
 
 Compression = Literal["none", "gzip", "zstd"]
@@ -158,7 +159,7 @@ def parse_config(content: bytes, layers: int, what: str) -> ImageConfig:
 
 def _object(content: bytes, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode())  # by itself json would read UTF-16, too
     except (ValueError, RecursionError) as error:
         raise InvalidImage(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -219,7 +220,7 @@ def _descriptor(value: Any, what: str) -> Descriptor:
     media_type, digest, size = (value.get(key) for key in ("mediaType", "digest", "size"))
     if not isinstance(digest, str) or not is_digest(digest):
         raise InvalidImage(f"{what} has the invalid digest {digest!r}", hint="sha256 and sha512 are known")
-    if not isinstance(media_type, str) or type(size) is not int or size < 0:
+    if not isinstance(media_type, str) or type(size) is not int or not 0 <= size < _MAX_SIZE:
         raise InvalidImage(f"{what} describes {digest} without a valid media type and size")
     platform, annotations = value.get("platform"), value.get("annotations")
     artifact_type = value.get("artifactType")
@@ -228,6 +229,11 @@ def _descriptor(value: Any, what: str) -> Descriptor:
         digest=digest,
         size=size,
         platform=Platform.from_json(platform) if isinstance(platform, dict) else None,
-        annotations=annotations if isinstance(annotations, dict) else {},
+        annotations=_texts(annotations) if isinstance(annotations, dict) else {},
         artifact_type=artifact_type if isinstance(artifact_type, str) else "",
     )
+
+
+def _texts(annotations: Mapping[str, Any]) -> dict[str, str]:
+    """Those that are what the specification demands: text."""
+    return {key: value for key, value in annotations.items() if isinstance(value, str)}

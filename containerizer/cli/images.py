@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from containerizer.cli import headroom_options
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_json, print_table, told
 from containerizer.units import format_age, format_size, parse_age
 from launcher.errors import EXIT_CONTAINERIZER_FAILED
 from provisioner.image import ImageUsage
@@ -98,7 +98,7 @@ def _verify(provisioner: Provisioner, *, as_json: bool) -> int:
         print_json({"layers": found.layers, "recorded": found.recorded, "damages": damages})
     else:
         for damage in found.damages:
-            print(f"{', '.join(damage.images)}: {damage.what}; remove the image and pull it again")
+            print(f"{', '.join(damage.images)}: {told(damage.what)}; remove the image and pull it again")
         print(
             f"{found.layers} layers compared, {found.recorded} seen for the first time,"
             f" {len(found.damages)} damaged parts"

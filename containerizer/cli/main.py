@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from containerizer.cli.signals import Interrupted
-from containerizer.cli.table import printable
+from containerizer.cli.table import told
 from containerizer.paths import default_root, default_state
 from launcher.data import Data
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
@@ -192,7 +192,7 @@ def _fail(error: Exception, code: int, *, debug: bool) -> int:
         traceback.print_exception(error)
     text = _sentence(error) if isinstance(error, OSError) else str(error)
     notes = getattr(error, "__notes__", [])
-    print(f"containerizer: {printable('; '.join([text, *notes]))}", file=sys.stderr)
+    print(f"containerizer: {told('; '.join([text, *notes]))}", file=sys.stderr)
     return code
 
 

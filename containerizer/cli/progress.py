@@ -13,7 +13,7 @@ from _thread import allocate_lock  # threading.Lock; a command that pulls nothin
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from containerizer.cli.table import printable
+from containerizer.cli.table import told
 from containerizer.units import format_size
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Layers:
     def note(self, text: str) -> None:
         """A sentence about trouble that may pass."""
         with self._lock:
-            self._say(printable(text))
+            self._say(told(text))
 
     def _show(self, layer: str, meter: Meter) -> None:
         raise NotImplementedError

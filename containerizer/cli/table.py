@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+_LONGEST = 3000  # characters of a sentence
+
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -24,6 +26,12 @@ def print_json(value: Any) -> None:
 def printable(text: str) -> str:
     """The text without what a terminal would act on: an image may have put it there."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def told(text: str) -> str:
+    """A sentence for a terminal: printable, and cut where an image or a registry fills pages of it."""
+    text = printable(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -61,7 +61,7 @@ def _argv(config: ContainerConfig, image: Mapping[str, Any]) -> tuple[str, ...]:
         argv = _texts(image, "Entrypoint") + (config.command or _texts(image, "Cmd"))
     if not argv or not argv[0]:
         raise InvalidRequest("image has no command", hint="name one after the image")
-    _reject_nul(argv, "command")
+    _check(argv, "command")
     return argv
 
 
@@ -78,7 +78,7 @@ def _environment(config: ContainerConfig, image: Mapping[str, Any]) -> dict[str,
         if not name or "=" in name:
             raise InvalidRequest(f"invalid name of an environment variable {name!r}")
         environment[name] = value
-    _reject_nul((*environment, *environment.values()), "environment")
+    _check((*environment, *environment.values()), "environment")
     return environment
 
 
@@ -91,7 +91,9 @@ def _working_directory(config: ContainerConfig, image: Mapping[str, Any]) -> str
         return _normalised(config.working_directory)
     if config.rootfs is None and config.sandbox and not _has_other_users(config) and not joins("mnt", config):
         return config.sandbox  # the host's / is no place for a task's files
-    return _normalised("/" + _text(image, "WorkingDir"))
+    directory = _normalised("/" + _text(image, "WorkingDir"))
+    _check((directory,), "working directory")
+    return directory
 
 
 def _has_other_users(config: ContainerConfig) -> bool:
@@ -123,6 +125,7 @@ def _volume_target(path: str) -> str:
             f"volume {path!r} of the image is not a place for a volume",
             hint=f"it has to be an absolute path without '..', outside {', '.join(RESERVED)}",
         )
+    _check((path,), "volume")
     return target
 
 
@@ -131,10 +134,17 @@ def _normalised(path: str) -> str:
     return "/" + posixpath.normpath(path).lstrip("/")
 
 
-def _reject_nul(texts: tuple[str, ...], what: str) -> None:
+def _check(texts: tuple[str, ...], what: str) -> None:
+    """Whether the kernel can be told them: JSON can write what is no character, such as half a pair."""
     for text in texts:
         if "\0" in text:
             raise InvalidRequest(f"{what} has a null character in {text!r}", hint="execve(2) cannot pass it")
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"{what} has half a surrogate pair in {text!r:.100}", hint="no encoding has it"
+            ) from error
 
 
 def _text(image: Mapping[str, Any], field: str) -> str:

@@ -87,6 +87,8 @@ class LayerTree:
                 self._apply(entry, *place, content)
             elif entry.kind == "directory":
                 self._describe_later(b"", entry)
+            else:
+                raise MalformedContent(f"tar entry {entry.unsafe_name!r} is the root, and no directory")
         except OSError as error:
             if error.errno not in _CONTRADICTIONS:
                 raise

@@ -156,3 +156,13 @@ def test_wrong_type_names_the_field(field: str, value: Any) -> None:
 def test_null_character_is_refused(image: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="null character"):
         contribute(image)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"Cmd": ["\ud800"]}, {"Env": ["A=\ud800"]}, {"WorkingDir": "/\ud800"}, {"Volumes": {"/\ud800": {}}}],
+)
+def test_half_a_surrogate_pair_is_refused(field: dict[str, Any]) -> None:
+    """JSON has a way to write it, and no encoding of text has."""
+    with pytest.raises(InvalidRequest, match="surrogate"):
+        contribute({"Cmd": ["sh"]} | field)

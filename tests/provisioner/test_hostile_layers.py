@@ -71,6 +71,13 @@ def test_no_order_of_entries_leads_out(tmp_path: Path, entries: list[tuple[tarfi
     assert sorted(os.listdir(tmp_path), key=int) == [str(n) for n in range(number + 1)]
 
 
+@pytest.mark.parametrize("root", [symlink("./", "/tmp"), symlink(".", ".."), entry("/", EVIL)])
+def test_the_root_is_a_directory(apply: Apply, root: tuple[tarfile.TarInfo, bytes]) -> None:
+    """What was ignored here would be missed by whoever verifies the layer."""
+    with pytest.raises(InvalidLayer, match="is the root"):
+        apply(layer([root, entry("f", b"1")]))
+
+
 def test_a_directory_gives_nothing_to_what_is_made_in_it(tree: Path, apply: Apply) -> None:
     apply(
         layer(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,6 +51,27 @@ def test_damaged_layout(provisioner: Provisioner, tmp_path: Path) -> None:
     (path / "index.json").write_text("{")
     with pytest.raises(InvalidImage, match="not JSON"):
         provisioner.pull(f"oci:{path}")
+
+
+def test_an_archive_of_other_things_than_images(provisioner: Provisioner, tmp_path: Path) -> None:
+    path = images.write_layout([("x", image(ONE))], tmp_path / "layout")
+    index = json.loads((path / "index.json").read_text())
+    index["manifests"][0]["mediaType"] = "text/plain"
+    (path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InvalidImage, match="lists no images"):
+        provisioner.load(shutil.make_archive(f"{tmp_path}/layout", "tar", path))
+
+
+@pytest.mark.parametrize("name", [5, ["x"], {"x": "y"}])
+def test_a_tag_that_is_no_text_is_none(provisioner: Provisioner, tmp_path: Path, name: object) -> None:
+    path = images.write_layout([("x", image(ONE))], tmp_path / "layout")
+    text = (path / "index.json").read_text()
+    assert text.count('"x"') == 1
+    (path / "index.json").write_text(text.replace('"x"', json.dumps(name)))
+    with pytest.raises(ImageNotFound, match="no image 'x'"):
+        provisioner.pull(f"oci:{path}:x")
+    archive = shutil.make_archive(f"{tmp_path}/layout", "tar", path)
+    assert provisioner.load(archive)[0].reference.startswith("localhost/loaded:")
     (path / "oci-layout").unlink()
     with pytest.raises(ImageNotFound, match="oci-layout is missing"):
         provisioner.pull(f"oci:{path}")

@@ -45,6 +45,8 @@ def test_media_type_may_be_missing_in_old_layouts() -> None:
         (MANIFEST | {"layers": [LAYER | {"digest": "md5:00"}]}, "invalid digest"),
         (MANIFEST | {"layers": [LAYER | {"size": -1}]}, "size"),
         (MANIFEST | {"layers": [LAYER | {"size": True}]}, "size"),
+        (MANIFEST | {"layers": [LAYER | {"size": 1 << 63}]}, "size"),
+        (json.dumps(MANIFEST).encode("utf-16"), "not JSON"),
         (MANIFEST | {"config": None}, "not an object"),
     ],
 )
