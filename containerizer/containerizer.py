@@ -65,6 +65,7 @@ class Containerizer:
         shared_launcher: Launcher | None = None,
         fetch_options: FetchOptions | None = None,
         prune_after_pull: Criteria | None = None,
+        served: bool = False,
     ) -> None:
         """`root` and `state` are the two directories of `containerizer.paths`.
 
@@ -74,6 +75,7 @@ class Containerizer:
         `image_backend`: "overlay", "copy", "bind"; None: the best here. `shared_launcher`: used, and closed.
         `fetch_options`: bounds of what requests fetch; None: the defaults.
         `prune_after_pull`: which images go when a pull has brought another; None: none do.
+        `served`: by an agent, which takes back what ends, unless there is none then.
         Raises UnknownIsolator, IsolatorUnavailable.
         """
         self.paths = Paths.of(root, state)
@@ -89,6 +91,7 @@ class Containerizer:
             after_pull=prune_after_pull,
         )
         self._launcher_name = launcher
+        self._served = served
         self._launcher = shared_launcher or launchers.make(launcher, in_process=in_process)
         self._containers: list[Container] = []
         self._loaded: dict[tuple[str, ...], list[Isolator]] = {}
@@ -264,6 +267,7 @@ class Containerizer:
                 service=self._service(container, stdio),
                 exit_status_path=self.paths.exit_status(container.id),
                 reaper=reaper(self.paths, container.id),
+                caretaker=self.paths.agent_lock if self._served else None,
             )
         )
         nested.save(self.paths, container.id, info)

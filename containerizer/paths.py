@@ -15,6 +15,7 @@
 
 <state>                             forgotten at reboot; default /run/containerizer, for
 |                                   others than root $XDG_RUNTIME_DIR/containerizer
+|-- agent.lock                      of the agent that serves both: containerizer.agent.lock
 |-- relays/                         of those who serve stdio: launcher.io.relays
 `-- containers/
     `-- <name>/
@@ -40,6 +41,7 @@ DEFAULT_STATE = "/run/containerizer"
 
 RECORD = "container.json"
 ENDING = "ending"
+AGENT_LOCK = "agent.lock"
 
 _CONTAINERS = "containers"
 
@@ -83,6 +85,10 @@ class Paths(Data):
     @property
     def relays(self) -> str:
         return os.path.join(self.state, "relays")
+
+    @property
+    def agent_lock(self) -> str:
+        return os.path.join(self.state, AGENT_LOCK)
 
     def sandbox(self, container_id: ContainerId) -> str:
         return _nested(self.root, container_id)

@@ -34,7 +34,8 @@ class LaunchRequest(Data, kw_only=True):
     stdio: Stdio
     service: Service | None = None  # required by, and only for, what is not inherited
     exit_status_path: str  # the supervisor records the exit status here; absolute
-    reaper: Sequence[str] = ()  # argv the supervisor ends in when the launcher is gone by then
+    reaper: Sequence[str] = ()  # argv the supervisor ends in when the launcher is gone by then,
+    caretaker: str | None = None  # unless somebody holds this lock file, flock(2), and cleans up instead
 
 
 class Launcher(ABC):

@@ -132,6 +132,7 @@ def _write_program(written: Child, request: LaunchRequest, opened: Opened) -> No
         container_id=request.container_id,
         exit_status_path=request.exit_status_path,
         reaper=request.reaper,
+        caretaker=request.caretaker,
         flags=sum(CLONE_FLAGS[kind] for kind in namespaces.made(info) if kind != "cgroup"),
         cgroup=cgroup,
         intermediate=intermediate.is_needed(info),

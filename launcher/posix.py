@@ -38,6 +38,7 @@ class PosixLauncher(Launcher):
             container_id=request.container_id,
             exit_status_path=request.exit_status_path,
             reaper=tuple(request.reaper),
+            caretaker=request.caretaker,
             launch_info=request.info.to_json(),
         )
         channel, theirs = protocol.channel()

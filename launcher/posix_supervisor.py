@@ -227,7 +227,7 @@ class Supervisor:
             if wait_status is not None:
                 status = ExitStatus.from_wait(wait_status)
                 self._tell(protocol.Exited(status.code, status.signal))
-            if self._launcher_gone and self._request.reaper:
+            if self._launcher_gone and self._request.reaper and not _is_locked(self._request.caretaker):
                 for number in _IGNORED:
                     signal.signal(number, signal.SIG_DFL)
                 os.execv(self._request.reaper[0], list(self._request.reaper))  # noqa: S606 - no shell
@@ -237,6 +237,23 @@ class Supervisor:
             protocol.send(self.launcher, message)
         except protocol.PeerGone:
             self._launcher_gone = True
+
+
+def _is_locked(path: str | None) -> bool:
+    """Whether somebody has the lock of the file; we do not keep it."""
+    if path is None:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _child_end_notifier() -> int:

@@ -74,6 +74,7 @@ class Launch(Data):
     container_id: str
     exit_status_path: str  # where the exit status is recorded
     reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
+    caretaker: str | None  # the lock file of who cleans up instead
     launch_info: dict[str, Any]
 
 

@@ -18,6 +18,7 @@ left (launcher/orphans.py), and to clean up when the launcher is gone (the reape
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import struct
@@ -54,6 +55,7 @@ _POLLFD = struct.Struct("=ihh")
 _MSG_NOSIGNAL, _MSG_PEEK, _MSG_DONTWAIT = 0x4000, 0x02, 0x40
 _CLOCK_REALTIME = 0
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WNOHANG = 1
 _SIGNAL_SET = 8  # bytes
 _CLONE_ARGS = struct.Struct("=11Q")
@@ -77,6 +79,7 @@ class Supervised(Data):
     container_id: str
     exit_status_path: str
     reaper: Sequence[str]  # argv that cleans up when the launcher has gone; () for none
+    caretaker: str | None  # the lock file of who cleans up instead
     flags: int  # of clone(2)
     cgroup: int  # the child's descriptor of the v2 cgroup that it is cloned into; -1: none
     intermediate: bool  # what is cloned first clones the child
@@ -264,10 +267,26 @@ def tell_of_the_end(own: Supervisor) -> None:
 
 def become_the_reaper(own: Supervisor) -> None:
     if own.asked.reaper:
+        _leave_it_to_the_caretaker(own)
         _set_signals(own.program, signals.IGNORED, signal.SIG_DFL)
         own.program.call("close_range", CHANNEL, _EVERYTHING, 0)
         _execute(own.program, own.asked.reaper)
     own.program.call("exit_group", 0)
+
+
+def _leave_it_to_the_caretaker(own: Supervisor) -> None:
+    """Exit where somebody holds the lock: they see us end, or look for what has ended when they start."""
+    if own.asked.caretaker is None:
+        return
+    program, nobody = own.program, Label()
+    path = os.fsencode(own.asked.caretaker)
+    file = program.call("openat", AT_FDCWD, path, _READ, 0, tolerate=(ANY,), otherwise=nobody)
+    taken, shared = Label(), fcntl.LOCK_SH | fcntl.LOCK_NB
+    program.call("flock", file, shared, tolerate=(errno.EWOULDBLOCK,), otherwise=taken)
+    program.jump(nobody)
+    program.place(taken)
+    program.call("exit_group", 0)
+    program.place(nobody)
 
 
 # The order is the design, as in launcher.child.

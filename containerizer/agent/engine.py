@@ -95,6 +95,7 @@ class Engine:
                 launcher=settings.launcher,
                 image_backend=settings.image_backend,
                 shared_launcher=launcher,
+                served=True,
             )
 
         self.paths = make().paths  # and tells now if something is missing

@@ -45,12 +45,12 @@ def serve(flags: Flags) -> None:
     paths = Paths.of(flags["work_dir"], flags["runtime_dir"])
     locks = DirectoryLocks(paths.root, paths.state)
     try:
-        asyncio.run(_serve(flags, paths))
+        asyncio.run(_serve(flags, paths, locks))
     finally:
         locks.close()
 
 
-async def _serve(flags: Flags, paths: Paths) -> None:
+async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -78,6 +78,7 @@ async def _serve(flags: Flags, paths: Paths) -> None:
         finally:
             await runner.cleanup()
     finally:
+        locks.share()  # before it lets go of the first container
         await engine.close()
 
 

@@ -30,6 +30,7 @@ _TABLE = """
     wait4                  61     260     114     114
     kill                   62     129      37      37
     fcntl                  72      25      55      55
+    flock                  73      32     143     143
     fsync                  74      82     118     118
     ftruncate              77      46      93      93
     getcwd                 79      17     182     183

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from containerizer import record as records
+from containerizer.agent.lock import DirectoryLocks
 from containerizer.paths import Paths
 from launcher.container_id import ContainerId
 from tests.agent import api
@@ -91,6 +92,64 @@ def test_what_ends_while_there_is_no_agent_is_known(here: Cli, tmp_path: Path) -
     with started(here.root, here.state) as agent:
         assert api.wait(agent, "web") == {"exit_status": 7 << 8}
         agent.stop()
+
+
+@pytest.fixture
+def missed(here: Cli, tmp_path: Path) -> Cli:
+    """`web` has ended with 7 under an agent that died before it saw that, but after the supervisor did so."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with started(here.root, here.state) as agent:
+        api.launch(agent, "web", f"read line < {fifo}; exit 7")
+        record = records.load(paths(here), ContainerId("web"))
+        assert record.supervisor is not None
+        agent.kill()
+    locks = DirectoryLocks(str(here.state))
+    fifo.write_text("go\n")
+    end_of(record.supervisor)
+    locks.close()
+    assert records.load(paths(here), ContainerId("web")).termination is None, "no reaper has seen to it"
+    return here
+
+
+def test_the_next_agent_takes_back_what_its_predecessor_missed(missed: Cli) -> None:
+    with started(missed.root, missed.state) as agent:
+        assert api.wait(agent, "web") == {"exit_status": 7 << 8}
+        agent.stop()
+
+
+def test_anybody_takes_back_what_an_agent_missed(missed: Cli) -> None:
+    assert "lost" in missed("ps").stdout
+    assert missed("wait", "web").stdout == "7\n"
+    assert missed("rm", "web").returncode == 0
+
+
+def test_a_supervisor_that_looks_at_the_lock_does_not_turn_an_agent_away(here: Cli) -> None:
+    held = DirectoryLocks(str(here.state), str(here.root))
+    held.share()
+    soon = threading.Timer(0.1, held.close)
+    soon.start()
+    with started(here.root, here.state) as agent:
+        agent.stop()
+    soon.join()
+
+
+def test_what_ends_after_an_agent_was_stopped_is_reaped(here: Cli, tmp_path: Path) -> None:
+    """It shares its lock before it lets go, and until its end."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with started(here.root, here.state) as agent:
+        api.launch(agent, "web", f"read line < {fifo}; exit 7")
+        supervisor = records.load(paths(here), ContainerId("web")).supervisor
+        assert supervisor is not None
+        agent.stop()
+    locks = DirectoryLocks(str(here.state))
+    locks.share()
+    fifo.write_text("go\n")
+    end_of(supervisor)
+    locks.close()
+    ended = records.load(paths(here), ContainerId("web")).ended
+    assert ended is not None and ended.exit_code == 7
 
 
 def test_a_limit_is_watched_by_the_next_agent_too(here: Cli, tmp_path: Path) -> None:

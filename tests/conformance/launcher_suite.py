@@ -8,7 +8,9 @@ class TestMine(LauncherSuite):
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import signal
 import time
@@ -155,6 +157,24 @@ class LauncherSuite:
         wait_for_end(ended)
         assert drain(launched.stdout) == "", "all that had it open has ended"
         assert not launched.exit_status_path.exists()
+
+    @pytest.mark.parametrize("held", [fcntl.LOCK_EX, fcntl.LOCK_SH, None])
+    def test_who_holds_the_lock_spares_the_reaper(
+        self, launches: Launches, tmp_path: Path, held: int | None
+    ) -> None:
+        """One that is shared is no caretaker's, and where there is no file there is none."""
+        lock, reaped = tmp_path / "lock", tmp_path / "reaped"
+        with contextlib.ExitStack() as stack:
+            if held is not None:
+                fcntl.flock(stack.enter_context(lock.open("w")), held)
+            reaper = ("/bin/sh", "-c", f"touch {reaped}")
+            launched = launches.start("cat", reaper=reaper, caretaker=str(lock))
+            supervisor = os.pidfd_open(launched.supervisor)
+            launched.task.abandon()
+            launched.end_input()
+            wait_for_end(supervisor)  # which becomes the reaper
+        assert reaped.exists() == (held != fcntl.LOCK_EX)
+        assert launched.recorded.status == ExitStatus(code=0)
 
     @pytest.mark.parametrize("code", [0, 3, 255])
     def test_the_exit_code_is_told_and_recorded(self, launches: Launches, code: int) -> None:

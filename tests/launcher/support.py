@@ -166,7 +166,9 @@ class Launches:
         self._launched: list[Launched] = []
         self._served: list[Served] = []
 
-    def clone(self, *argv: str, reaper: Sequence[str] = (), **info: Any) -> Launched:
+    def clone(
+        self, *argv: str, reaper: Sequence[str] = (), caretaker: str | None = None, **info: Any
+    ) -> Launched:
         """A task that is not released yet. Keywords are fields of LaunchInfo."""
         path = self.directory / f"exit-status-{len(self._launched)}"
         pipes = [os.pipe() for _ in range(3)]
@@ -178,6 +180,7 @@ class Launches:
             stdio=Inherit(*theirs),
             exit_status_path=str(path),
             reaper=reaper,
+            caretaker=caretaker,
         )
         try:
             task = self.launcher.launch(request)
@@ -213,8 +216,8 @@ class Launches:
         self._served.append(Served(self.launcher.launch(request), service))
         return self._served[-1]
 
-    def start(self, *argv: str, reaper: Sequence[str] = (), **info: Any) -> Launched:
-        launched = self.clone(*argv, reaper=reaper, **info)
+    def start(self, *argv: str, **options: Any) -> Launched:
+        launched = self.clone(*argv, **options)
         launched.task.release()
         return launched
 

@@ -18,7 +18,7 @@ from launcher import protocol
 
 MESSAGES = [
     protocol.Start("web"),
-    protocol.Launch("web", "/status", ["reap", "é\udcff"], {}),
+    protocol.Launch("web", "/status", ["reap", "é\udcff"], "/lock", {}),
     protocol.Serve({"mode": "pipes"}, {"log": "/log"}),
     protocol.Serving(),
     protocol.Full(),
@@ -63,7 +63,7 @@ trees = st.recursive(
 @given(container_id=words, info=st.dictionaries(words, trees, max_size=3), reaper=st.lists(words, max_size=3))
 def test_any_launch_arrives_as_it_was(container_id: str, info: dict[str, Any], reaper: list[str]) -> None:
     first, second = protocol.channel()
-    message = protocol.Launch(container_id, "/status", reaper, info)
+    message = protocol.Launch(container_id, "/status", reaper, None, info)
     with first, second:
         protocol.send(first, message)
         assert protocol.receive(second, protocol.Launch) == (message, [])
@@ -71,7 +71,7 @@ def test_any_launch_arrives_as_it_was(container_id: str, info: dict[str, Any], r
 
 @pytest.mark.parametrize("size", [65_000, 65_536, 70_000, 3_000_000])
 def test_a_message_of_any_size_arrives_with_its_descriptors(pair: Pair, size: int) -> None:
-    message = protocol.Launch("web", "/status", [], {"argv": ["x" * size]})
+    message = protocol.Launch("web", "/status", [], None, {"argv": ["x" * size]})
     protocol.send(pair[0], message, [0, 1])
     received, descriptors = protocol.receive(pair[1], protocol.Launch)
     assert received == message
