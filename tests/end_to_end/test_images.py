@@ -140,8 +140,8 @@ def test_a_pull_makes_room_if_it_is_told_to(fresh: Cli, tmp_path: Path) -> None:
 
 
 def test_what_an_image_calls_itself_fills_no_screens(fresh: Cli, tmp_path: Path) -> None:
-    parts = images.image(*images.busybox().layers, platform=f"\x1b[2J{'x' * 100_000}/y")
+    parts = images.image(*images.busybox().layers, platform=f"\x1b[2j{'x' * 100_000}/y")
     refused = fresh("pull", f"oci:{images.write_layout([('', parts)], tmp_path / 'layout')}")
     assert refused.returncode == 125 and "\x1b" not in refused.stderr
-    assert "is for \\x1b[2Jxx" in refused.stderr and refused.stderr.rstrip().endswith("xx/y")
+    assert "is for \\x1b[2jxx" in refused.stderr and refused.stderr.rstrip().endswith("xx/y")
     assert len(refused.stderr) < 4000
