@@ -127,5 +127,4 @@ class Paths(Data):
 
 
 def _nested(base: str, container_id: ContainerId) -> str:
-    parts = (part for name in container_id.lineage for part in (_CONTAINERS, name))
-    return os.path.join(base, *parts)
+    return "/".join([base, *[f"{_CONTAINERS}/{name}" for name in container_id.lineage]])

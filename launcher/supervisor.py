@@ -62,6 +62,9 @@ _CLONE_ARGS = struct.Struct("=11Q")
 # Flags and stack, the other way round on one machine: clone(2), C library/kernel differences.
 _FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)
 
+# Of the environment: it stays in a supervisor's memory as long as the container, so no more than this.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
+
 # Its own, which whoever its posix_spawn(3) has started ignores: nptl(7).
 _OF_GLIBC = (32, 33)
 
@@ -339,5 +342,7 @@ def _set_signals(program: Program, numbers: Iterable[int], action: int) -> None:
 
 def _execute(program: Program, argv: Sequence[str]) -> None:
     arguments = program.pointers(map(os.fsencode, argv))
-    variables = program.pointers(name + b"=" + value for name, value in os.environb.items())
+    variables = program.pointers(
+        os.fsencode(f"{name}={os.environ[name]}") for name in _INHERITED if name in os.environ
+    )
     program.call("execve", os.fsencode(argv[0]), arguments, variables, on=argv[0])

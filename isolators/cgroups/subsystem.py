@@ -192,7 +192,7 @@ def _mount(hierarchy: Hierarchy, path: str, *, hybrid: bool) -> Mount:
 
 def path_of(root: str, container_id: ContainerId) -> str:
     """Where a container's cgroup is in each hierarchy, below its mount point."""
-    return "/".join([root, *(f"ct-{name}" for name in container_id.lineage)])
+    return "/".join([root, *[f"ct-{name}" for name in container_id.lineage]])
 
 
 def checked_root(root: str) -> str:

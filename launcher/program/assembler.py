@@ -43,12 +43,12 @@ INIT_NUMBER = 0xFFFFFFFF
 # number, indirect arguments, 6 arguments, result, store, then, otherwise, equals, 4 tolerated errors
 INSTRUCTION = struct.Struct("=II6QqIIIIhhhh")
 SIZE = INSTRUCTION.size
-_pack = INSTRUCTION.pack
+# By the number of arguments: to name those that are not there costs more than all else.
+_PACK = [struct.Struct(f"=II{count}q{8 * (6 - count)}xqIIIIhhhh").pack for count in range(7)]
 _NONE = (0, 0, 0, 0)
 RESULT = 56
 _THEN = 68
 _OTHERWISE = 72
-_WORD = (1 << 64) - 1
 
 
 class Slot(int):
@@ -102,20 +102,19 @@ class Program:
         otherwise: Label | None = None,
     ) -> Slot:
         """Add a system call on the object `on`. Returns the slot of its result."""
-        instructions = self._instructions
-        offset = len(instructions)
-        values = [0, 0, 0, 0, 0, 0]
+        offset = len(self._instructions)
+        values = list(arguments)
         indirect = 0
         for index, argument in enumerate(arguments):
-            if isinstance(argument, bytes):
-                values[index] = self._strings.get(argument) or self.string(argument)
-            else:
-                values[index] = argument & _WORD
-                if type(argument) is Slot:
-                    indirect |= 1 << index
+            kind = type(argument)
+            if kind is bytes:
+                values[index] = self._strings.get(argument) or self.string(argument)  # type: ignore[arg-type]
+            elif kind is Slot:
+                indirect |= 1 << index
         errors = (*tolerate, 0, 0, 0)[:4] if tolerate else _NONE
         number = INIT_NUMBER if name == INIT else NUMBERS[name]
-        instructions += _pack(number, indirect, *values, 0, store, 0, 0, equals, *errors)
+        pack = _PACK[len(values)]
+        self._instructions += pack(number, indirect, *values, 0, store, 0, 0, equals, *errors)
         self._origins.append((self.stage, name, on))
         if then is not None:
             self._refer(then, offset + _THEN)
