@@ -136,11 +136,10 @@ class LinuxTask(Task):
 
     def _receive_status(self) -> ExitStatus | None:
         packet, _ = _receive(self._channel)
-        if not packet:
-            return None
         if len(packet) == PACKET.size:
             self._told(packet)
-        return exit_record.unpack(packet).status
+            return None  # it never ran
+        return exit_record.unpack(packet).status if packet else None
 
     def abandon(self) -> None:
         super().abandon()

@@ -310,6 +310,8 @@ class LauncherSuite:
         wait_for_end(ended)
         with pytest.raises(LaunchFailed, match="cannot prepare the task: the child was killed"):
             launched.task.release()
+        assert launched.task.exit_status() is None
+        assert not launched.exit_status_path.exists()
 
     def test_a_signal_that_crosses_the_end_does_not_hide_the_exit_status(self, launches: Launches) -> None:
         """The supervisor, stopped, finds both at once; what it does not read resets the channel."""
