@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,25 @@ def test_no_tree_is_too_deep(tmp_path: Path, levels: int) -> None:
     make_deep(tmp_path / "tree", levels)
     (tmp_path / "tree" / "more").touch()
     remove_tree(str(tmp_path / "tree"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_several_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """As pulls sweep what a killed one has left: each finds that another has moved what it had seen."""
+    together = threading.Barrier(4)
+
+    def remove(tree: Path) -> None:
+        together.wait(20)
+        remove_tree(str(tree))
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(20):
+            tree = tmp_path / str(number)
+            for first, second in itertools.product("abcdef", repeat=2):
+                (tree / first / second / "c").mkdir(parents=True)
+                (tree / first / second / "file").touch()
+            for future in [pool.submit(remove, tree) for _ in range(4)]:
+                future.result(60)
     assert os.listdir(tmp_path) == []
 
 
