@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from launcher.data import Data
+from launcher.data import Data, replace
 from provisioner.errors import ProvisionerError
 from provisioner.image import Image
 from provisioner.layer.compare import Comparison
@@ -62,7 +62,19 @@ def verify(store: Store) -> Verified:
         recorded += new
         if what:
             damages.append(Damage(images=tuple(references), what=what))
+    if damages:
+        there = {image.reference: image.digest for image in store.images()}
+        damages = list(
+            _of_images(damages, {i.reference for i in images if there.get(i.reference) == i.digest})
+        )
     return Verified(layers=len(users) - recorded, recorded=recorded, damages=tuple(damages))
+
+
+def _of_images(damages: Sequence[Damage], references: Collection[str]) -> Iterator[Damage]:
+    """What concerns these images: of those that were removed meanwhile, nothing has to be there."""
+    for damage in damages:
+        if left := tuple(reference for reference in damage.images if reference in references):
+            yield replace(damage, images=left)
 
 
 def _documents(store: Store, image: Image, diff_ids: dict[str, str]) -> list[str]:

@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner.image import Image
 from provisioner.provisioner import Provisioner
+from provisioner.store import verify
 from provisioner.store.ingest import Ingest
 from provisioner.store.prune import Criteria
 from tests.provisioner.notes import Notes
@@ -293,6 +295,20 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 # Damage.
+
+
+def test_what_is_removed_meanwhile_is_not_damaged(
+    provisioner: Provisioner, stored: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = verify._layer
+
+    def remove_and_look(*arguments: Any) -> tuple[str | None, bool]:
+        for one in provisioner.images():
+            provisioner.remove(one.reference)
+        return look(*arguments)
+
+    monkeypatch.setattr(verify, "_layer", remove_and_look)
+    assert provisioner.verify().damages == ()
 
 
 def test_verify_finds_what_has_changed(provisioner: Provisioner, stored: list[Image], root: Path) -> None:
