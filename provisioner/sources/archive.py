@@ -51,9 +51,12 @@ class Archive:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise ImageNotFound(f"cannot read {path}: {error.strerror}") from error
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
             os.close(fd)
-            raise InvalidImage(f"{path} is not a regular file", hint="pipe a stream into `load`")
+            layout = f"of a directory there is `pull oci:{path}`"
+            hint = layout if stat.S_ISDIR(mode) else "pipe a stream into `load`"
+            raise InvalidImage(f"{path} is not a regular file", hint=hint)
         return cls.of_descriptor(fd, path, scratch)
 
     @classmethod

@@ -51,6 +51,15 @@ def test_damaged_layout(provisioner: Provisioner, tmp_path: Path) -> None:
     (path / "index.json").write_text("{")
     with pytest.raises(InvalidImage, match="not JSON"):
         provisioner.pull(f"oci:{path}")
+    (path / "oci-layout").unlink()
+    with pytest.raises(ImageNotFound, match="oci-layout is missing"):
+        provisioner.pull(f"oci:{path}")
+
+
+def test_loading_a_directory_says_how_it_is_pulled(provisioner: Provisioner, tmp_path: Path) -> None:
+    with pytest.raises(InvalidImage, match="not a regular file") as refused:
+        provisioner.load(str(tmp_path))
+    assert f"pull oci:{tmp_path}" in str(refused.value.hint)
 
 
 def test_an_archive_of_other_things_than_images(provisioner: Provisioner, tmp_path: Path) -> None:
@@ -72,9 +81,6 @@ def test_a_tag_that_is_no_text_is_none(provisioner: Provisioner, tmp_path: Path,
         provisioner.pull(f"oci:{path}:x")
     archive = shutil.make_archive(f"{tmp_path}/layout", "tar", path)
     assert provisioner.load(archive)[0].reference.startswith("localhost/loaded:")
-    (path / "oci-layout").unlink()
-    with pytest.raises(ImageNotFound, match="oci-layout is missing"):
-        provisioner.pull(f"oci:{path}")
 
 
 @pytest.mark.requires("umoci")
