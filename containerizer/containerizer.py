@@ -256,6 +256,10 @@ class Containerizer:
             from containerizer import fetching  # what most never do
 
             fetching.make_directory(container.config)
+        if request.volumes:
+            from containerizer import sandbox_volumes
+
+            sandbox_volumes.make(container.config.sandbox, request.volumes)
         return merging.prepared(self.isolators, request, container.config).info
 
     def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio) -> None:

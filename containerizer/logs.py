@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import select
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 
 from launcher.attach import Attachment, NotServed
 from launcher.data import Data
@@ -83,6 +84,24 @@ class LogReader:
         numbered = (f"{self._path}.{number}" for number in itertools.count(1))
         older = list(itertools.takewhile(os.path.exists, numbered))
         return [*reversed(older), *([self._path] if os.path.exists(self._path) else [])]
+
+
+def last(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
+    """The entries of the last `count` lines; one that has not ended yet is a line too."""
+    if count <= 0:
+        return
+    lines: deque[list[Entry]] = deque(maxlen=count)
+    unfinished: dict[str, list[Entry]] = {}
+    for entry in entries:
+        line = unfinished.get(entry.stream)
+        if line is None:
+            line = unfinished[entry.stream] = []
+            lines.append(line)
+        line.append(entry)
+        if entry.content.endswith(b"\n"):
+            del unfinished[entry.stream]
+    for line in lines:
+        yield from line
 
 
 def follow(reader: LogReader, directory: str, socket: str) -> Iterator[list[Entry]]:

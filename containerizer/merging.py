@@ -41,6 +41,10 @@ def _merged(
             yield isolator.name, part
         if request.fetch:
             yield "fetcher", fetching.contribution(config)
+        if request.volumes:
+            from containerizer import sandbox_volumes
+
+            yield "volumes", LaunchInfo(mounts=sandbox_volumes.mounts(config.sandbox, request.volumes))
         if request.mounts:
             yield "request", LaunchInfo(mounts=request.mounts)
 

@@ -10,6 +10,7 @@
         |-- volumes/                the image's volumes
         |-- fetched/                what was fetched for the task: containerizer.fetching
         |-- pod-volumes/            of a pod: its emptyDir volumes
+        |-- shared-volumes/         of this container and those in it: containerizer.sandbox_volumes
         |-- log log.1 log.2         the task's output, the newest first: launcher.io.log_file
         `-- containers/<name>/ …    nested containers
 

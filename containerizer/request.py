@@ -15,6 +15,7 @@ from launcher.namespaces import KINDS, NEW
 
 if TYPE_CHECKING:
     from containerizer.fetcher.uri import FetchUri
+    from containerizer.sandbox_volumes import SandboxVolume
     from provisioner.image import Image, Rootfs
     from provisioner.provisioner import Policy
 
@@ -33,6 +34,7 @@ class ContainerRequest(Data, kw_only=True):
     platform: str | None = None  # "linux/arm64/v8"; None: this machine's
     keep: bool = False  # leave sandbox and termination behind until they are removed by name
     mounts: tuple[Mount, ...] = ()  # further ones, after all others: what is bound is the caller's choice
+    volumes: tuple[SandboxVolume, ...] = ()  # as those: directories of sandboxes
     fetch: tuple[FetchUri, ...] = ()  # what is in the sandbox before the task runs: containerizer.fetching
 
     def __post_init__(self) -> None:

@@ -130,6 +130,7 @@ def status_of(error: Exception) -> int:
 _BEATS: dict[str, Callable[[float], Message]] = {
     "LAUNCH_NESTED_CONTAINER_SESSION": heartbeat,
     "ATTACH_CONTAINER_OUTPUT": heartbeat,
+    "LAUNCH_SESSION": heartbeat,
     "EVENTS": lambda _: extensions.Event(kind="heartbeat", time=moment(time.time())),
 }
 

@@ -19,9 +19,17 @@ from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import resources_pb2 as resource
 from containerizer.api.proto import values_pb2 as values
+from containerizer.api.volumes import Volumes
 from containerizer.fetcher.uri import FetchUri, of_api
-from containerizer.request import HOST, ContainerRequest
-from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig, ProcessAttributes, Resources
+from containerizer.request import CONTAINER, HOST, ContainerRequest
+from isolators.isolator import (
+    BUILTIN_SECCOMP,
+    OF_HOST,
+    UNCONFINED,
+    ContainerConfig,
+    ProcessAttributes,
+    Resources,
+)
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.process_attributes import Rlimit
@@ -33,9 +41,7 @@ _LEAST_SHARES = 2  # of cpu.shares, cgroup v1
 
 # Fields that ask for something which no isolator here does yet. Data of `message: names`.
 _UNSUPPORTED = {
-    "ContainerInfo": ("volumes", "docker", "network_infos"),
-    "LinuxInfo": ("shm_size",),
-    "SeccompInfo": ("profile_name",),
+    "ContainerInfo": ("docker", "network_infos"),
     "Resource": ("disk", "revocable", "shared", "reservation", "reservations", "ranges", "set"),
 }
 
@@ -44,6 +50,9 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
     """Raises InvalidRequest, BadRequest."""
     options = call.options
     image, cached = image_of(call.container)
+    linux = call.container.linux_info
+    shm_size = linux.shm_size if linux.HasField("shm_size") else None
+    volumes = Volumes(container_id, image, call.container.volumes, shm_size)
     pull: Any = options.pull or ("missing" if cached else "always")
     return ContainerRequest(
         image=image,
@@ -51,6 +60,8 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
         config=_config(container_id, call),
         pull=pull,
         platform=options.platform or None,
+        mounts=volumes.mounts,
+        volumes=volumes.in_sandboxes,
         fetch=(*map(of_api, map(to_json, call.command.uris)), *map(_fetch, options.fetch)),
     )
 
@@ -68,14 +79,31 @@ def tty_of(container: containers.ContainerInfo) -> containers.TTYInfo | None:
 
 def image_of(container: containers.ContainerInfo) -> tuple[str, bool]:
     """Its name, and whether one that is in the store already will do."""
-    image = container.mesos.image
     if not container.mesos.HasField("image"):
         return HOST, True
+    image = container.mesos.image
+    return name_of(image), image.cached
+
+
+def name_of(image: containers.Image) -> str:
+    """As the provisioner has it. Raises BadRequest."""
+    if image.type == containers.Image.APPC and image.HasField("appc"):
+        return _appc(image.appc)
     if image.type != containers.Image.DOCKER or not image.HasField("docker"):
-        raise BadRequest("'container.mesos.image' is of a kind that is not supported", hint="use DOCKER")
+        raise BadRequest("an image has no name that fits its type", hint="'docker' or 'appc' tells it")
     if image.docker.HasField("config") or image.docker.HasField("credential"):
         raise BadRequest("credentials in a request are not supported", hint="give them to the agent")
-    return image.docker.name, image.cached
+    return image.docker.name
+
+
+def _appc(image: containers.Image.Appc) -> str:
+    """The label `version` is the only one that the name of an image can have here."""
+    labels = {label.key: label.value for label in image.labels.labels}
+    version = labels.pop("version", "")
+    if image.HasField("id") or labels:
+        named = "id" if image.HasField("id") else f"labels.{min(labels)}"
+        raise BadRequest(f"'appc.{named}' is not supported", hint="name and version find an image")
+    return f"appc:{image.name}:{version}" if version else f"appc:{image.name}"
 
 
 def command_of(command: containers.CommandInfo) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
@@ -170,22 +198,36 @@ def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
 
 
 def _linux(container_id: ContainerId, info: containers.LinuxInfo) -> dict[str, Any]:
-    _refuse(info)
-    _refuse(info.seccomp)
-    namespaces = {}
-    if info.share_pid_namespace:
-        namespaces["pid"] = OF_HOST
-    if info.ipc_mode == containers.LinuxInfo.SHARE_PARENT:
-        namespaces["ipc"] = OF_HOST
-    if container_id.parent is not None:  # then it shares its parent's IPC, and has PIDs of its own below
-        if "pid" in namespaces or info.ipc_mode == containers.LinuxInfo.PRIVATE:
-            hint = (
-                "a nested container has its parent's IPC namespace, and a PID namespace within its parent's"
-            )
-            raise BadRequest("'linux_info' asks for namespaces that are not supported", hint=hint)
-        namespaces = {}
-    seccomp = {"seccomp": UNCONFINED} if info.seccomp.unconfined else {}
-    return {"namespaces": namespaces, **seccomp, **_capabilities(info)}
+    if info.HasField("share_cgroups") and info.share_cgroups:
+        hint = "each container has cgroups of its own, within its parent's; EXEC is for those that share"
+        raise BadRequest("'linux_info.share_cgroups' is not supported", hint=hint)
+    if info.HasField("shm_size") and (
+        info.ipc_mode == containers.LinuxInfo.SHARE_PARENT or container_id.parent is not None
+    ):
+        raise BadRequest("'linux_info.shm_size' is for containers with an IPC namespace of their own")
+    return {"namespaces": _namespaces(container_id, info), **_seccomp(info.seccomp), **_capabilities(info)}
+
+
+def _namespaces(container_id: ContainerId, info: containers.LinuxInfo) -> dict[str, str]:
+    """Those that it has from its parent, or a container at the top from the host."""
+    if container_id.parent is None:
+        shared = {"pid": info.share_pid_namespace, "ipc": info.ipc_mode == containers.LinuxInfo.SHARE_PARENT}
+        return {kind: OF_HOST for kind, asked in shared.items() if asked}
+    if info.ipc_mode == containers.LinuxInfo.PRIVATE:
+        hint = "a nested container has its parent's IPC namespace"
+        raise BadRequest("'linux_info.ipc_mode' PRIVATE is not supported in a container", hint=hint)
+    return {"pid": f"{CONTAINER}{container_id.parent}"} if info.share_pid_namespace else {}
+
+
+def _seccomp(info: containers.SeccompInfo) -> dict[str, str]:
+    if not info.HasField("profile_name"):
+        return {"seccomp": UNCONFINED} if info.unconfined else {}
+    if info.unconfined:
+        raise BadRequest("'seccomp' has a 'profile_name', and is 'unconfined'")
+    if info.profile_name not in (BUILTIN_SECCOMP, UNCONFINED):
+        hint = f"there are {BUILTIN_SECCOMP!r} and {UNCONFINED!r}"
+        raise BadRequest(f"unknown 'seccomp.profile_name' {info.profile_name!r}", hint=hint)
+    return {"seccomp": info.profile_name}
 
 
 def _capabilities(info: containers.LinuxInfo) -> dict[str, tuple[str, ...]]:

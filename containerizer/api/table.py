@@ -83,4 +83,6 @@ ROWS: Mapping[Any, Row] = {
     Call.AWAIT_CONTAINER: Row(containers.await_container, "await_container"),
     Call.LIST_CONTAINERS: Row(containers.list_containers),
     Call.STOP_CONTAINER: Row(containers.stop_container, "stop_container"),
+    Call.LAUNCH_SESSION: Row(streams.launch_session, "launch_session", STREAM),
+    Call.LIST_PROCESSES: Row(containers.list_processes, "list_processes"),
 }

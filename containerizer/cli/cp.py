@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    source, target = _split(arguments.source), _split(arguments.target)
+    source, target = split(arguments.source), split(arguments.target)
     if (source is None) == (target is None):
         raise InvalidRequest("one of SOURCE and TARGET must be in a container", hint="write CONTAINER:PATH")
     if target is not None:
@@ -60,7 +60,7 @@ def _from(containerizer: Containerizer, arguments: argparse.Namespace, name: str
     return files.copy_from(path, arguments.target, archive=arguments.archive, follow=arguments.follow_link)
 
 
-def _split(text: str) -> tuple[str, str] | None:
+def split(text: str) -> tuple[str, str] | None:
     """(container, path), or None for a path of the host: as docker cp tells them apart."""
     name, colon, path = text.partition(":")
     return (name, path or "/") if colon and name and name[0] not in "./" else None

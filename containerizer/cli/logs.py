@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from containerizer import logs
 from containerizer import record as records
@@ -47,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
         batches = logs.follow(reader, paths.sandbox(container_id), paths.attach_socket(container_id))
     for number, batch in enumerate(batches):
         wanted = (entry for entry in batch if entry.timestamp >= since)
-        printer.show(_last(wanted, arguments.tail) if number == 0 and arguments.tail is not None else wanted)
+        printer.show(
+            logs.last(wanted, arguments.tail) if number == 0 and arguments.tail is not None else wanted
+        )
     reader.close()
     return 0
 
@@ -74,24 +75,6 @@ class Printer:
         return (
             f"{entry.timestamp} ".encode() + entry.content if self._timestamps and begins else entry.content
         )
-
-
-def _last(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
-    """The entries of the last lines; one that has not ended yet is a line too."""
-    if count <= 0:
-        return
-    lines: deque[list[Entry]] = deque(maxlen=count)
-    unfinished: dict[str, list[Entry]] = {}
-    for entry in entries:
-        line = unfinished.get(entry.stream)
-        if line is None:
-            line = unfinished[entry.stream] = []
-            lines.append(line)
-        line.append(entry)
-        if entry.content.endswith(b"\n"):
-            del unfinished[entry.stream]
-    for line in lines:
-        yield from line
 
 
 def since_of(text: str) -> str:

@@ -63,7 +63,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("ps", "logs", "exec", "attach", "wait", "kill", "stop", "rm", "run", "pause", "unpause"),
-        *("images", "pull", "rmi"),
+        *("images", "pull", "rmi", "top", "cp"),
     )
 )
 

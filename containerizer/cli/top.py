@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from containerizer.cli.table import add_json_option, print_json, print_table
@@ -24,12 +25,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    processes = containerizer.get(arguments.container).processes()
-    if arguments.format == "json":
+    show(containerizer.get(arguments.container).processes(), as_json=arguments.format == "json")
+    return 0
+
+
+def show(processes: Sequence[Process], *, as_json: bool) -> None:
+    if as_json:
         print_json([asdict(process) for process in processes])
     else:
         print_table(_HEADER, [_row(process) for process in processes])
-    return 0
 
 
 def _row(process: Process) -> tuple[str, ...]:

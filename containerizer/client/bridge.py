@@ -33,12 +33,20 @@ _PATIENCE = 5.0  # seconds for the threads to end
 
 @contextlib.contextmanager
 def attached(
-    client: AgentClient, container: str, *, has_terminal: bool, has_stdin: bool
+    client: AgentClient,
+    container: str,
+    *,
+    has_terminal: bool,
+    has_stdin: bool,
+    output: Stream[ProcessIO] | None = None,
 ) -> Iterator[Attachment]:
-    """An attachment that is valid within this context. Raises AgentFailed, AgentUnreachable."""
+    """An attachment that is valid within this context; `output` as the client has it already.
+
+    Raises AgentFailed, AgentUnreachable.
+    """
     flags = (wire.HAS_TERMINAL if has_terminal else 0) | (wire.HAS_STDIN if has_stdin else 0)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with Attachment(ours) as attachment, theirs, client.output(container) as output:
+    with Attachment(ours) as attachment, theirs, output or client.output(container) as output:
         wire.send(theirs, wire.HELLO, wire.FLAGS.pack(flags))
         with _Bridge(client, container, theirs, output):
             yield attachment

@@ -126,6 +126,14 @@ class AgentClient:
         self.call(launch_call(request, stdio or Pipes()))
         return request.container_id
 
+    def launch_session(
+        self, request: ContainerRequest, stdio: Pipes | Terminal | None = None
+    ) -> Stream[process_io.ProcessIO]:
+        """The same, and `output` from its first byte on. To hang up leaves the container alone."""
+        call = launch_call(request, stdio or Pipes())
+        session = Call(type=Call.LAUNCH_SESSION, launch_session=call.launch_container)
+        return self.stream(session, process_io.ProcessIO)
+
     def execute(
         self, container: str, request: ExecRequest, stdio: Pipes | Terminal | None = None
     ) -> ContainerId:
@@ -189,11 +197,16 @@ class AgentClient:
             call.stop_container.grace_period.CopyFrom(duration(timeout))
         self.call(call)
 
-    def remove(self, container: str, *, force: bool = False) -> None:
-        """Forget one that has ended, with its sandbox; `force`: end it first, and none is fine."""
+    def remove(self, container: str, *, force: bool = False, timeout: float | None = None) -> None:
+        """Forget one that has ended, with its sandbox; `force`: end it first, and none is fine.
+
+        `timeout`: seconds for what was killed to end; None: the agent's own.
+        """
         call = Call(type=Call.REMOVE_CONTAINER)
         call.remove_container.container_id.CopyFrom(to_message(ContainerId.parse(container)))
         call.remove_container.force = force
+        if timeout is not None:
+            call.remove_container.timeout.CopyFrom(duration(timeout))
         self.call(call)
 
     def pause(self, container: str) -> None:
@@ -217,6 +230,12 @@ class AgentClient:
                 call.update_container.limits[name].value = amount
         self.call(call)
 
+    def processes(self, container: str) -> list[extensions.Processes.Process]:
+        """Those in it, by their pids."""
+        call = Call(type=Call.LIST_PROCESSES)
+        call.list_processes.container_id.CopyFrom(to_message(ContainerId.parse(container)))
+        return list(self.call(call).list_processes.processes)
+
     # Input, output, files ----------------------------------------------------------------------
 
     def output(self, container: str) -> Stream[process_io.ProcessIO]:
@@ -236,20 +255,22 @@ class AgentClient:
             call.follow_logs.tail = tail
         return self.stream(call, extensions.LogEntry)
 
-    def get_archive(self, container: str, path: str) -> Iterator[bytes]:
-        """A file or directory of it as a tar archive, in pieces."""
+    def get_archive(self, container: str, path: str, *, follow: bool = False) -> Iterator[bytes]:
+        """A file or directory of it as a tar archive, in pieces; `follow` the path if it is a link."""
         call = Call(type=Call.COPY_OUT)
         call.copy_out.container_id.CopyFrom(to_message(ContainerId.parse(container)))
-        call.copy_out.path = path
+        call.copy_out.path, call.copy_out.follow_link = path, follow
         with self.stream(call, extensions.ArchivePart) as parts:
             for part in parts:
                 yield part.archive
 
-    def put_archive(self, container: str, path: str, archive: Iterable[bytes]) -> None:
+    def put_archive(
+        self, container: str, path: str, archive: Iterable[bytes], *, keep_owners: bool = False
+    ) -> None:
         """Unpack a tar archive into a directory of it; a piece is 1 MiB at most."""
         first = Call(type=Call.COPY_IN)
         first.copy_in.container_id.CopyFrom(to_message(ContainerId.parse(container)))
-        first.copy_in.path = path
+        first.copy_in.path, first.copy_in.keep_owners = path, keep_owners
         pieces = (Call(type=Call.COPY_IN, copy_in=extensions.CopyIn(archive=piece)) for piece in archive)
         self.upload(each for calls in ([first], pieces) for each in calls)
 

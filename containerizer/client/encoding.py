@@ -9,14 +9,16 @@ from containerizer.api.ids import to_message
 from containerizer.api.launching import MEBIBYTE
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
-from containerizer.request import HOST, ContainerRequest
+from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig
 from launcher.data import Data, asdict, fields
 from launcher.errors import InvalidRequest
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
-_CARRIED_BESIDE = {"image", "container_id", "config", "pull", "platform", "keep", "fetch"}
+_CARRIED_BESIDE = {
+    *("image", "container_id", "config", "pull", "platform", "keep", "fetch", "mounts", "volumes"),
+}
 _CARRIED = {
     *("command", "entrypoint", "environment", "user", "working_directory", "hostname", "stop_signal", "init"),
     *(
@@ -29,6 +31,8 @@ _CARRIED = {
     ),
     *("attributes", "umask", "personality", "namespaces"),
 }
+
+_MODES = {False: containers.Volume.RW, True: containers.Volume.RO}
 
 
 def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Call:
@@ -68,14 +72,30 @@ def _add_container(container: containers.ContainerInfo, request: ContainerReques
     if config.seccomp == UNCONFINED:
         container.linux_info.seccomp.unconfined = True
     for kind, which in config.namespaces.items():
-        if (kind, which) == ("pid", OF_HOST):
+        if kind == "pid" and which in (OF_HOST, f"{CONTAINER}{request.container_id.parent}"):
             container.linux_info.share_pid_namespace = True
         elif (kind, which) == ("ipc", OF_HOST):
             container.linux_info.ipc_mode = containers.LinuxInfo.SHARE_PARENT
         else:
             raise InvalidRequest(f"the {kind} namespace {which!r} cannot be asked of an agent")
+    _add_volumes(container, request)
     for name, limit in config.attributes.rlimits.items():
         _add_rlimit(container, name, limit)
+
+
+def _add_volumes(container: containers.ContainerInfo, request: ContainerRequest) -> None:
+    for mount in request.mounts:
+        if mount.fstype != "rbind" or mount.options or set(mount.flags) - {"ro"} != {"nodev"}:
+            raise InvalidRequest(f"the mount at {mount.target} cannot be asked of an agent")
+        host = container.volumes.add(container_path=mount.target, mode=_MODES["ro" in mount.flags])
+        host.source.type = containers.Volume.Source.HOST_PATH
+        host.source.host_path.path = mount.source
+    for volume in request.volumes:
+        own = container.volumes.add(container_path=volume.target, mode=_MODES[volume.readonly])
+        own.source.type = containers.Volume.Source.SANDBOX_PATH
+        kinds = containers.Volume.Source.SandboxPath
+        own.source.sandbox_path.type = kinds.PARENT if volume.of_parent else kinds.SELF
+        own.source.sandbox_path.path = volume.name
 
 
 def _add_rlimit(container: containers.ContainerInfo, name: str, limit: Rlimit) -> None:

@@ -41,7 +41,7 @@ class ContainerFiles:
         `archive`: keep the owners, by number. `follow`: if `source` is a link, copy what it leads to.
         """
         with roots.of_host() as host, self._root() as container:
-            origin = Place(host.descriptor, _on_host(source), source)
+            origin = Place(host.descriptor, on_host(source), source)
             goal = self._place(container, target)
             with owners.making_files(container.ids):
                 return _copy(origin, goal, owners.into(container.ids, archive=archive), follow=follow)
@@ -52,7 +52,7 @@ class ContainerFiles:
         """Copy a file or directory of the container to the host; as `copy_to`."""
         with roots.of_host() as host, self._root() as container:
             origin = self._place(container, source)
-            goal = Place(host.descriptor, _on_host(target), target)
+            goal = Place(host.descriptor, on_host(target), target)
             return _copy(origin, goal, owners.out_of(container.ids, archive=archive), follow=follow)
 
     def get_archive(self, source: str, descriptor: int, *, follow: bool = False) -> list[str]:
@@ -60,8 +60,8 @@ class ContainerFiles:
         with self._root() as container:
             origin = self._place(container, source)
             rule = owners.out_of(container.ids, archive=True)
-            with _reading(origin, follow=follow) as (reader, _):
-                return _pump(
+            with reading(origin, follow=follow) as (reader, _):
+                return pump(
                     reader, rule, TarWriter(to_descriptor(descriptor), origin.name or "."), reader.skipped
                 )
 
@@ -71,9 +71,10 @@ class ContainerFiles:
             goal = self._place(container, target)
             rule = owners.into(container.ids, archive=archive)
             writer = TreeWriter(goal.root, places.directory_of(goal), contents_only=True, complete=True)
+            stream = ByteStream(iter(lambda: os.read(descriptor, CHUNK), b""))
             with owners.making_files(container.ids), contextlib.closing(writer):
                 try:
-                    return _pump(_archived(descriptor), rule, writer, writer.skipped)
+                    return pump(archived(stream), rule, writer, writer.skipped)
                 except MalformedContent as error:
                     raise CopyFailed(f"no tar archive: {error}", hint="it must not be compressed") from error
 
@@ -85,16 +86,16 @@ class ContainerFiles:
 
 
 def _copy(origin: Place, goal: Place, rule: Rule, *, follow: bool) -> list[str]:
-    with _reading(origin, follow=follow) as (reader, is_directory):
+    with reading(origin, follow=follow) as (reader, is_directory):
         top = places.target_of(goal, origin, is_directory=is_directory)
         merges = is_directory and not origin.name and _exists(goal, top)
         writer = TreeWriter(goal.root, top, contents_only=merges)
         with contextlib.closing(writer):
-            return _pump(reader, rule, writer, reader.skipped)
+            return pump(reader, rule, writer, reader.skipped)
 
 
 @contextlib.contextmanager
-def _reading(origin: Place, *, follow: bool) -> Iterator[tuple[TreeReader, bool]]:
+def reading(origin: Place, *, follow: bool) -> Iterator[tuple[TreeReader, bool]]:
     """A reader, and whether it reads a directory."""
     top = places.open_source(origin, follow=follow)
     try:
@@ -103,15 +104,15 @@ def _reading(origin: Place, *, follow: bool) -> Iterator[tuple[TreeReader, bool]
         os.close(top)
 
 
-def _pump(items: Iterable[Item], rule: Rule, writer: TreeWriter | TarWriter, skipped: list[str]) -> list[str]:
+def pump(items: Iterable[Item], rule: Rule, writer: TreeWriter | TarWriter, skipped: list[str]) -> list[str]:
     for entry, content in items:
         writer.add(rule(entry), content)
     writer.finish()
     return skipped
 
 
-def _archived(descriptor: int) -> Iterator[Item]:
-    reader = TarReader(ByteStream(iter(lambda: os.read(descriptor, CHUNK), b"")))
+def archived(stream: ByteStream) -> Iterator[Item]:
+    reader = TarReader(stream)
     for entry in reader:
         yield entry, map(bytes, reader.content())
 
@@ -124,6 +125,6 @@ def _exists(goal: Place, path: str) -> bool:
     return True
 
 
-def _on_host(path: str) -> str:
+def on_host(path: str) -> str:
     """Absolute, and with the end that the rules look at; not normalized, which would change its meaning."""
     return os.path.join(os.getcwd(), path)

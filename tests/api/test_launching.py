@@ -15,6 +15,7 @@ from containerizer.api.proto.values_pb2 import ContainerID
 from containerizer.client.encoding import launch_call
 from containerizer.fetcher.uri import FetchUri
 from containerizer.request import ContainerRequest
+from containerizer.sandbox_volumes import SandboxVolume
 from isolators.isolator import ContainerConfig, ProcessAttributes, Resources
 from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.errors import InvalidRequest
@@ -40,6 +41,19 @@ def config(**asked: Any) -> ContainerConfig:
 
 def mesos(**asked: Any) -> dict[str, Any]:
     return {"type": "MESOS", **asked}
+
+
+DOCKER = {"type": "DOCKER", "docker": {"name": "busybox"}}
+
+
+def host_volume(path: str, container_path: str = "/tmp") -> dict[str, Any]:
+    source = {"type": "HOST_PATH", "host_path": {"path": path}}
+    return {"mode": "RO", "container_path": container_path, "source": source}
+
+
+def sandbox_volume(name: str, kind: str) -> dict[str, Any]:
+    source = {"type": "SANDBOX_PATH", "sandbox_path": {"type": kind, "path": name}}
+    return {"mode": "RW", "container_path": "/tmp", "source": source}
 
 
 @pytest.mark.parametrize(
@@ -92,6 +106,34 @@ def test_images() -> None:
     assert (fresh.image, fresh.pull) == ("busybox", "always")
 
 
+def test_volumes() -> None:
+    old = {"mode": "RW", "container_path": "/usr/", "host_path": "/etc"}
+    asked = requested("a.b", container=mesos(volumes=[host_volume("/etc"), old]))
+    assert asked.mounts == (
+        Mount(target="/tmp", fstype="rbind", source="/etc", flags=("ro", "nodev")),
+        Mount(target="/usr", fstype="rbind", source="/etc", flags=("nodev",)),
+    )
+    shared = requested("a.b", container=mesos(volumes=[sandbox_volume("v", "PARENT")]))
+    assert shared.volumes == (SandboxVolume(name="v", target="/tmp", of_parent=True),)
+
+
+def test_images_of_appc() -> None:
+    labels = {"labels": [{"key": "version", "value": "1.0"}]}
+    image = {"type": "APPC", "appc": {"name": "example.com/x", "labels": labels}}
+    assert requested(container=mesos(mesos={"image": image})).image == "appc:example.com/x:1.0"
+
+
+@pytest.mark.parametrize(("name", "which"), [("box", "host"), ("box.inner", "container:box")])
+def test_a_shared_pid_namespace_is_the_parents(name: str, which: str) -> None:
+    asked = requested(name, container=mesos(linux_info={"share_pid_namespace": True}))
+    assert asked.config.namespaces == {"pid": which}
+
+
+@pytest.mark.parametrize("profile", ["builtin", "unconfined"])
+def test_profiles_of_seccomp_by_name(profile: str) -> None:
+    assert config(container=mesos(linux_info={"seccomp": {"profile_name": profile}})).seccomp == profile
+
+
 def test_capabilities_are_exactly_those() -> None:
     info = {"effective_capabilities": {"capabilities": ["KILL", "NET_RAW"]}}
     asked = config(container=mesos(linux_info=info))
@@ -109,11 +151,26 @@ def test_resource_limits_of_the_process() -> None:
     [
         {"command": {}},
         {"container": {"type": "DOCKER"}},
-        {"container": mesos(volumes=[{"mode": "RW", "container_path": "/x"}])},
+        {"container": mesos(volumes=[{"mode": "RW", "container_path": "/tmp"}])},
+        {"container": mesos(volumes=[host_volume("/etc/../etc")])},
+        {"container": mesos(volumes=[host_volume("/no/such")])},
+        {"container": mesos(volumes=[host_volume("/etc", container_path="/no/such")])},
+        {"container": mesos(volumes=[host_volume("/etc", container_path="/proc/x")])},
+        {"container": mesos(volumes=[host_volume("/etc", container_path="relative")])},
+        {"container": mesos(volumes=[host_volume("/etc"), host_volume("/usr")])},
+        {"container": mesos(volumes=[sandbox_volume("a/b", "SELF")])},
+        {"container": mesos(volumes=[sandbox_volume("a", "PARENT")])},
+        {"container": mesos(volumes=[{"mode": "RW", "container_path": "/tmp", "image": DOCKER}])},
+        {"container": mesos(volumes=[{**host_volume("/etc"), "source": {"type": "SECRET"}}])},
         {"container": mesos(network_infos=[{"name": "x"}])},
-        {"container": mesos(mesos={"image": {"type": "APPC", "appc": {"name": "x"}}})},
-        {"container": mesos(linux_info={"shm_size": 1})},
+        {"container": mesos(mesos={"image": {"type": "APPC", "appc": {"name": "x", "id": "sha512-0"}}})},
+        {"container": mesos(mesos={"image": {"type": "APPC", "docker": {"name": "x"}}})},
+        {"container": mesos(linux_info={"shm_size": 0})},
+        {"container": mesos(linux_info={"shm_size": 1, "ipc_mode": "SHARE_PARENT"})},
+        {"container": mesos(linux_info={"shm_size": 1}), "name": "box.inner"},
+        {"container": mesos(linux_info={"share_cgroups": True}), "name": "box.inner"},
         {"container": mesos(linux_info={"seccomp": {"profile_name": "x"}})},
+        {"container": mesos(linux_info={"seccomp": {"profile_name": "builtin", "unconfined": True}})},
         {"container": mesos(rlimit_info={"rlimits": [{"type": "RLMT_CORE", "soft": 1}]})},
         {"container": mesos(linux_info={"ipc_mode": "PRIVATE"}), "name": "box.inner"},
         {"resources": [{"name": "disk", "type": "SCALAR", "scalar": {"value": 1}}]},
@@ -165,7 +222,7 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
 
 def test_what_the_client_cannot_carry_is_refused() -> None:
     mount = Mount(target="/x", fstype="bind", source="/y")
-    with pytest.raises(InvalidRequest, match="mounts cannot be asked"):
+    with pytest.raises(InvalidRequest, match="the mount at /x cannot be asked"):
         launch_call(ContainerRequest(image="host", mounts=(mount,)), Pipes())
 
 

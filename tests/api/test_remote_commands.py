@@ -99,6 +99,50 @@ def test_at_a_terminal_from_afar(far: Remote, agent: Agent) -> None:
         assert again.sees_the_end() == 3
 
 
+def test_all_of_the_output_comes_however_much_it_is(far: Remote) -> None:
+    """More than a client gets that attaches late: 64 KiB."""
+    done = far("run", "--rm", "host", "sh", "-c", "seq 1 60000")
+    assert done.stdout.splitlines() == [str(number) for number in range(1, 60001)]
+
+
+def test_the_last_lines_of_a_log_are_lines(far: Remote) -> None:
+    """One without an end, and one longer than a record of the log has room for."""
+    script = "echo first; head -c 100000 /dev/zero | tr '\\0' x; echo; printf last"
+    name = far.run("host", "sh", "-c", script)
+    assert far("wait", name).stdout == "0\n"
+    assert far("logs", "--tail", "2", name).stdout == "x" * 100000 + "\nlast"
+    assert far("logs", "--tail", "1", name).stdout == "last"
+    assert far("logs", "--tail", "0", name).stdout == ""
+
+
+def test_processes_from_afar(far: Remote) -> None:
+    name = far.run("host", "sleep", "1000")
+    (process,) = json.loads(far("top", "--json", name).stdout)
+    assert (process["command"], process["container_pid"], process["uid"]) == (["sleep", "1000"], 1, 0)
+    assert "sleep 1000" in far("top", name).stdout
+
+
+def test_copies_from_afar(far: Remote, tmp_path: Path) -> None:
+    name = far.run("host", "sleep", "1000")
+    source, there, back = (tmp_path / word for word in ("source", "there", "back"))
+    for directory in (source, there, back):
+        directory.mkdir()
+    (source / "file").write_bytes(bytes(range(256)) * 1000)
+    done = far("cp", str(source), f"{name}:{there}")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = far("cp", f"{name}:{there}/source/file", str(back))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (back / "file").read_bytes() == (source / "file").read_bytes()
+    for wrong in ((str(source), str(back)), (f"{name}:/no/such", str(back)), ("/no/such", f"{name}:/tmp")):
+        assert far("cp", *wrong).returncode == 125
+
+
+def test_a_removal_has_a_time(far: Remote) -> None:
+    name = far.run("host", "sleep", "1000")
+    assert far("rm", "--force", "--timeout", "30", name).stdout == f"{name}\n"
+    assert name not in far("ps", "-aq").stdout.split()
+
+
 class FarCli(Cli):
     """What `person` starts."""
 
@@ -113,7 +157,7 @@ class FarCli(Cli):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("top", "x"), "works on this host only"),
+        (("commit", "x", "y"), "works on this host only"),
         (("run", "--userns", "auto", "host", "true"), "userns cannot be asked of an agent"),
         (("run", "--isolation", "network/loopback", "host", "true"), "cannot be chosen with --agent"),
         (("kill", "nobody"), "the agent has no container nobody"),

@@ -36,7 +36,7 @@ async def copy_out(context: Context, call: agent.Call) -> Records:
     def write() -> None:
         try:
             with contextlib.suppress(BrokenPipeError):  # the client is gone
-                _files(context, container_id).get_archive(asked.path, writable)
+                _files(context, container_id).get_archive(asked.path, writable, follow=asked.follow_link)
         finally:
             os.close(writable)
 
@@ -72,7 +72,7 @@ async def copy_in(context: Context, call: agent.Call, following: AsyncIterator[a
 
     def read() -> None:
         try:
-            _files(context, container_id).put_archive(readable, asked.path)
+            _files(context, container_id).put_archive(readable, asked.path, archive=asked.keep_owners)
         finally:
             os.close(readable)
 

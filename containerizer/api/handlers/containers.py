@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 from containerizer.api import describing, launching
@@ -16,12 +18,14 @@ from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import statistics_pb2 as statistics
 from containerizer.api.proto.containers_pb2 import CommandInfo
 from containerizer.api.proto.values_pb2 import ContainerID
+from containerizer.container import Container
 from containerizer.liveness import is_running
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord, NoSuchContainer
-from containerizer.remote import STOP_TIMEOUT, NotRunning
+from containerizer.remote import STOP_TIMEOUT, DestroyTimeout, NotRunning, RemoteContainer
 from isolators.isolator import Usage
 from launcher.container_id import ContainerId
+from launcher.data import asdict
 from launcher.errors import ContainerizerError
 
 Response = agent.Response
@@ -75,13 +79,23 @@ async def launch(context: Context, asked: agent.Call.LaunchContainer) -> HTTPSta
     container_id = to_id(asked.container_id)
     if await known(context, container_id):
         return HTTPStatus.ACCEPTED
+    await launch_now(context, container_id, asked)
+    return HTTPStatus.OK
+
+
+async def launch_now(
+    context: Context,
+    container_id: ContainerId,
+    asked: agent.Call.LaunchContainer,
+    first: Callable[[Container], object] = lambda _: None,
+) -> None:
+    """`first` as in Engine.launch. Raises BadRequest, LaunchRefused."""
     request = launching.container_request(container_id, asked)
     stdio = launching.stdio_of(launching.tty_of(asked.container), stdin=asked.options.stdin)
     try:
-        await context.engine.launch(request, stdio)
+        await context.engine.launch(request, stdio, first)
     except (ContainerizerError, OSError) as error:
         raise LaunchRefused(str(error)) from error
-    return HTTPStatus.OK
 
 
 async def known(context: Context, container_id: ContainerId) -> bool:
@@ -179,7 +193,9 @@ async def stop_container(context: Context, call: agent.Call) -> None:
 
 
 async def remove_container(context: Context, call: agent.Call) -> None:
-    await _remove(context, call.remove_container.container_id, force=call.remove_container.force)
+    asked = call.remove_container
+    patience = asked.timeout.nanoseconds / NANOSECONDS if asked.HasField("timeout") else 0.0
+    await _remove(context, asked.container_id, force=asked.force, patience=patience)
 
 
 async def remove_nested_container(context: Context, call: agent.Call) -> None:
@@ -187,10 +203,18 @@ async def remove_nested_container(context: Context, call: agent.Call) -> None:
     await _remove(context, call.remove_nested_container.container_id)
 
 
-async def _remove(context: Context, container_id: ContainerID, *, force: bool = False) -> None:
-    ours = to_id(container_id)
+async def _remove(
+    context: Context, container_id: ContainerID, *, force: bool = False, patience: float = 0.0
+) -> None:
+    """What has not ended in the agent's own time is given that time again, for so many seconds in all."""
+    ours, until = to_id(container_id), time.monotonic() + patience
     try:
-        await context.engine.remove(ours, force=force)
+        while True:
+            try:
+                return await context.engine.remove(ours, force=force)
+            except DestroyTimeout:
+                if time.monotonic() >= until:
+                    raise
     except NoSuchContainer as error:
         if not force:
             raise NotRemoved(str(error)) from error
@@ -216,6 +240,17 @@ async def update_container(context: Context, call: agent.Call) -> None:
 
 
 # Lists -------------------------------------------------------------------------------------------
+
+
+async def list_processes(context: Context, call: agent.Call) -> Response:
+    container_id = to_id(call.list_processes.container_id)
+    found = await context.engine.call(lambda owner: RemoteContainer(owner, container_id).processes())
+    answer = Response(type=Response.LIST_PROCESSES)
+    answer.list_processes.SetInParent()
+    for process in found:
+        told = {name: value for name, value in asdict(process).items() if value is not None}
+        answer.list_processes.processes.add(**told)
+    return answer
 
 
 async def get_containers(context: Context, call: agent.Call) -> Response:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from containerizer.api import launching
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import BadRequest
 from containerizer.api.proto import agent_pb2 as agent
-from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.request import PULL_POLICIES
 from provisioner.image import Image
@@ -40,14 +40,8 @@ async def remove_image(context: Context, call: agent.Call) -> None:
 
 async def prune_images(context: Context, call: agent.Call) -> None:
     """All that no container uses, but those that are excluded."""
-    excluded = tuple(map(_name, call.prune_images.excluded_images))
+    excluded = tuple(map(launching.name_of, call.prune_images.excluded_images))
     await context.engine.prune(Criteria(everything=True, excluded=excluded))
-
-
-def _name(image: containers.Image) -> str:
-    if image.type != containers.Image.DOCKER or not image.HasField("docker"):
-        raise BadRequest("an excluded image is of a kind that is not supported", hint="use DOCKER")
-    return image.docker.name
 
 
 def _info(image: Image) -> extensions.ImageInfo:

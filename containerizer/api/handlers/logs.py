@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 
 from containerizer.api.context import Context
@@ -14,7 +13,7 @@ from containerizer.api.ids import to_id
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import process_io_pb2 as process_io
-from containerizer.logs import Entry, LogReader
+from containerizer.logs import Entry, LogReader, last
 from launcher.attach import NotServed
 from launcher.container_id import ContainerId
 from launcher.kernel import inotify
@@ -47,7 +46,7 @@ async def _entries(
     async for batch in batches:
         wanted: Iterable[Entry] = (entry for entry in batch if entry.timestamp >= asked.since)
         if tail is not None:  # of what was there when the client came
-            wanted, tail = deque(wanted, maxlen=tail), None
+            wanted, tail = last(wanted, tail), None
         for entry in wanted:
             stream = _STREAMS.get(entry.stream, process_io.ProcessIO.Data.STDOUT)
             yield extensions.LogEntry(timestamp=entry.timestamp, stream=stream, data=entry.content)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
 
 from google.protobuf.message import Message
 
@@ -22,6 +23,7 @@ from containerizer.api.handlers.containers import (
     LaunchRefused,
     exec_request,
     known,
+    launch_now,
     of_nested,
     require_parent,
 )
@@ -67,16 +69,10 @@ async def launch_nested_container_session(context: Context, call: agent.Call) ->
         raise BadRequest(f"container {container_id} is there already", hint="choose another id")
     attachments: list[Attachment] = []
 
-    def attach(container: Container) -> None:
-        """Before the task can write, or end."""
-        attachments.append(container.attach())
-        attachments[0].attach(paced=True)
-
     try:
-        await _launch_session(context, container_id, asked, attach)
+        await _launch_session(context, container_id, asked, partial(_attach, attachments))
     except BaseException as error:
-        for attachment in attachments:
-            attachment.close()
+        _close(attachments)
         if isinstance(error, ContainerizerError | OSError):
             raise LaunchRefused(str(error)) from error
         raise
@@ -87,6 +83,36 @@ async def launch_nested_container_session(context: Context, call: agent.Call) ->
         context.engine.keeper.destroy_later(container_id)
 
     return Records(_output(stream.events()), end)
+
+
+async def launch_session(context: Context, call: agent.Call) -> Records:
+    """LAUNCH_CONTAINER and ATTACH_CONTAINER_OUTPUT in one, so that no output comes before the client.
+
+    The container lives on when the client has gone.
+    """
+    asked = call.launch_session
+    container_id = to_id(asked.container_id)
+    if await known(context, container_id):
+        raise BadRequest(f"container {container_id} is there already", hint="choose another id")
+    attachments: list[Attachment] = []
+    try:
+        await launch_now(context, container_id, asked, partial(_attach, attachments))
+    except BaseException:
+        _close(attachments)
+        raise
+    stream = Stream(attachments[0])
+    return Records(_output(stream.events()), stream.close)
+
+
+def _attach(attachments: list[Attachment], container: Container) -> None:
+    """Before the task can write, or end."""
+    attachments.append(container.attach())
+    attachments[0].attach(paced=True)
+
+
+def _close(attachments: list[Attachment]) -> None:
+    for attachment in attachments:
+        attachment.close()
 
 
 async def _launch_session(

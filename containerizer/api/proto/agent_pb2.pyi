@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Call(_message.Message):
-    __slots__ = ["attach_container_input", "attach_container_output", "await_container", "copy_in", "copy_out", "exec", "follow_logs", "get_containers", "get_metrics", "kill_container", "kill_nested_container", "launch_container", "launch_nested_container", "launch_nested_container_session", "list_containers", "list_files", "pause_container", "prune_images", "pull_image", "read_file", "remove_container", "remove_image", "remove_nested_container", "set_logging_level", "stop_container", "type", "unpause_container", "update_container", "wait_container", "wait_nested_container"]
+    __slots__ = ["attach_container_input", "attach_container_output", "await_container", "copy_in", "copy_out", "exec", "follow_logs", "get_containers", "get_metrics", "kill_container", "kill_nested_container", "launch_container", "launch_nested_container", "launch_nested_container_session", "launch_session", "list_containers", "list_files", "list_processes", "pause_container", "prune_images", "pull_image", "read_file", "remove_container", "remove_image", "remove_nested_container", "set_logging_level", "stop_container", "type", "unpause_container", "update_container", "wait_container", "wait_nested_container"]
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class AttachContainerInput(_message.Message):
@@ -122,12 +122,14 @@ class Call(_message.Message):
         path: str
         def __init__(self, path: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
     class RemoveContainer(_message.Message):
-        __slots__ = ["container_id", "force"]
+        __slots__ = ["container_id", "force", "timeout"]
         CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
         FORCE_FIELD_NUMBER: _ClassVar[int]
+        TIMEOUT_FIELD_NUMBER: _ClassVar[int]
         container_id: _values_pb2.ContainerID
         force: bool
-        def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., force: bool = ...) -> None: ...
+        timeout: _values_pb2.DurationInfo
+        def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., force: bool = ..., timeout: _Optional[_Union[_values_pb2.DurationInfo, _Mapping]] = ...) -> None: ...
     class RemoveNestedContainer(_message.Message):
         __slots__ = ["container_id"]
         CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -191,11 +193,15 @@ class Call(_message.Message):
     LAUNCH_NESTED_CONTAINER_FIELD_NUMBER: _ClassVar[int]
     LAUNCH_NESTED_CONTAINER_SESSION: Call.Type
     LAUNCH_NESTED_CONTAINER_SESSION_FIELD_NUMBER: _ClassVar[int]
+    LAUNCH_SESSION: Call.Type
+    LAUNCH_SESSION_FIELD_NUMBER: _ClassVar[int]
     LIST_CONTAINERS: Call.Type
     LIST_CONTAINERS_FIELD_NUMBER: _ClassVar[int]
     LIST_FILES: Call.Type
     LIST_FILES_FIELD_NUMBER: _ClassVar[int]
     LIST_IMAGES: Call.Type
+    LIST_PROCESSES: Call.Type
+    LIST_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     MARK_RESOURCE_PROVIDER_GONE: Call.Type
     PAUSE_CONTAINER: Call.Type
     PAUSE_CONTAINER_FIELD_NUMBER: _ClassVar[int]
@@ -241,8 +247,10 @@ class Call(_message.Message):
     launch_container: Call.LaunchContainer
     launch_nested_container: Call.LaunchNestedContainer
     launch_nested_container_session: Call.LaunchNestedContainerSession
+    launch_session: Call.LaunchContainer
     list_containers: _extensions_pb2.ListContainers
     list_files: Call.ListFiles
+    list_processes: _extensions_pb2.ListProcesses
     pause_container: _extensions_pb2.PauseContainer
     prune_images: Call.PruneImages
     pull_image: _extensions_pb2.PullImage
@@ -257,10 +265,10 @@ class Call(_message.Message):
     update_container: _extensions_pb2.UpdateContainer
     wait_container: Call.WaitContainer
     wait_nested_container: Call.WaitNestedContainer
-    def __init__(self, type: _Optional[_Union[Call.Type, str]] = ..., get_metrics: _Optional[_Union[Call.GetMetrics, _Mapping]] = ..., set_logging_level: _Optional[_Union[Call.SetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Call.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Call.ReadFile, _Mapping]] = ..., get_containers: _Optional[_Union[Call.GetContainers, _Mapping]] = ..., launch_nested_container: _Optional[_Union[Call.LaunchNestedContainer, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Call.WaitNestedContainer, _Mapping]] = ..., kill_nested_container: _Optional[_Union[Call.KillNestedContainer, _Mapping]] = ..., remove_nested_container: _Optional[_Union[Call.RemoveNestedContainer, _Mapping]] = ..., launch_nested_container_session: _Optional[_Union[Call.LaunchNestedContainerSession, _Mapping]] = ..., attach_container_input: _Optional[_Union[Call.AttachContainerInput, _Mapping]] = ..., attach_container_output: _Optional[_Union[Call.AttachContainerOutput, _Mapping]] = ..., launch_container: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Call.WaitContainer, _Mapping]] = ..., kill_container: _Optional[_Union[Call.KillContainer, _Mapping]] = ..., remove_container: _Optional[_Union[Call.RemoveContainer, _Mapping]] = ..., prune_images: _Optional[_Union[Call.PruneImages, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.Exec, _Mapping]] = ..., pause_container: _Optional[_Union[_extensions_pb2.PauseContainer, _Mapping]] = ..., unpause_container: _Optional[_Union[_extensions_pb2.UnpauseContainer, _Mapping]] = ..., update_container: _Optional[_Union[_extensions_pb2.UpdateContainer, _Mapping]] = ..., follow_logs: _Optional[_Union[_extensions_pb2.FollowLogs, _Mapping]] = ..., copy_in: _Optional[_Union[_extensions_pb2.CopyIn, _Mapping]] = ..., copy_out: _Optional[_Union[_extensions_pb2.CopyOut, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.PullImage, _Mapping]] = ..., remove_image: _Optional[_Union[_extensions_pb2.RemoveImage, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.AwaitContainer, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.ListContainers, _Mapping]] = ..., stop_container: _Optional[_Union[_extensions_pb2.StopContainer, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[Call.Type, str]] = ..., get_metrics: _Optional[_Union[Call.GetMetrics, _Mapping]] = ..., set_logging_level: _Optional[_Union[Call.SetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Call.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Call.ReadFile, _Mapping]] = ..., get_containers: _Optional[_Union[Call.GetContainers, _Mapping]] = ..., launch_nested_container: _Optional[_Union[Call.LaunchNestedContainer, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Call.WaitNestedContainer, _Mapping]] = ..., kill_nested_container: _Optional[_Union[Call.KillNestedContainer, _Mapping]] = ..., remove_nested_container: _Optional[_Union[Call.RemoveNestedContainer, _Mapping]] = ..., launch_nested_container_session: _Optional[_Union[Call.LaunchNestedContainerSession, _Mapping]] = ..., attach_container_input: _Optional[_Union[Call.AttachContainerInput, _Mapping]] = ..., attach_container_output: _Optional[_Union[Call.AttachContainerOutput, _Mapping]] = ..., launch_container: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Call.WaitContainer, _Mapping]] = ..., kill_container: _Optional[_Union[Call.KillContainer, _Mapping]] = ..., remove_container: _Optional[_Union[Call.RemoveContainer, _Mapping]] = ..., prune_images: _Optional[_Union[Call.PruneImages, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.Exec, _Mapping]] = ..., pause_container: _Optional[_Union[_extensions_pb2.PauseContainer, _Mapping]] = ..., unpause_container: _Optional[_Union[_extensions_pb2.UnpauseContainer, _Mapping]] = ..., update_container: _Optional[_Union[_extensions_pb2.UpdateContainer, _Mapping]] = ..., follow_logs: _Optional[_Union[_extensions_pb2.FollowLogs, _Mapping]] = ..., copy_in: _Optional[_Union[_extensions_pb2.CopyIn, _Mapping]] = ..., copy_out: _Optional[_Union[_extensions_pb2.CopyOut, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.PullImage, _Mapping]] = ..., remove_image: _Optional[_Union[_extensions_pb2.RemoveImage, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.AwaitContainer, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.ListContainers, _Mapping]] = ..., stop_container: _Optional[_Union[_extensions_pb2.StopContainer, _Mapping]] = ..., launch_session: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.ListProcesses, _Mapping]] = ...) -> None: ...
 
 class Response(_message.Message):
-    __slots__ = ["await_container", "exec", "get_agent", "get_containers", "get_executors", "get_flags", "get_frameworks", "get_health", "get_logging_level", "get_metrics", "get_operations", "get_resource_providers", "get_state", "get_tasks", "get_version", "list_containers", "list_files", "list_images", "pull_image", "read_file", "type", "wait_container", "wait_nested_container"]
+    __slots__ = ["await_container", "exec", "get_agent", "get_containers", "get_executors", "get_flags", "get_frameworks", "get_health", "get_logging_level", "get_metrics", "get_operations", "get_resource_providers", "get_state", "get_tasks", "get_version", "list_containers", "list_files", "list_images", "list_processes", "pull_image", "read_file", "type", "wait_container", "wait_nested_container"]
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class GetAgent(_message.Message):
@@ -275,20 +283,22 @@ class Response(_message.Message):
     class GetContainers(_message.Message):
         __slots__ = ["containers"]
         class Container(_message.Message):
-            __slots__ = ["container_id", "container_status", "executor_id", "executor_name", "framework_id", "resource_statistics"]
+            __slots__ = ["container_id", "container_status", "executor_id", "executor_name", "framework_id", "health", "resource_statistics"]
             CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
             CONTAINER_STATUS_FIELD_NUMBER: _ClassVar[int]
             EXECUTOR_ID_FIELD_NUMBER: _ClassVar[int]
             EXECUTOR_NAME_FIELD_NUMBER: _ClassVar[int]
             FRAMEWORK_ID_FIELD_NUMBER: _ClassVar[int]
+            HEALTH_FIELD_NUMBER: _ClassVar[int]
             RESOURCE_STATISTICS_FIELD_NUMBER: _ClassVar[int]
             container_id: _values_pb2.ContainerID
             container_status: _statistics_pb2.ContainerStatus
             executor_id: _tasks_pb2.ExecutorID
             executor_name: str
             framework_id: _tasks_pb2.FrameworkID
+            health: _extensions_pb2.Health
             resource_statistics: _statistics_pb2.ResourceStatistics
-            def __init__(self, framework_id: _Optional[_Union[_tasks_pb2.FrameworkID, _Mapping]] = ..., executor_id: _Optional[_Union[_tasks_pb2.ExecutorID, _Mapping]] = ..., executor_name: _Optional[str] = ..., container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., container_status: _Optional[_Union[_statistics_pb2.ContainerStatus, _Mapping]] = ..., resource_statistics: _Optional[_Union[_statistics_pb2.ResourceStatistics, _Mapping]] = ...) -> None: ...
+            def __init__(self, framework_id: _Optional[_Union[_tasks_pb2.FrameworkID, _Mapping]] = ..., executor_id: _Optional[_Union[_tasks_pb2.ExecutorID, _Mapping]] = ..., executor_name: _Optional[str] = ..., container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., container_status: _Optional[_Union[_statistics_pb2.ContainerStatus, _Mapping]] = ..., resource_statistics: _Optional[_Union[_statistics_pb2.ResourceStatistics, _Mapping]] = ..., health: _Optional[_Union[_extensions_pb2.Health, _Mapping]] = ...) -> None: ...
         CONTAINERS_FIELD_NUMBER: _ClassVar[int]
         containers: _containers.RepeatedCompositeFieldContainer[Response.GetContainers.Container]
         def __init__(self, containers: _Optional[_Iterable[_Union[Response.GetContainers.Container, _Mapping]]] = ...) -> None: ...
@@ -450,6 +460,8 @@ class Response(_message.Message):
     LIST_FILES_FIELD_NUMBER: _ClassVar[int]
     LIST_IMAGES: Response.Type
     LIST_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    LIST_PROCESSES: Response.Type
+    LIST_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     PULL_IMAGE: Response.Type
     PULL_IMAGE_FIELD_NUMBER: _ClassVar[int]
     READ_FILE: Response.Type
@@ -478,9 +490,10 @@ class Response(_message.Message):
     list_containers: _extensions_pb2.Containers
     list_files: Response.ListFiles
     list_images: _extensions_pb2.Images
+    list_processes: _extensions_pb2.Processes
     pull_image: _extensions_pb2.ImageInfo
     read_file: Response.ReadFile
     type: Response.Type
     wait_container: Response.WaitContainer
     wait_nested_container: Response.WaitNestedContainer
-    def __init__(self, type: _Optional[_Union[Response.Type, str]] = ..., get_health: _Optional[_Union[Response.GetHealth, _Mapping]] = ..., get_flags: _Optional[_Union[Response.GetFlags, _Mapping]] = ..., get_version: _Optional[_Union[Response.GetVersion, _Mapping]] = ..., get_metrics: _Optional[_Union[Response.GetMetrics, _Mapping]] = ..., get_logging_level: _Optional[_Union[Response.GetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Response.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Response.ReadFile, _Mapping]] = ..., get_state: _Optional[_Union[Response.GetState, _Mapping]] = ..., get_containers: _Optional[_Union[Response.GetContainers, _Mapping]] = ..., get_frameworks: _Optional[_Union[Response.GetFrameworks, _Mapping]] = ..., get_executors: _Optional[_Union[Response.GetExecutors, _Mapping]] = ..., get_operations: _Optional[_Union[Response.GetOperations, _Mapping]] = ..., get_tasks: _Optional[_Union[Response.GetTasks, _Mapping]] = ..., get_agent: _Optional[_Union[Response.GetAgent, _Mapping]] = ..., get_resource_providers: _Optional[_Union[Response.GetResourceProviders, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Response.WaitNestedContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Response.WaitContainer, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.ExecStarted, _Mapping]] = ..., list_images: _Optional[_Union[_extensions_pb2.Images, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.ImageInfo, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.Awaited, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.Containers, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[Response.Type, str]] = ..., get_health: _Optional[_Union[Response.GetHealth, _Mapping]] = ..., get_flags: _Optional[_Union[Response.GetFlags, _Mapping]] = ..., get_version: _Optional[_Union[Response.GetVersion, _Mapping]] = ..., get_metrics: _Optional[_Union[Response.GetMetrics, _Mapping]] = ..., get_logging_level: _Optional[_Union[Response.GetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Response.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Response.ReadFile, _Mapping]] = ..., get_state: _Optional[_Union[Response.GetState, _Mapping]] = ..., get_containers: _Optional[_Union[Response.GetContainers, _Mapping]] = ..., get_frameworks: _Optional[_Union[Response.GetFrameworks, _Mapping]] = ..., get_executors: _Optional[_Union[Response.GetExecutors, _Mapping]] = ..., get_operations: _Optional[_Union[Response.GetOperations, _Mapping]] = ..., get_tasks: _Optional[_Union[Response.GetTasks, _Mapping]] = ..., get_agent: _Optional[_Union[Response.GetAgent, _Mapping]] = ..., get_resource_providers: _Optional[_Union[Response.GetResourceProviders, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Response.WaitNestedContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Response.WaitContainer, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.ExecStarted, _Mapping]] = ..., list_images: _Optional[_Union[_extensions_pb2.Images, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.ImageInfo, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.Awaited, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.Containers, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.Processes, _Mapping]] = ...) -> None: ...

@@ -57,6 +57,47 @@ class CapabilityInfo(_message.Message):
     capabilities: _containers.RepeatedScalarFieldContainer[CapabilityInfo.Capability]
     def __init__(self, capabilities: _Optional[_Iterable[_Union[CapabilityInfo.Capability, str]]] = ...) -> None: ...
 
+class CheckInfo(_message.Message):
+    __slots__ = ["command", "delay_seconds", "http", "interval_seconds", "tcp", "timeout_seconds", "type"]
+    class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = []
+    class Command(_message.Message):
+        __slots__ = ["command"]
+        COMMAND_FIELD_NUMBER: _ClassVar[int]
+        command: CommandInfo
+        def __init__(self, command: _Optional[_Union[CommandInfo, _Mapping]] = ...) -> None: ...
+    class Http(_message.Message):
+        __slots__ = ["path", "port"]
+        PATH_FIELD_NUMBER: _ClassVar[int]
+        PORT_FIELD_NUMBER: _ClassVar[int]
+        path: str
+        port: int
+        def __init__(self, port: _Optional[int] = ..., path: _Optional[str] = ...) -> None: ...
+    class Tcp(_message.Message):
+        __slots__ = ["port"]
+        PORT_FIELD_NUMBER: _ClassVar[int]
+        port: int
+        def __init__(self, port: _Optional[int] = ...) -> None: ...
+    COMMAND: CheckInfo.Type
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    DELAY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HTTP: CheckInfo.Type
+    HTTP_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TCP: CheckInfo.Type
+    TCP_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN: CheckInfo.Type
+    command: CheckInfo.Command
+    delay_seconds: float
+    http: CheckInfo.Http
+    interval_seconds: float
+    tcp: CheckInfo.Tcp
+    timeout_seconds: float
+    type: CheckInfo.Type
+    def __init__(self, type: _Optional[_Union[CheckInfo.Type, str]] = ..., command: _Optional[_Union[CheckInfo.Command, _Mapping]] = ..., http: _Optional[_Union[CheckInfo.Http, _Mapping]] = ..., tcp: _Optional[_Union[CheckInfo.Tcp, _Mapping]] = ..., delay_seconds: _Optional[float] = ..., interval_seconds: _Optional[float] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+
 class CommandInfo(_message.Message):
     __slots__ = ["arguments", "environment", "shell", "uris", "user", "value"]
     class URI(_message.Message):
@@ -170,6 +211,54 @@ class Environment(_message.Message):
     VARIABLES_FIELD_NUMBER: _ClassVar[int]
     variables: _containers.RepeatedCompositeFieldContainer[Environment.Variable]
     def __init__(self, variables: _Optional[_Iterable[_Union[Environment.Variable, _Mapping]]] = ...) -> None: ...
+
+class HealthCheck(_message.Message):
+    __slots__ = ["command", "consecutive_failures", "delay_seconds", "grace_period_seconds", "http", "interval_seconds", "tcp", "timeout_seconds", "type"]
+    class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = []
+    class HTTPCheckInfo(_message.Message):
+        __slots__ = ["path", "port", "protocol", "scheme", "statuses"]
+        PATH_FIELD_NUMBER: _ClassVar[int]
+        PORT_FIELD_NUMBER: _ClassVar[int]
+        PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+        SCHEME_FIELD_NUMBER: _ClassVar[int]
+        STATUSES_FIELD_NUMBER: _ClassVar[int]
+        path: str
+        port: int
+        protocol: NetworkInfo.Protocol
+        scheme: str
+        statuses: _containers.RepeatedScalarFieldContainer[int]
+        def __init__(self, protocol: _Optional[_Union[NetworkInfo.Protocol, str]] = ..., scheme: _Optional[str] = ..., port: _Optional[int] = ..., path: _Optional[str] = ..., statuses: _Optional[_Iterable[int]] = ...) -> None: ...
+    class TCPCheckInfo(_message.Message):
+        __slots__ = ["port", "protocol"]
+        PORT_FIELD_NUMBER: _ClassVar[int]
+        PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+        port: int
+        protocol: NetworkInfo.Protocol
+        def __init__(self, protocol: _Optional[_Union[NetworkInfo.Protocol, str]] = ..., port: _Optional[int] = ...) -> None: ...
+    COMMAND: HealthCheck.Type
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    CONSECUTIVE_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    DELAY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    GRACE_PERIOD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    HTTP: HealthCheck.Type
+    HTTP_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TCP: HealthCheck.Type
+    TCP_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN: HealthCheck.Type
+    command: CommandInfo
+    consecutive_failures: int
+    delay_seconds: float
+    grace_period_seconds: float
+    http: HealthCheck.HTTPCheckInfo
+    interval_seconds: float
+    tcp: HealthCheck.TCPCheckInfo
+    timeout_seconds: float
+    type: HealthCheck.Type
+    def __init__(self, delay_seconds: _Optional[float] = ..., interval_seconds: _Optional[float] = ..., timeout_seconds: _Optional[float] = ..., consecutive_failures: _Optional[int] = ..., grace_period_seconds: _Optional[float] = ..., type: _Optional[_Union[HealthCheck.Type, str]] = ..., command: _Optional[_Union[CommandInfo, _Mapping]] = ..., http: _Optional[_Union[HealthCheck.HTTPCheckInfo, _Mapping]] = ..., tcp: _Optional[_Union[HealthCheck.TCPCheckInfo, _Mapping]] = ...) -> None: ...
 
 class Image(_message.Message):
     __slots__ = ["appc", "cached", "docker", "type"]

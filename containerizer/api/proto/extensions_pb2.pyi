@@ -33,7 +33,7 @@ class Awaited(_message.Message):
     def __init__(self, ended: bool = ..., container: _Optional[_Union[ContainerSummary, _Mapping]] = ...) -> None: ...
 
 class ContainerSummary(_message.Message):
-    __slots__ = ["command", "container_id", "created_at", "finished_at", "image", "lost", "paused", "pid", "running", "started_at", "state", "statistics", "stdio", "termination"]
+    __slots__ = ["command", "container_id", "created_at", "finished_at", "health", "image", "lost", "paused", "pid", "running", "started_at", "state", "statistics", "stdio", "termination"]
     class Termination(_message.Message):
         __slots__ = ["code", "limitation", "message", "signal"]
         CODE_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class ContainerSummary(_message.Message):
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +64,7 @@ class ContainerSummary(_message.Message):
     container_id: _values_pb2.ContainerID
     created_at: _values_pb2.TimeInfo
     finished_at: _values_pb2.TimeInfo
+    health: Health
     image: str
     lost: bool
     paused: bool
@@ -73,7 +75,7 @@ class ContainerSummary(_message.Message):
     statistics: _statistics_pb2.ResourceStatistics
     stdio: str
     termination: ContainerSummary.Termination
-    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., running: bool = ..., paused: bool = ..., pid: _Optional[int] = ..., stdio: _Optional[str] = ..., created_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., started_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., finished_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., termination: _Optional[_Union[ContainerSummary.Termination, _Mapping]] = ..., lost: bool = ..., statistics: _Optional[_Union[_statistics_pb2.ResourceStatistics, _Mapping]] = ...) -> None: ...
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., running: bool = ..., paused: bool = ..., pid: _Optional[int] = ..., stdio: _Optional[str] = ..., created_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., started_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., finished_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., termination: _Optional[_Union[ContainerSummary.Termination, _Mapping]] = ..., lost: bool = ..., statistics: _Optional[_Union[_statistics_pb2.ResourceStatistics, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
 
 class Containers(_message.Message):
     __slots__ = ["containers"]
@@ -82,22 +84,26 @@ class Containers(_message.Message):
     def __init__(self, containers: _Optional[_Iterable[_Union[ContainerSummary, _Mapping]]] = ...) -> None: ...
 
 class CopyIn(_message.Message):
-    __slots__ = ["archive", "container_id", "path"]
+    __slots__ = ["archive", "container_id", "keep_owners", "path"]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    KEEP_OWNERS_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     archive: bytes
     container_id: _values_pb2.ContainerID
+    keep_owners: bool
     path: str
-    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., path: _Optional[str] = ..., archive: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., path: _Optional[str] = ..., archive: _Optional[bytes] = ..., keep_owners: bool = ...) -> None: ...
 
 class CopyOut(_message.Message):
-    __slots__ = ["container_id", "path"]
+    __slots__ = ["container_id", "follow_link", "path"]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_LINK_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     container_id: _values_pb2.ContainerID
+    follow_link: bool
     path: str
-    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., path: _Optional[str] = ...) -> None: ...
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., path: _Optional[str] = ..., follow_link: bool = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ["details", "kind", "missed", "subject", "time"]
@@ -152,6 +158,18 @@ class FollowLogs(_message.Message):
     tail: int
     def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., follow: bool = ..., tail: _Optional[int] = ..., since: _Optional[str] = ...) -> None: ...
 
+class Health(_message.Message):
+    __slots__ = ["code", "healthy", "message", "passing"]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PASSING_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    healthy: bool
+    message: str
+    passing: bool
+    def __init__(self, healthy: bool = ..., passing: bool = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+
 class ImageInfo(_message.Message):
     __slots__ = ["created_at", "id", "names", "platform", "size"]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -173,7 +191,7 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["capabilities_add", "capabilities_drop", "cpu_shares", "entrypoint", "fetch", "init", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
+    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "entrypoint", "fetch", "health_check", "init", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -191,9 +209,11 @@ class LaunchOptions(_message.Message):
         def __init__(self, value: _Optional[str] = ..., extract: bool = ..., executable: bool = ..., cache: bool = ..., output_file: _Optional[str] = ..., checksum: _Optional[str] = ...) -> None: ...
     CAPABILITIES_ADD_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_DROP_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
     ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     INIT_FIELD_NUMBER: _ClassVar[int]
     NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
     PERSONALITY_FIELD_NUMBER: _ClassVar[int]
@@ -206,9 +226,11 @@ class LaunchOptions(_message.Message):
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     capabilities_add: _containers.RepeatedScalarFieldContainer[str]
     capabilities_drop: _containers.RepeatedScalarFieldContainer[str]
+    check: _containers_pb2.CheckInfo
     cpu_shares: int
     entrypoint: _containers.RepeatedScalarFieldContainer[str]
     fetch: _containers.RepeatedCompositeFieldContainer[LaunchOptions.Fetch]
+    health_check: _containers_pb2.HealthCheck
     init: bool
     new_privileges: bool
     personality: str
@@ -219,13 +241,19 @@ class LaunchOptions(_message.Message):
     stop_signal: str
     umask: int
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ...) -> None: ...
 
 class ListContainers(_message.Message):
     __slots__ = ["all"]
     ALL_FIELD_NUMBER: _ClassVar[int]
     all: bool
     def __init__(self, all: bool = ...) -> None: ...
+
+class ListProcesses(_message.Message):
+    __slots__ = ["container_id"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
 
 class LogEntry(_message.Message):
     __slots__ = ["data", "stream", "timestamp"]
@@ -242,6 +270,35 @@ class PauseContainer(_message.Message):
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     container_id: _values_pb2.ContainerID
     def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
+
+class Processes(_message.Message):
+    __slots__ = ["processes"]
+    class Process(_message.Message):
+        __slots__ = ["command", "container_pid", "cpu_percent", "cpu_seconds", "parent", "pid", "rss_bytes", "state", "uid", "user"]
+        COMMAND_FIELD_NUMBER: _ClassVar[int]
+        CONTAINER_PID_FIELD_NUMBER: _ClassVar[int]
+        CPU_PERCENT_FIELD_NUMBER: _ClassVar[int]
+        CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
+        PARENT_FIELD_NUMBER: _ClassVar[int]
+        PID_FIELD_NUMBER: _ClassVar[int]
+        RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+        STATE_FIELD_NUMBER: _ClassVar[int]
+        UID_FIELD_NUMBER: _ClassVar[int]
+        USER_FIELD_NUMBER: _ClassVar[int]
+        command: _containers.RepeatedScalarFieldContainer[str]
+        container_pid: int
+        cpu_percent: float
+        cpu_seconds: float
+        parent: int
+        pid: int
+        rss_bytes: int
+        state: str
+        uid: int
+        user: str
+        def __init__(self, pid: _Optional[int] = ..., parent: _Optional[int] = ..., container_pid: _Optional[int] = ..., uid: _Optional[int] = ..., user: _Optional[str] = ..., state: _Optional[str] = ..., cpu_seconds: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., rss_bytes: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ...) -> None: ...
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    processes: _containers.RepeatedCompositeFieldContainer[Processes.Process]
+    def __init__(self, processes: _Optional[_Iterable[_Union[Processes.Process, _Mapping]]] = ...) -> None: ...
 
 class PullImage(_message.Message):
     __slots__ = ["name", "platform", "pull"]

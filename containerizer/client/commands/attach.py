@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 
+from containerizer.api.proto.process_io_pb2 import ProcessIO
 from containerizer.cli.attach import configure
 from containerizer.cli.detach_keys import DetachKeys
 from containerizer.cli.session import Detached, Session
 from containerizer.cli.signals import ForwardedSignals
 from containerizer.client.bridge import attached
-from containerizer.client.client import AgentClient, exit_code
+from containerizer.client.client import AgentClient, Stream, exit_code
 from containerizer.client.commands import client_of
 from containerizer.client.commands.logs import show
 from containerizer.client.transport import AgentFailed
@@ -26,6 +27,18 @@ def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments)
     name = client.find(arguments.container)
     return _attend(client, name, arguments, stdin=not arguments.no_stdin, signals=not arguments.no_signals)
+
+
+def attend_first(
+    client: AgentClient,
+    container: str,
+    arguments: argparse.Namespace,
+    output: Stream[ProcessIO],
+    *,
+    stdin: bool,
+) -> int:
+    """The same with the output of a session, which has all that the task writes."""
+    return _attend(client, container, arguments, stdin=stdin, signals=True, output=output)
 
 
 def attend(
@@ -47,11 +60,17 @@ def attend(
 
 
 def _attend(
-    client: AgentClient, container: str, arguments: argparse.Namespace, *, stdin: bool, signals: bool
+    client: AgentClient,
+    container: str,
+    arguments: argparse.Namespace,
+    *,
+    stdin: bool,
+    signals: bool,
+    output: Stream[ProcessIO] | None = None,
 ) -> int:
     has_terminal = client.inspect(container).stdio == "terminal"
     keys = DetachKeys.parse(arguments.detach_keys)
-    with attached(client, container, has_terminal=has_terminal, has_stdin=stdin) as attachment:
+    with attached(client, container, has_terminal=has_terminal, has_stdin=stdin, output=output) as attachment:
         attachment.attach()
         session = Session(attachment, stdin=stdin, has_terminal=has_terminal and stdin, detach_keys=keys)
         try:
@@ -64,4 +83,4 @@ def _attend(
     return status.exit_code if status else _KILLED
 
 
-__all__ = ["attend", "configure", "run"]
+__all__ = ["attend", "attend_first", "configure", "run"]

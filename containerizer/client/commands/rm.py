@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from containerizer.cli.several import add_names, each
+from containerizer.cli.rm import configure
+from containerizer.cli.several import each
 from containerizer.client.client import NoSuchName
 from containerizer.client.commands import client_of
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    add_names(parser)
-    parser.add_argument("-f", "--force", action="store_true", help="end what runs; fine if there is none")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,6 +20,9 @@ def run(arguments: argparse.Namespace) -> int:
             if not arguments.force:
                 raise
         else:
-            client.remove(found, force=arguments.force)
+            client.remove(found, force=arguments.force, timeout=arguments.timeout)
 
     return each(arguments.containers, remove)
+
+
+__all__ = ["configure", "run"]

@@ -11,7 +11,7 @@ from containerizer.cli import container_options
 from containerizer.cli.run import USAGE, configure
 from containerizer.cli.session import own_size
 from containerizer.client.commands import client_of
-from containerizer.client.commands.attach import attend
+from containerizer.client.commands.attach import attend_first
 from launcher.errors import InvalidRequest
 from launcher.stdio import Pipes, Terminal
 
@@ -22,11 +22,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequest("isolators and launcher cannot be chosen with --agent", hint=hint)
     client = client_of(arguments)
     request = container_options.request(arguments, keep=not arguments.rm)
-    container = str(client.launch(request, stdio_of(arguments)))
     if arguments.detach:
-        print(container, flush=True)
+        print(client.launch(request, stdio_of(arguments)), flush=True)
         return 0
-    code = attend(client, container, arguments, stdin=arguments.interactive)
+    container = str(request.container_id)
+    with client.launch_session(request, stdio_of(arguments)) as output:
+        code = attend_first(client, container, arguments, output, stdin=arguments.interactive)
     if arguments.rm:
         client.remove(container, force=True)
     return code

@@ -1,0 +1,35 @@
+"""Show the processes of an agent's container: by their pids on its host and in the container."""
+
+from __future__ import annotations
+
+import argparse
+
+from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.cli.top import configure, show
+from containerizer.client.commands import client_of
+from containerizer.processes import Process
+
+
+def run(arguments: argparse.Namespace) -> int:
+    client = client_of(arguments)
+    found = client.processes(client.find(arguments.container))
+    show([_process(each) for each in found], as_json=arguments.format == "json")
+    return 0
+
+
+def _process(told: extensions.Processes.Process) -> Process:
+    return Process(
+        pid=told.pid,
+        parent=told.parent,
+        container_pid=told.container_pid if told.HasField("container_pid") else None,
+        uid=told.uid,
+        user=told.user,
+        state=told.state,
+        cpu_seconds=told.cpu_seconds,
+        cpu_percent=told.cpu_percent,
+        rss_bytes=told.rss_bytes,
+        command=tuple(told.command),
+    )
+
+
+__all__ = ["configure", "run"]

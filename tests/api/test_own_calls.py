@@ -1,0 +1,166 @@
+"""Calls that the predecessor's API lacks, in JSON; and those on images, with a registry."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from containerizer.client import AgentClient, AgentFailed
+from containerizer.request import ContainerRequest
+from tests.agent import api
+from tests.agent.process import AgentProcess, started
+from tests.api.conftest import Agent, Id, Launch
+from tests.api.http import JSON, RECORDIO, Client, Reply
+from tests.support import images
+from tests.support.registry import Registry
+
+pytestmark = pytest.mark.requires("root")
+
+
+def told(client: Client, kind: str, **fields: Any) -> dict[str, Any]:
+    """What a call answers."""
+    message = client.answer({"type": kind, kind.lower(): fields})
+    answer: dict[str, Any] = message.get(kind.lower(), {})
+    return answer
+
+
+def streamed(client: Client, kind: str, **fields: Any) -> Reply:
+    call = {"type": kind, kind.lower(): fields}
+    return client.call(call, accept=RECORDIO, message_accept=JSON)
+
+
+def frames(reply: Reply) -> Iterator[dict[str, Any]]:
+    yield from reply.records(JSON)
+
+
+def test_exec_await_list_and_stop(client: Client, launched: Launch) -> None:
+    container_id = launched("trap 'exit 7' TERM; while :; do sleep 0.01; done")
+    command = {"shell": True, "value": "exit 3"}
+    own = told(client, "EXEC", container_id=container_id, command=command)["container_id"]
+    assert own["parent"] == container_id
+    ended = told(client, "AWAIT_CONTAINER", container_id=own)
+    assert (ended["ended"], ended["container"]["termination"]["code"]) == (True, 3)
+    looked = told(client, "AWAIT_CONTAINER", container_id=container_id, timeout={"nanoseconds": 0})
+    assert (looked["ended"], looked["container"]["running"]) == (False, True)
+    names = [each["container_id"] for each in told(client, "LIST_CONTAINERS", all=True)["containers"]]
+    assert container_id in names and own in names
+    (process, *_) = told(client, "LIST_PROCESSES", container_id=container_id)["processes"]
+    assert process["container_pid"] == 1
+    told(client, "STOP_CONTAINER", container_id=container_id, grace_period={"nanoseconds": 60 * 10**9})
+    ended = told(client, "AWAIT_CONTAINER", container_id=container_id)
+    assert ended["container"]["termination"]["code"] == 7
+
+
+@pytest.mark.requires("cgroup")
+def test_pause_and_unpause(client: Client, launched: Launch) -> None:
+    container_id = launched("exec sleep 1000")
+    for call, paused in (("PAUSE_CONTAINER", True), ("UNPAUSE_CONTAINER", False)):
+        told(client, call, container_id=container_id)
+        listed = told(client, "LIST_CONTAINERS")["containers"]
+        assert [each["paused"] for each in listed if each["container_id"] == container_id] == [paused]
+
+
+def test_follow_logs_and_launch_session(client: Client, launched: Launch) -> None:
+    container_id = launched("echo out; echo err >&2")
+    with streamed(client, "FOLLOW_LOGS", container_id=container_id, follow=True) as reply:
+        found = {(each["stream"], base64.b64decode(each["data"])) for each in frames(reply)}
+    assert found == {("STDOUT", b"out\n"), ("STDERR", b"err\n")}
+    own: Id = {"value": f"session-{os.urandom(3).hex()}"}
+    command = {"shell": True, "value": "echo hello"}
+    with streamed(client, "LAUNCH_SESSION", container_id=own, command=command) as reply:
+        data = [each["data"]["data"] for each in frames(reply) if each["type"] == "DATA"]
+    assert base64.b64decode("".join(data)) == b"hello\n"
+    again = {"type": "LAUNCH_SESSION", "launch_session": {"container_id": own, "command": command}}
+    with client.call(again, accept=RECORDIO, message_accept=JSON) as reply:
+        assert reply.status == 400
+    told(client, "REMOVE_CONTAINER", container_id=own, force=True)
+
+
+def test_copies(client: Client, launched: Launch, tmp_path: Path) -> None:
+    container_id = launched("exec sleep 1000")
+    (tmp_path / "file").write_text("content\n")
+    (tmp_path / "into").mkdir()
+    with streamed(client, "COPY_OUT", container_id=container_id, path=f"{tmp_path}/file") as reply:
+        archive = b"".join(base64.b64decode(each["archive"]) for each in frames(reply))
+    first = {"container_id": container_id, "path": f"{tmp_path}/into"}
+    rest = {"archive": base64.b64encode(archive).decode()}
+    calls = [{"type": "COPY_IN", "copy_in": each} for each in (first, rest)]
+    with client.stream(calls, JSON) as reply:
+        assert reply.status == 200, reply.body()
+    assert (tmp_path / "into" / "file").read_text() == "content\n"
+
+
+def test_events(client: Client, launched: Launch) -> None:
+    with client.call({"type": "EVENTS"}, accept=RECORDIO, message_accept=JSON) as reply:
+        container_id = launched("exit 2")
+        ended = next(
+            each
+            for each in frames(reply)
+            if (each["kind"], each.get("subject")) == ("ended", container_id["value"])
+        )
+    assert ended["details"]["exit_code"] == "2"
+
+
+@pytest.mark.requires("cgroup")
+def test_new_limits_are_the_kernels(agent: Agent, client: Client, launched: Launch) -> None:
+    container_id = launched("exec sleep 1000", limits={"mem": {"value": 64}, "pids": {"value": 20}})
+    limits = {"mem": {"value": 96}, "pids": {"value": 30}}
+    told(client, "UPDATE_CONTAINER", container_id=container_id, limits=limits)
+    got = told(client, "GET_CONTAINERS", show_standalone=True)["containers"]
+    (own,) = [each for each in got if each["container_id"] == container_id]
+    assert own["resource_statistics"]["mem_limit_bytes"] == 96 << 20
+    pid = own["container_status"]["executor_pid"]
+    assert read_limit(pid, "memory", ("memory.limit_in_bytes", "memory.max")) == 96 << 20
+    assert read_limit(pid, "pids", ("pids.max", "pids.max")) == 30
+
+
+def read_limit(pid: int, controller: str, files: tuple[str, str]) -> int:
+    """Of a process' cgroup: proc_pid_cgroup(5), cgroups(7)."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return int(Path(f"/sys/fs/cgroup/{controller}{path}/{files[0]}").read_text())
+    for mounted in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        own = Path(f"{mounted}{line.split(':', 2)[2]}/{files[1]}")
+        if own.exists():
+            return int(own.read_text())
+    raise AssertionError(f"no {controller} in the cgroups of {pid}")
+
+
+# Images ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def near_a_registry(tmp_path: Path) -> Iterator[tuple[AgentProcess, str]]:
+    """An agent, and the name of an image that a registry has."""
+    with Registry.start(tmp_path / "registry") as registry:
+        images.push(images.busybox(), registry.host, "busybox", "latest")
+        flags = ("--insecure-registries", registry.host)
+        with started(tmp_path / "root", tmp_path / "state", *flags) as agent:
+            yield agent, f"{registry.host}/busybox"
+            agent.stop()
+
+
+@pytest.mark.requires("overlay", "registry", "busybox")
+def test_images_come_and_go(near_a_registry: tuple[AgentProcess, str]) -> None:
+    agent, image = near_a_registry
+    status, pulled = api.call(agent, "PULL_IMAGE", name=image, pull="missing")
+    assert (status, pulled["pull_image"]["names"]) == (200, [f"{image}:latest"])
+    assert pulled["pull_image"]["size"] > 0
+    listed = api.call(agent, "LIST_IMAGES")[1]["list_images"]["images"]
+    assert [each["id"] for each in listed] == [pulled["pull_image"]["id"]]
+    assert api.call(agent, "PULL_IMAGE", name=f"{image}-of-nobody")[0] == 404
+    client = AgentClient(f"unix://{agent.socket}")
+    name = f"image-{os.urandom(3).hex()}"
+    client.launch(ContainerRequest.of(image, ["sleep", "1000"], name=name))
+    with pytest.raises(AgentFailed, match="use"):
+        client.remove_image(image)
+    client.remove(name, force=True)
+    assert api.call(agent, "REMOVE_IMAGE", name=image)[0] == 200
+    assert api.call(agent, "LIST_IMAGES")[1]["list_images"] == {}
+    assert api.call(agent, "REMOVE_IMAGE", name=image)[0] == 404
