@@ -22,9 +22,9 @@ def main(make_starter: Callable[[], Starter]) -> None:
     """Entry: argv[1] is the number of the inherited channel to the launcher."""
     os.setsid()
     if sys.platform == "linux":
-        from launcher.kernel import prctl
+        from launcher.kernel import process
 
-        prctl.set_name("ctz:forkserver")
+        process.set_name("ctz:forkserver")
     starter = make_starter()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors that end are collected by the kernel
     requests = socket.socket(fileno=int(sys.argv[1]))

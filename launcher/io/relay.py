@@ -22,7 +22,7 @@ from launcher import protocol
 from launcher.data import Data
 from launcher.io.loop import IN, Loop
 from launcher.io.served import ServedIO
-from launcher.kernel import prctl, signals
+from launcher.kernel import process
 from launcher.stdio import Inherit, Service, from_json
 
 CAPACITY = 32  # tasks
@@ -32,11 +32,11 @@ def main() -> None:
     """Entry: argv names the listening socket, by its number and its path, and the lock of all relays."""
     _, number, path, lock = sys.argv[-4:]
     os.chdir("/")
-    prctl.close_range(3, int(number) - 1)  # what the launcher had open by accident
-    prctl.close_from(int(number) + 1)
-    prctl.set_name("ctz:relay")
-    signals.reset_ignored()
-    signals.ignore((signal.SIGPIPE, signal.SIGHUP, signal.SIGINT))
+    os.closerange(3, int(number))  # what the launcher had open by accident
+    os.closerange(int(number) + 1, os.sysconf("SC_OPEN_MAX"))
+    process.set_name("ctz:relay")
+    for ignored in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT):
+        signal.signal(ignored, signal.SIG_IGN)
     Relay(socket.socket(fileno=int(number)), path, lock).run()
 
 

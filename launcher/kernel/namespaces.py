@@ -1,12 +1,9 @@
-"""Namespaces: the kinds, their clone flags, unshare(2) and setns(2). See namespaces(7)."""
+"""Namespaces: the kinds, and their clone flags. See namespaces(7)."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
-
-from launcher.kernel.libc import function
 
 # linux/sched.h. The key is the name under /proc/<pid>/ns.
 CLONE_FLAGS = {
@@ -22,10 +19,6 @@ CLONE_FLAGS = {
 
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
 
-_unshare = function("unshare", ctypes.c_int)
-_setns = function("setns", ctypes.c_int, ctypes.c_int)
-_sethostname = function("sethostname", ctypes.c_char_p, ctypes.c_size_t)
-
 
 def kind_of(descriptor: int) -> str | None:
     """The kind of the namespace that this is a descriptor of; None if it is of something else."""
@@ -36,16 +29,3 @@ def kind_of(descriptor: int) -> str | None:
             raise
         return None
     return next((kind for kind, own in CLONE_FLAGS.items() if own == flag), None)
-
-
-def unshare(kind: str) -> None:
-    """Move the caller into a new namespace of this kind. Raises SyscallError."""
-    _unshare(kind, CLONE_FLAGS[kind])
-
-
-def enter(namespace: int, kind: str, name: str) -> None:
-    """Move the caller (kind "pid": its future children) into the namespace of this descriptor.
-
-    `name` is for the error. Raises SyscallError.
-    """
-    _setns(name, namespace, CLONE_FLAGS[kind])

@@ -1,12 +1,24 @@
-"""What the kernel keeps of one process: its OOM score adjustment. See proc_pid_oom_score_adj(5)."""
+"""What the kernel keeps of one process: its name, and its OOM score adjustment. See proc(5)."""
 
 from __future__ import annotations
+
+import os
 
 from launcher.kernel import files
 
 OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
+_COMM = "/proc/self/comm"
 
 
 def oom_score_adj() -> int:
     """The caller's. Raises OSError."""
     return int(files.read(OOM_SCORE_ADJ, 16))
+
+
+def set_name(name: str) -> None:
+    """What ps shows as the command's name: 15 bytes, the rest is cut. Raises OSError."""
+    file = os.open(_COMM, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, os.fsencode(name))
+    finally:
+        os.close(file)

@@ -31,20 +31,6 @@ def set_size(descriptor: int, rows: int, columns: int) -> None:
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack(_WINSIZE, rows, columns, 0, 0))
 
 
-def open_pair(ptmx: str) -> tuple[int, int]:
-    """A new pseudoterminal of the devpts that `ptmx` belongs to: (master, slave), both close-on-exec.
-
-    Raises OSError, ENOTTY if `ptmx` is something else; opening it never blocks.
-    """
-    master = os.open(ptmx, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
-        return master, open_peer(master)
-    except BaseException:
-        os.close(master)
-        raise
-
-
 def open_peer(master: int) -> int:
     """The slave of `master`, without going by a path that somebody else may have changed."""
     return fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)

@@ -50,7 +50,7 @@ class Person:
 
 @contextlib.contextmanager
 def person(cli: Cli, *arguments: str) -> Iterator[Person]:
-    master, slave = terminal.open_pair("/dev/ptmx")
+    master, slave = os.openpty()
     os.set_blocking(master, True)
     terminal.set_size(slave, 24, 80)
     process = subprocess.Popen([*cli.argv, *arguments], stdin=slave, stdout=slave, stderr=slave)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from launcher import user_namespaces
-from launcher.kernel import capabilities, mounts, namespaces, prctl
+from launcher.kernel import capabilities, mounts
 from launcher.user_namespaces import Map
+from tests.support import kernel
 
 pytestmark = pytest.mark.requires("root", "userns")
 
@@ -29,7 +30,7 @@ def as_user(check: Callable[[], None]) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            namespaces.unshare("mnt")
+            kernel.unshare("mnt")
             subprocess.run(["/bin/mount", "--make-rprivate", "/"], check=True)
             _configure({"subuid": f"{UID}:{SUBORDINATE}:{COUNT}\n", "subgid": f"{USER.pw_name}:800000:10\n"})
             os.setgroups([])
@@ -58,8 +59,8 @@ def _configure(files: dict[str, str]) -> None:
 def entered(uid_map: Map, gid_map: Map) -> tuple[list[str], list[str], str]:
     """The maps, and whether groups may be dropped, as seen by who has entered such a namespace."""
     descriptor = user_namespaces.create(uid_map, gid_map)
-    namespaces.enter(descriptor, "user", "the new one")
-    prctl.show_to_ptrace()
+    kernel.enter(descriptor, "user")
+    kernel.show_to_ptrace()
     read = (Path("/proc/self", name).read_text() for name in ("uid_map", "gid_map", "setgroups"))
     uids, gids, setgroups = read
     return uids.split(), gids.split(), setgroups.strip()
@@ -70,8 +71,8 @@ def entered(uid_map: Map, gid_map: Map) -> tuple[list[str], list[str], str]:
 def test_subordinate_ids(hidden: bool) -> None:
     def check() -> None:
         if not hidden:
-            prctl.show_to_ptrace()  # the change of user has hidden it
-        before = prctl.is_dumpable()
+            kernel.show_to_ptrace()  # the change of user has hidden it
+        before = kernel.is_dumpable()
         uids, gids, setgroups = entered([(0, UID, 1), (1, SUBORDINATE, COUNT)], [(0, 800000, 10)])
         assert uids == [*map(str, (0, UID, 1)), *map(str, (1, SUBORDINATE, COUNT))]
         assert gids == ["0", "800000", "10"]
@@ -129,7 +130,7 @@ def test_who_has_the_capabilities_needs_no_program(monkeypatch: pytest.MonkeyPat
     pid = os.fork()
     if pid == 0:
         try:
-            prctl.keep_capabilities()
+            kernel.keep_capabilities()
             permitted = capabilities.get_capabilities()[1]
             os.setresgid(GID, GID, GID)
             os.setresuid(UID, UID, UID)
