@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from containerizer.agent.events import Event
 from containerizer.agent.flags import TABLE, Flags
 from containerizer.agent.listeners import Tls, tcp, unix
 from containerizer.agent.lock import DirectoryLocks
+from containerizer.agent.log_writer import LogWriter
 from containerizer.agent.server import ACTIVITY, ServerSettings, application
 from containerizer.agent.settings import EngineSettings
 from containerizer.paths import Paths
@@ -39,7 +41,8 @@ _log = logging.getLogger("containerizer.agent")
 
 def serve(flags: Flags) -> None:
     """Until it is asked to stop. Raises ContainerizerError if it cannot start."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    written = LogWriter(sys.stderr.fileno())
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[written])
     logging.getLogger("containerizer").setLevel(flags["logging_level"])
     _allow_descriptors()
     paths = Paths.of(flags["work_dir"], flags["runtime_dir"])
@@ -48,6 +51,7 @@ def serve(flags: Flags) -> None:
         asyncio.run(_serve(flags, paths, locks))
     finally:
         locks.close()
+        written.close()
 
 
 async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:

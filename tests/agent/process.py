@@ -80,7 +80,11 @@ def argv(root: Path, state: Path, *flags: str) -> list[str]:
 
 @contextlib.contextmanager
 def started(
-    root: Path, state: Path, *flags: str, environment: Mapping[str, str] | None = None
+    root: Path,
+    state: Path,
+    *flags: str,
+    environment: Mapping[str, str] | None = None,
+    stderr: int | None = None,
 ) -> Iterator[AgentProcess]:
     """Running and recovered; whatever is left of it at the end of the context is killed."""
     log = state.with_name("agent.log")  # a pipe that nobody reads would hold it up
@@ -90,7 +94,7 @@ def started(
             env={**os.environ, "NOTIFY_SOCKET": address, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=written,
+            stderr=written if stderr is None else stderr,
         )
         with process:
             try:
