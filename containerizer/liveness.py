@@ -49,7 +49,10 @@ def is_running(record: ContainerRecord) -> bool:
     if record.termination is not None:
         return False
     if record.pid is not None:
-        return started_at(record.pid) == record.pid_started and is_supervised(record)
+        found = parent_and_start(record.pid)
+        if found is None or found[1] != record.pid_started:
+            return False
+        return found[0] == record.supervisor or is_supervised(record)  # a child's parent has not ended
     return is_owned(record)
 
 
@@ -105,7 +108,7 @@ def descendants(pid: int) -> Iterator[int]:
 def _stat(pid: int) -> list[str] | None:
     """The fields of proc_pid_stat(5) from the third on."""
     try:
-        stat = files.read(f"/proc/{pid}/stat", _MAX_STAT)
+        stat = files.read_at_once(f"/proc/{pid}/stat", _MAX_STAT)
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(b")")[2].decode().split()  # the name before it may hold anything

@@ -102,10 +102,10 @@ class Paths(Data):
         return _nested(self.state, container_id)
 
     def record(self, container_id: ContainerId) -> str:
-        return os.path.join(self.container_state(container_id), RECORD)
+        return f"{self.container_state(container_id)}/{RECORD}"
 
     def ending(self, container_id: ContainerId) -> str:
-        return os.path.join(self.container_state(container_id), ENDING)
+        return f"{self.container_state(container_id)}/{ENDING}"
 
     def launch_info(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "launch_info.json")

@@ -117,10 +117,7 @@ class RemoteContainer:
     def paused(self) -> bool:
         """Whether its processes stand still; those of a nested container do so with their parent's."""
         record = self.record
-        return liveness.is_running(record) and (
-            any(isolator.paused(self.id) for isolator in self._owner.isolators_of(record) if isolator.pauses)
-            or (self.id.parent is not None and RemoteContainer(self._owner, self.id.parent).paused)
-        )
+        return liveness.is_running(record) and stands_still(self._owner, record)
 
     @property
     def files(self) -> ContainerFiles:
@@ -375,6 +372,15 @@ class RemoteContainer:
         hint = "it was killed, and ends when the kernel lets it; `containerizer rm -f` waits again"
 
         return DestroyTimeout(f"container {self.id} has not ended yet: {why}", hint=hint)
+
+
+def stands_still(owner: Containerizer, record: ContainerRecord) -> bool:
+    """Whether a container that runs, or one that it is in, is paused."""
+    container_id = record.id
+    for isolator in owner.isolators_of(record):
+        if isolator.pauses and isolator.paused(container_id):
+            return True
+    return container_id.parent is not None and RemoteContainer(owner, container_id.parent).paused
 
 
 def _over(end: Ending, changes: Changes) -> bool:

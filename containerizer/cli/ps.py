@@ -6,6 +6,7 @@ Those in another container follow it, as `web.db`; a further command of `exec` i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import time
 
@@ -15,8 +16,9 @@ from containerizer.containerizer import Containerizer
 from containerizer.lifecycle import State
 from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
-from containerizer.remote import RemoteContainer
+from containerizer.remote import stands_still
 from containerizer.units import format_age, format_size
+from launcher.errors import ContainerizerError
 
 LOST = "lost"  # neither is there a task, nor anybody who would take back what it has left
 
@@ -33,16 +35,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    found = [record for record in containerizer.containers() if arguments.all or _is_of_interest(record)]
-    records = [(record, _condition(containerizer, record)) for record in found]
+    looked_at = [(record, is_running(record)) for record in containerizer.containers()]
+    records = [
+        (record, running, _condition(containerizer, record, running=running))
+        for record, running in looked_at
+        if arguments.all or running or record.state != State.TERMINATED.value  # something is left to end
+    ]
+    found = [record for record, _, _ in records]
     if arguments.format == "json":
         sizes = _sizes(containerizer, found) if arguments.size else {}
-        print_json([_as_json(record, condition) | _size(sizes, record) for record, condition in records])
+        print_json([_as_json(*known) | _size(sizes, known[0]) for known in records])
     elif arguments.quiet:
-        print("".join(f"{record.container_id}\n" for record, _ in records), end="")
+        print("".join(f"{record.container_id}\n" for record in found), end="")
     else:
         width = None if arguments.no_trunc else _COMMAND_WIDTH
-        rows = [_row(record, condition, width) for record, condition in records]
+        rows = [_row(record, condition, width) for record, _, condition in records]
         header: tuple[str, ...] = ("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS")
         if arguments.size:
             sizes = _sizes(containerizer, found)
@@ -63,29 +70,27 @@ def _size(sizes: dict[str, int], record: ContainerRecord) -> dict[str, object]:
     return {"size": sizes[record.container_id]} if record.container_id in sizes else {}
 
 
-def _is_of_interest(record: ContainerRecord) -> bool:
-    """It runs, or there is something left to end."""
-    return is_running(record) or record.state != State.TERMINATED.value
-
-
-def _condition(containerizer: Containerizer, record: ContainerRecord) -> str:
+def _condition(containerizer: Containerizer, record: ContainerRecord, *, running: bool) -> str:
     """In one word: its state, or what else is true of it."""
     if record.state == State.TERMINATED.value:
         return record.state
     if ending.requested(containerizer.paths, record.id):
         return State.DESTROYING.value
-    if not is_running(record):
+    if not running:
         return LOST
-    return "paused" if RemoteContainer(containerizer, record.id).paused else state_of(record).value
+    with contextlib.suppress(ContainerizerError):  # it ends just now
+        if stands_still(containerizer, record):
+            return "paused"
+    return state_of(record).value
 
 
-def _as_json(record: ContainerRecord, condition: str) -> dict[str, object]:
+def _as_json(record: ContainerRecord, running: bool, condition: str) -> dict[str, object]:
     return {
         "id": record.container_id,
         "image": record.image,
         "command": list(record.command),
         "state": State.DESTROYING.value if condition == State.DESTROYING.value else state_of(record).value,
-        "running": is_running(record),
+        "running": running,
         "paused": condition == "paused",
         "lost": condition == LOST,
         "pid": record.pid,

@@ -25,6 +25,8 @@ def print_json(value: Any) -> None:
 
 def printable(text: str) -> str:
     """The text without what a terminal would act on: an image may have put it there."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -38,6 +40,5 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell; the last one is left ragged."""
     lines = [header, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
-    for line in lines:
-        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
-        print("   ".join([*padded, line[-1]]).rstrip())
+    padded = ([*map(str.ljust, line[:-1], widths), line[-1]] for line in lines)
+    print("\n".join("   ".join(line).rstrip() for line in padded))

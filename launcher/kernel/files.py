@@ -22,3 +22,12 @@ def read(path: str, limit: int) -> bytes:
     finally:
         os.close(descriptor)
     return content
+
+
+def read_at_once(path: str, limit: int) -> bytes:
+    """What one read(2) has of the file: all of it, on a disk or where the kernel has one record there."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)

@@ -43,8 +43,11 @@ def thaw(cgroup: str) -> None:
 
 def is_frozen(cgroup: str) -> bool:
     """Whether its processes are stopped, or about to be. Raises CgroupError."""
-    if cgroups.has(cgroup, "freezer.state"):
+    try:
         return cgroups.read(cgroup, "freezer.state") != "THAWED"
+    except CgroupError as error:
+        if error.errno != errno.ENOENT:
+            raise
     return cgroups.read(cgroup, "cgroup.freeze") == "1"
 
 
