@@ -51,7 +51,7 @@ _IFREQ = struct.Struct("16sH22x")  # struct ifreq up to its flags, netdevice(7)
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 _IFF_MULTICAST = 0x1000
-_MSG_PEEK, _MSG_DONTWAIT = 0x02, 0x40
+_MSG_PEEK, _MSG_DONTWAIT, _MSG_NOSIGNAL = 0x02, 0x40, 0x4000
 _AF_INET, _SOCK_DGRAM = 2, 2
 _WRITE = os.O_WRONLY | os.O_CLOEXEC
 _X_OK = 1
@@ -272,8 +272,9 @@ def execute(child: Child) -> None:
     """As execvpe(3): the first in PATH that is there and can be executed; else the best reason why not."""
     program = child.program
     argv = child.info.argv or ("",)
+    # To the supervisor first: what the launcher takes for a task, that one must, too.
+    say_to_supervisor(program)  # from here on its end is a task's
     tell(program, EXECUTING)
-    program.call("write", ALIVE, program.constant(bytes(1)), 1)  # from here on its end is a task's
     arguments = program.pointers(map(os.fsencode, argv))
     variables = program.pointers(os.fsencode(f"{name}={value}") for name, value in child.environment.items())
     paths = [(path, os.fsencode(path)) for path in candidates(argv[0], child.environment)]
@@ -363,6 +364,14 @@ def write_steps(child: Child, steps: Sequence[tuple[str, Callable[[Child], None]
     for name, step in steps:
         child.program.stage = name
         step(child)
+
+
+def say_to_supervisor(program: Program) -> None:
+    """One byte. Where it is gone this process ends, by itself if the kernel has not killed it yet."""
+    said, byte = Label(), program.constant(bytes(1))
+    program.call("sendto", ALIVE, byte, 1, _MSG_NOSIGNAL, 0, 0, then=said, tolerate=(ANY,))
+    program.call("exit_group", 1)
+    program.place(said)
 
 
 def write_file(program: Program, path: str, content: bytes) -> None:

@@ -18,13 +18,13 @@ import struct
 from collections.abc import Callable
 
 from launcher import namespaces, overlay
-from launcher.child import Child, hide, join_cgroups, write_file
+from launcher.child import Child, hide, join_cgroups, say_to_supervisor, write_file
 from launcher.kernel import capabilities, clone
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.program import mounts
-from launcher.program.assembler import ALIVE, CHANNEL, Argument, Label
+from launcher.program.assembler import CHANNEL, Argument, Label
 from launcher.program.messages import CLONED, message_with_descriptor
 from launcher.program.objects import Explained
 
@@ -145,7 +145,7 @@ def clone_the_child(own: Intermediate) -> None:
 
 
 def be_known(own: Intermediate) -> None:
-    own.program.call("sendto", ALIVE, own.program.constant(bytes(1)), 1, 0, 0, 0)
+    say_to_supervisor(own.program)
 
 
 def _clone_sibling(own: Intermediate, flags: int, *, tell: bool) -> None:

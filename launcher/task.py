@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 from abc import ABC, abstractmethod
@@ -22,6 +23,13 @@ class Task(ABC):
         self._channel = channel
         self._supervisor = supervisor  # its pid while it is a child of ours, not yet collected
         self._status: ExitStatus | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its supervisor has ended. Until then that is the parent of `pid`."""
+        poll = select.poll()
+        poll.register(self._channel, 0)  # its end is told unasked
+        return bool(poll.poll(0))
 
     @abstractmethod
     def release(self) -> None:
@@ -49,7 +57,7 @@ class Task(ABC):
         """Send a valid one."""
 
     def exit_status(self) -> ExitStatus | None:
-        """Wait for the end. None: the supervisor was killed, so the kernel killed the task.
+        """Wait for the end. None: the supervisor was killed, so the kernel killed the task; or it never ran.
 
         Raises LaunchFailed if the supervisor has failed, and so ended the container.
         """

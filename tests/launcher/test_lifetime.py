@@ -10,13 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from launcher import protocol
+from launcher.child import Child, execute
 from launcher.exit_status import ExitStatus
+from launcher.program import runner
+from launcher.program.assembler import ALIVE
+from launcher.stdio import Inherit
 from tests.launcher.support import (
     NO_PID_NAMESPACE,
     TIMEOUT,
     WAITS,
     Launches,
     drain,
+    info_of,
     kill,
     parent,
     wait_for_end,
@@ -64,6 +70,25 @@ def test_a_killed_supervisor_takes_the_task_along(launches: Launches) -> None:
     wait_for_end(ended)
     assert launched.task.exit_status() is None
     assert not launched.exit_status_path.exists()
+
+
+def test_whose_supervisor_has_ended_is_lost(launches: Launches) -> None:
+    launched = launches.clone("true")
+    assert not launched.task.is_lost
+    kill(launched.supervisor)
+    assert launched.task.is_lost
+
+
+def test_a_child_that_finds_its_supervisor_gone_ends_without_a_word(tmp_path: Path) -> None:
+    """The kernel closes what a supervisor has open before it kills the child: the command has not failed."""
+    ours, theirs = protocol.channel()
+    child = Child(info_of("touch", str(tmp_path / "executed")), Inherit(0), theirs.fileno())
+    child.program.call("dup3", child.channel, ALIVE, os.O_CLOEXEC)
+    execute(child)
+    ours.close()
+    with theirs:
+        assert runner.run(child.program) == runner.Sent([], [])
+    assert not (tmp_path / "executed").exists()
 
 
 DISOBEDIENT = """
