@@ -115,7 +115,13 @@ class Container:
                 self._owner.resume(self)  # on cgroup v1 what is frozen does not die
 
     def destroy(self) -> Termination | None:
-        """Kill everything in the container, wait for the end, and give all back. Idempotent."""
+        """Kill everything in the container, wait for the end, and give all back. Idempotent.
+
+        What was never started leaves nothing, and None.
+        """
+        if self.record.started_at is None:
+            self._owner.give_up(self)
+            return None
         if self.termination is None:
             self._owner.end(self)
         return self.wait()

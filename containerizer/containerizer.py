@@ -18,7 +18,7 @@ from containerizer.blame import named
 from containerizer.cleanup import reaper, take_back
 from containerizer.container import Container
 from containerizer.lifecycle import State
-from containerizer.liveness import parent_and_start, started_at
+from containerizer.liveness import processes_of, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import HOST, ContainerRequest, with_image
@@ -275,14 +275,9 @@ class Containerizer:
             )
         )
         nested.save(self.paths, container.id, info)
-        pid = container.task.pid
-        supervisor, started = parent_and_start(pid) or (None, None)
         container.enter(
             State.ISOLATING,
-            pid=pid,
-            pid_started=started,
-            supervisor=supervisor,
-            supervisor_started=None if supervisor is None else started_at(supervisor),
+            **processes_of(container.task),
             command=tuple(info.argv or ()),
             stop_signal=info.stop_signal,
         )
@@ -375,15 +370,19 @@ class Containerizer:
 
     def _abandon(self, container: Container, cause: BaseException) -> None:
         try:
-            self._end_task(container)
-            with ending.of_own(self.paths, container.record) as end:
-                if end is not None and not end.over:
-                    if container.state is not State.DESTROYING:
-                        container.enter(State.DESTROYING)
-                    take_back(container.id, self.isolators)
-            self.forget(container)
+            self.give_up(container)
         except (ContainerizerError, OSError) as error:
             cause.add_note(f"and cleaning up failed: {error}")
+
+    def give_up(self, container: Container) -> None:
+        """Take back the launch of a container that does not run yet. Idempotent."""
+        self._end_task(container)
+        with ending.of_own(self.paths, container.record) as end:
+            if end is not None and not end.over:
+                if container.state is not State.DESTROYING:
+                    container.enter(State.DESTROYING)
+                take_back(container.id, self.isolators)
+        self.forget(container)
 
     def _end_task(self, container: Container) -> None:
         container.close_watches()

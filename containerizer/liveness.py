@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from containerizer.lifecycle import LAUNCHING, State
 from containerizer.record import ContainerRecord
+from launcher.errors import LaunchFailed
 from launcher.kernel import files
+
+if TYPE_CHECKING:
+    from launcher.task import Task
 
 _MAX_STAT = 4096  # bytes; it has a few hundred
 
@@ -21,8 +26,22 @@ def started_at(pid: int) -> int | None:
     return None if fields is None else int(fields[19])
 
 
+def processes_of(task: Task) -> dict[str, int | None]:
+    """What a record says of a task's first process and its supervisor. Raises LaunchFailed."""
+    parent, started = parent_and_start(task.pid) or (None, None)
+    supervisor_started = None if parent is None else started_at(parent)
+    if task.is_lost:  # then its parent is whoever takes in orphans
+        raise LaunchFailed("cannot clone the child: its supervisor was killed")
+    return {
+        "pid": task.pid,
+        "pid_started": started,
+        "supervisor": parent,
+        "supervisor_started": supervisor_started,
+    }
+
+
 def parent_and_start(pid: int) -> tuple[int, int] | None:
-    """The parent of a process; of a container's first one, its supervisor. And `started_at` of itself."""
+    """The parent of a process, and `started_at` of itself."""
     fields = _stat(pid)
     return None if fields is None else (int(fields[1]), int(fields[19]))
 

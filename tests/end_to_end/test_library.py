@@ -12,7 +12,12 @@ import pytest
 from containerizer import Container, Containerizer, ContainerizerError
 from containerizer.lifecycle import State
 from containerizer.request import ContainerRequest
-from launcher.stdio import Inherit
+from launcher.base import LaunchRequest
+from launcher.errors import LaunchFailed
+from launcher.linux import LinuxLauncher
+from launcher.stdio import Inherit, Pipes
+from launcher.task import Task
+from tests.launcher.support import kill, parent
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
@@ -105,6 +110,41 @@ def test_destroy_and_remove_are_idempotent(containerizer: Containerizer, busybox
     container.remove()
     container.remove()
     assert containerizer.containers() == []
+
+
+@pytest.mark.parametrize("killed", ["none", "child", "supervisor"])
+def test_what_is_never_started_is_taken_back(containerizer: Containerizer, busybox: str, killed: str) -> None:
+    container = containerizer.create(ContainerRequest.of(busybox, ["true"]), Pipes())
+    assert container.pid is not None
+    if killed != "none":
+        kill(container.pid if killed == "child" else parent(container.pid))
+    assert container.destroy() is None
+    assert container.destroy() is None
+    assert containerizer.containers() == []
+
+
+def test_what_is_never_started_ends_with_the_block(directories: Path, busybox: str) -> None:
+    with Containerizer(root=str(directories / "root"), state=str(directories / "state")) as c:
+        c.create(ContainerRequest.of(busybox, ["true"], keep=True), Pipes())
+    assert not list((directories / "state" / "containers").iterdir())
+
+
+class Unlucky(LinuxLauncher):
+    """Its supervisors are killed as soon as they can be."""
+
+    def launch(self, request: LaunchRequest) -> Task:
+        task = super().launch(request)
+        kill(parent(task.pid))
+        return task
+
+
+def test_an_orphans_new_parent_is_no_supervisor(directories: Path, busybox: str) -> None:
+    """Which would never end, and have all of the host's processes as descendants."""
+    paths = {"root": str(directories / "root"), "state": str(directories / "state")}
+    with Containerizer(**paths, shared_launcher=Unlucky()) as c:
+        with pytest.raises(LaunchFailed, match="its supervisor was killed"):
+            c.launch(busybox, ["true"])
+        assert c.containers() == []
 
 
 def test_the_plan_is_what_is_done(containerizer: Containerizer, busybox: str) -> None:
