@@ -12,7 +12,12 @@ from launcher.protocol import EXECUTE, Failed
 _ATTRIBUTES = ("set the process attributes", "set the OOM score adjustment")  # the stages
 _HINT_TO_CLAMP = "ask for what the host grants, or for the nearest to it with --best-effort"
 
+_HINT_EXECUTABLE = "it must be an executable file for this machine, with its permission bits set"
+_HINT_SHORTER = "each argument and variable may have 128 KiB, all together a quarter of the stack's limit"
+
 _HINTS = {
+    errno.EMFILE: "raise the limit of open files: `ulimit -n 1024`",
+    errno.EFBIG: "raise the limit of the size of files: `ulimit -f unlimited`",
     errno.EPERM: "run as root, and see what the host lacks with `containerizer doctor`",
     errno.ENOSYS: "this needs Linux 5.12 or newer; see `containerizer doctor`",
     errno.ENODEV: "the kernel lacks this filesystem; see `containerizer doctor`",
@@ -41,7 +46,7 @@ def explain(failed: Failed) -> LaunchFailed:
     if failed.stage == EXECUTE and failed.errno == errno.ENOENT:
         return CommandNotFound(_cannot_execute(failed), hint="check the command and the image's PATH")
     if failed.stage == EXECUTE:
-        hint = "it must be an executable file for this machine, with its permission bits set"
+        hint = _HINT_SHORTER if failed.errno == errno.E2BIG else _HINT_EXECUTABLE
         return CommandNotExecutable(_cannot_execute(failed), hint=hint)
     operation = "" if failed.operation in _OF_FILES and failed.object else failed.operation
     where = " ".join(part for part in (operation, failed.object) if part)

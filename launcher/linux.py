@@ -113,7 +113,9 @@ def _write(request: LaunchRequest, ends: Ends, opened: Opened, channel: int) -> 
     try:
         written.look_into_root(opened.stack)
         _write_program(written, request, opened)
-        memory = opened.own(runner.into_memory(written.program))
+        assembled = written.program.assemble()
+        written.program.stage = "write the launch program"
+        memory = opened.own(runner.into_memory(assembled))
     except OSError as error:
         raise explain(protocol.Failed.from_error(written.program.stage, error)) from error
     except TooLarge as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import select
 import signal
 import socket
@@ -11,6 +9,7 @@ from abc import ABC, abstractmethod
 
 from launcher.errors import InvalidRequest
 from launcher.exit_status import ExitStatus
+from launcher.kernel import process
 from launcher.process_attributes import Clamped
 
 
@@ -78,12 +77,6 @@ class Task(ABC):
         """End everything in the container and wait until it is gone. Idempotent."""
 
     def _collect_supervisor(self) -> None:
-        collect(self._supervisor)
-        self._supervisor = None
-
-
-def collect(supervisor: int | None) -> None:
-    """Wait for the end of a supervisor that is a child of ours."""
-    if supervisor is not None:
-        with contextlib.suppress(ChildProcessError):  # by whoever collects every child of this process
-            os.waitpid(supervisor, 0)
+        if self._supervisor is not None:
+            process.collect(self._supervisor)
+            self._supervisor = None

@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 
 from launcher import protocol
-from launcher.kernel import capabilities
+from launcher.kernel import capabilities, process
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.program import runner
 from launcher.program.assembler import CHANNEL, Program
@@ -45,7 +45,7 @@ def create(uid_map: Map, gid_map: Map) -> int:
             return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             own_end.close()
-            os.waitpid(pid, 0)
+            process.collect(pid)
 
 
 def write_maps(pid: int, uid_map: Map, gid_map: Map) -> None:
@@ -88,7 +88,8 @@ def _run(program: str, pid: int, mapping: Map) -> None:
         finally:
             os.close(writer)
         text = said.read(_LONGEST_TEXT).decode(errors="replace").strip()
-    if os.waitpid(child, 0)[1] != 0:
+    status = process.collect(child)
+    if status or (status is None and text):  # it says nothing where it succeeds
         raise OSError(errno.EPERM, text.removeprefix(f"{program}: ") or "it failed", program)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from launcher import attach_protocol, protocol
 from launcher.errors import LaunchFailed
 from launcher.failure import explain
+from launcher.kernel import process
 
 # It is nobody's child, so its parent goes at once. Isolated and without site, as the fork server.
 _BOOTSTRAP = """import os, sys
@@ -131,7 +132,7 @@ class Relays:
             argv = [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _IMPORT_ROOT]
             argv += [str(place), path, self._path("lock")]
             child = os.posix_spawn(sys.executable, argv, _ENVIRONMENT, file_actions=actions)
-        os.waitpid(child, 0)
+        process.collect(child)
 
 
 def _has_ended(connection: socket.socket) -> bool:

@@ -21,3 +21,9 @@ def create(name: str, *, executable: bool = False) -> int:
         if error.errno != errno.EINVAL:
             raise OSError(error.errno, error.strerror, "files in memory") from None
         return os.memfd_create(name, flags)  # an older kernel
+
+
+def fill(descriptor: int, content: bytes) -> None:
+    """Write all of it. Raises OSError: EFBIG where the limit of the size of files is less, setrlimit(2)."""
+    if os.write(descriptor, content) < len(content):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), "files in memory")

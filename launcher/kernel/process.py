@@ -1,4 +1,4 @@
-"""What the kernel keeps of one process: its name, and its OOM score adjustment. See proc(5)."""
+"""What the kernel keeps of one process: its name, its OOM score adjustment, and its end. See proc(5)."""
 
 from __future__ import annotations
 
@@ -22,3 +22,15 @@ def set_name(name: str) -> None:
         os.write(file, os.fsencode(name))
     finally:
         os.close(file)
+
+
+def collect(child: int) -> int | None:
+    """Wait for the end of a child. Its wait status, or None where somebody else has collected it.
+
+    That is a thread that waits for any child, or the kernel: whoever ignores SIGCHLD has none to
+    collect, wait(2), and may have inherited that.
+    """
+    try:
+        return os.waitpid(child, 0)[1]
+    except ChildProcessError:
+        return None

@@ -71,7 +71,7 @@ def make() -> int:
         raise OSError(errno.ENOTSUP, f"no machine code for {os.uname().machine}")
     descriptor = memfd.create("child", executable=True)
     try:
-        os.write(descriptor, elf(own))
+        memfd.fill(descriptor, elf(own))
         _seal(descriptor)
         syscall("faccessat2", _FACCESSAT2, "executables in memory", descriptor, b"", _X_OK, AT_EMPTY_PATH)
     except BaseException:

@@ -12,7 +12,7 @@ import socket
 
 from launcher import protocol
 from launcher.data import Data
-from launcher.kernel import memfd
+from launcher.kernel import memfd, process
 from launcher.program import machine
 from launcher.program.assembler import CHANNEL, FIRST_PASSED, PROGRAM, Program
 from launcher.program.messages import PACKET, REPORT, is_failure
@@ -38,7 +38,7 @@ def run(program: Program, command: Command | None = None) -> Sent:
         try:
             return receive(program, own_end)
         finally:
-            os.waitpid(pid, 0)
+            process.collect(pid)
 
 
 def engine_command() -> Command:
@@ -64,7 +64,7 @@ def start_program(program: Program, channel: socket.socket, command: Command | N
 
 
 def _start(program: Program, channel: socket.socket, command: Command) -> int:
-    memory = into_memory(program)
+    memory = into_memory(program.assemble())
     try:
         passed = dict(enumerate(program.passed, FIRST_PASSED))
         return start(command, {CHANNEL: channel.fileno(), PROGRAM: memory, **passed})
@@ -72,11 +72,11 @@ def _start(program: Program, channel: socket.socket, command: Command) -> int:
         os.close(memory)
 
 
-def into_memory(program: Program) -> int:
-    """A descriptor to read it from. Raises OSError, and TooLarge."""
+def into_memory(assembled: bytes) -> int:
+    """A descriptor to read a program from. Raises OSError."""
     memory = memfd.create("program")
     try:
-        os.write(memory, program.assemble())
+        memfd.fill(memory, assembled)
         os.lseek(memory, 0, os.SEEK_SET)
     except BaseException:
         os.close(memory)

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.data import asdict, replace
+from launcher.kernel import process
 from provisioner.errors import DigestMismatch, StoreError
 from provisioner.layer.apply import Job, Unpacked
 from provisioner.layer.limits import Budget, LimitExceeded
@@ -149,7 +150,7 @@ class _Worker:
         os.close(self._in)
         os.close(self._out)
         os.kill(self._pid, signal.SIGKILL)  # not collected yet, so the pid is still its own
-        os.waitpid(self._pid, 0)
+        process.collect(self._pid)
 
     def _feed(self, chunk: bytes, blob: Verified, account: _Account) -> None:
         view = memoryview(chunk)

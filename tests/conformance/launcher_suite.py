@@ -262,8 +262,9 @@ class LauncherSuite:
 
     def test_too_many_arguments_say_so(self, launches: Launches) -> None:
         launched = launches.clone("true", *["x" * 100_000] * 80)
-        with pytest.raises(CommandNotExecutable, match=os.strerror(errno.E2BIG).lower()):
+        with pytest.raises(CommandNotExecutable, match=os.strerror(errno.E2BIG).lower()) as raised:
             launched.task.release()
+        assert "128 KiB" in str(raised.value.hint)
 
     @pytest.mark.parametrize("own_pids", [True, False], ids=["pid", "no pid"])
     @pytest.mark.parametrize("stage", ["cloned", "running", "ended", "told", "failed"])

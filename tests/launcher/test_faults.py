@@ -18,11 +18,14 @@ import pytest
 
 from launcher import exit_record
 from launcher.exit_status import ExitStatus
+from launcher.launch_info import IdMapping
+from launcher.stdio import Pipes
 from tests.launcher.support import NO_PID_NAMESPACE, WAITS, Launches, drain, kill, wait_for_end
 
 pytestmark = pytest.mark.requires("root")
 
 ROOT = Path(__file__).parents[2]
+MAPS = {"uid_map": (IdMapping(0, 100_000, 1000),), "gid_map": (IdMapping(0, 100_000, 1000),)}
 TIMEOUT = 60  # seconds until a program counts as hung
 
 # What every program below begins with: a launcher by name, and a task of it.
@@ -153,6 +156,28 @@ def test_two_thousand_descriptors_inherited_by_accident(how: str, tmp_path: Path
     assert int(supervisors) < 20
 
 
+LIMITED = """
+import resource
+from launcher.errors import LaunchFailed
+launch(launcher, namespaces, status, "exit").destroy()
+sys.dont_write_bytecode = True  # or it would be cut off, too
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    launch(launcher, namespaces, status, "echo runs")
+except LaunchFailed as error:
+    print(f"{error}; {error.hint}")
+launcher.close()
+"""
+
+
+@pytest.mark.parametrize("how", ["fork server", "in process"])
+def test_no_room_for_the_launch_program(how: str, tmp_path: Path) -> None:
+    """Half of it is not run: what is missing is zeros."""
+    said = run_program(LIMITED, how, tmp_path)
+    assert said.startswith("cannot write the launch program: files in memory: file too large")
+    assert "ulimit -f unlimited" in said
+
+
 # Recycled -----------------------------------------------------------------------------------------
 
 RECYCLED = """
@@ -250,3 +275,22 @@ task.destroy()
 with open(os.path.dirname(cgroup) + "/cgroup.procs", "w") as stream:
     stream.write(str(os.getpid()))
 """
+
+
+# Ignored ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def children_ignored() -> Iterator[None]:
+    """As a daemon may have it, and what it starts inherits: the kernel collects its children."""
+    former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, former)
+
+
+@pytest.mark.requires("userns")
+def test_a_launcher_that_ignores_the_end_of_children(children_ignored: None, launches: Launches) -> None:
+    own_users = {"namespaces": {"mnt": "new", "pid": "new", "user": "new"}, **MAPS}
+    served = launches.serve("sh", "-c", "(exit 3); echo $?; exit 4", stdio=Pipes(), **own_users)
+    assert served.task.exit_status() == ExitStatus(code=4)
+    assert served.log[0][2] == "3"
