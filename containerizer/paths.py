@@ -25,6 +25,7 @@
         |-- ending                  who ends the container, and that it has ended: containerizer.ending
         |-- exit_status             written by the supervisor when the task has ended
         |-- attach.sock             where the task's stdio is served: launcher.attach_protocol
+        |-- checks.json             of an agent's container that has some: containerizer.api.checking
         |-- pod.json                of a pod: what is in it: containerizer.pods.status
         |-- pod-volumes/            of a pod: those of its volumes that are in memory
         `-- containers/<name>/ …
@@ -115,6 +116,9 @@ class Paths(Data):
 
     def attach_socket(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "attach.sock")
+
+    def checks(self, container_id: ContainerId) -> str:
+        return os.path.join(self.container_state(container_id), "checks.json")
 
     def pod(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "pod.json")

@@ -92,6 +92,7 @@ class Engine:
                 isolation=settings.isolation,
                 registries=settings.registries,
                 flags=settings.isolator_flags,
+                fetch_options=settings.fetch_options,
                 launcher=settings.launcher,
                 image_backend=settings.image_backend,
                 shared_launcher=launcher,

@@ -39,6 +39,7 @@ KINDS: Mapping[str, str] = {
     "launched": "seconds",
     "launch-failed": "stage, seconds, message",
     "recovered": "",
+    "health": "healthy, passing, code, message, as far as its checks have said something",
     "ended": "exit_code, message; limitation if a limit ended it",
     "destroy-failed": "message, attempts",
     "removed": "",

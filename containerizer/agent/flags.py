@@ -92,6 +92,11 @@ TABLE: Mapping[str, Flag] = {
     "registries_conf": Flag(None, "file of mirrors, as in containers-registries.conf(5)"),
     "certs_dir": Flag(None, "certificates and hosts.toml of registries, by HOST[:PORT]"),
     "pulls": Flag("4", "pulls at once", _count),
+    # What is fetched into sandboxes.
+    "fetcher_cache_size": Flag("2GB", "what several containers fetch, kept on disk", parse_size),
+    "fetcher_max_size": Flag("64GB", "of one file, and of what an archive has in it", parse_size),
+    "fetcher_stall_timeout": Flag("1mins", "between two bytes of a download", parse_duration),
+    "fetcher_timeout": Flag("1hrs", "for a whole download", parse_duration),
     # Sandboxes of containers that have ended.
     "gc_delay": Flag("1weeks", "how long they stay, at most", parse_duration),
     "gc_disk_headroom": Flag(
@@ -115,6 +120,7 @@ TABLE: Mapping[str, Flag] = {
     "logging_level": Flag(
         "INFO", "DEBUG, INFO, WARNING or ERROR", _one_of("DEBUG", "INFO", "WARNING", "ERROR")
     ),
+    "log_file": Flag(None, "the agent's log, besides standard error; read as /slave/log, and rotated"),
     "hostname": Flag(None, "the agent's name in its answers (this machine's)"),
     "shutdown_grace_period": Flag(
         "5secs", "for requests that are at work when the agent is asked to stop", parse_duration

@@ -29,10 +29,15 @@ from containerizer.agent.lock import DirectoryLocks
 from containerizer.agent.log_writer import LogWriter
 from containerizer.agent.server import ACTIVITY, ServerSettings, application
 from containerizer.agent.settings import EngineSettings
+from containerizer.fetcher.options import FetchOptions
 from containerizer.paths import Paths
 from isolators.isolator import IsolatorFlags
 from launcher.errors import InvalidRequest
 from provisioner.registry.options import RegistryOptions
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_LOG_SIZE = 16 << 20  # bytes of a log file, before it is rotated
+_OLD_LOGS = 2  # that are kept: FILE.1 and FILE.2
 
 SOCKET = "agent.sock"  # in the runtime directory, if nothing else is asked for
 
@@ -42,7 +47,7 @@ _log = logging.getLogger("containerizer.agent")
 def serve(flags: Flags) -> None:
     """Until it is asked to stop. Raises ContainerizerError if it cannot start."""
     written = LogWriter(sys.stderr.fileno())
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[written])
+    logging.basicConfig(format=_FORMAT, handlers=[written, *_log_file(flags["log_file"])])
     logging.getLogger("containerizer").setLevel(flags["logging_level"])
     _allow_descriptors()
     paths = Paths.of(flags["work_dir"], flags["runtime_dir"])
@@ -52,6 +57,18 @@ def serve(flags: Flags) -> None:
     finally:
         locks.close()
         written.close()
+
+
+def _log_file(path: str | None) -> list[logging.Handler]:
+    """What writes it too, if there is to be one; it is rotated. Raises InvalidRequest."""
+    if path is None:
+        return []
+    from logging.handlers import RotatingFileHandler
+
+    try:
+        return [RotatingFileHandler(path, maxBytes=_LOG_SIZE, backupCount=_OLD_LOGS)]
+    except OSError as error:
+        raise InvalidRequest(f"cannot write the log to {path}: {error.strerror}") from error
 
 
 async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
@@ -101,6 +118,13 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
             certs_dir=flags["certs_dir"],
             authfile=flags["docker_config"],
         ),
+        fetch_options=FetchOptions(
+            cache_size=flags["fetcher_cache_size"],
+            max_size=flags["fetcher_max_size"],
+            max_unpacked=flags["fetcher_max_size"],
+            stall_timeout=flags["fetcher_stall_timeout"],
+            timeout=flags["fetcher_timeout"],
+        ),
         isolator_flags=IsolatorFlags(cgroups_root=flags["cgroups_root"]),
         launching_lanes=flags["launches"],
         pulls=flags["pulls"],
@@ -120,6 +144,7 @@ def _server_settings(flags: Flags) -> ServerSettings:
         max_requests=flags["max_requests"],
         request_timeout=flags["request_timeout"],
         heartbeat=flags["http_heartbeat_interval"],
+        log_file=os.path.abspath(flags["log_file"]) if flags["log_file"] else None,
         flags={name: _shown(flags[name]) for name in TABLE if flags[name] is not None},
         **asked,
     )

@@ -51,6 +51,7 @@ class ServerSettings(Data, kw_only=True):
     request_timeout: float = 60.0
     heartbeat: float = 30.0  # between signs of life in streams
     hostname: str = field(default_factory=lambda: os.uname().nodename)
+    log_file: str | None = None  # the agent's own log, as /slave/log
     flags: dict[str, str] = field(default_factory=dict)  # as they are shown
 
 
@@ -89,7 +90,7 @@ def application(
     if credentials is not None:
         app[CREDENTIALS] = credentials
     endpoints.add_to(app)
-    app[FILES] = VirtualFiles(engine.paths)
+    app[FILES] = VirtualFiles(engine.paths, log=settings.log_file)
     context = Context(
         engine,
         flags=settings.flags,
@@ -99,6 +100,7 @@ def application(
         patience=settings.request_timeout,
         hostname=settings.hostname,
     )
+    app.on_cleanup.append(lambda _: context.checker.close())
     api = Api(context, authorize, permits)
     for prefix in ("", "/slave(1)"):  # the second is the predecessor's name of an agent
         app.router.add_post(f"{prefix}/api/v1", api.handle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from containerizer.fetcher.options import FetchOptions
 from isolators.isolator import IsolatorFlags
 from launcher.data import Data
 from provisioner.registry.options import RegistryOptions
@@ -19,6 +20,7 @@ class EngineSettings(Data, kw_only=True):
     image_backend: str | None = None
     image_providers: tuple[str, ...] = ("docker", "appc")  # whose images may be asked for
     registries: RegistryOptions | None = None
+    fetch_options: FetchOptions | None = None  # None: the defaults
     isolator_flags: IsolatorFlags = IsolatorFlags()
     launching_lanes: int = 4  # launches at once
     control_lanes: int = 4  # of everything else that takes a thread

@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from containerizer.api.checking import Checker
 from containerizer.api.files import VirtualFiles
 from containerizer.api.logging_level import LoggingLevel
 from launcher.container_id import ContainerId
@@ -42,6 +43,7 @@ class Context:
         self.metrics = metrics or _no_metrics
         self.files = files or VirtualFiles(engine.paths)
         self.logging = LoggingLevel()
+        self.checker = Checker(engine)
         self.hostname = hostname or os.uname().nodename
         self.port = port
         self.heartbeat = heartbeat

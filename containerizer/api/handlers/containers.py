@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from containerizer.api import describing, launching
+from containerizer.api import checking, describing, launching
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import ApiError, BadRequest, NotFound
@@ -92,8 +92,14 @@ async def launch_now(
     """`first` as in Engine.launch. Raises BadRequest, LaunchRefused."""
     request = launching.container_request(container_id, asked)
     stdio = launching.stdio_of(launching.tty_of(asked.container), stdin=asked.options.stdin)
+    checks = checking.asked_of(asked.options)
+
+    def prepare(container: Container) -> None:
+        context.checker.keep(container_id, checks)
+        first(container)
+
     try:
-        await context.engine.launch(request, stdio, first)
+        await context.engine.launch(request, stdio, prepare)
     except (ContainerizerError, OSError) as error:
         raise LaunchRefused(str(error)) from error
 
@@ -278,6 +284,8 @@ async def _entry(
     """What cannot be told just now is absent."""
     entry = Response.GetContainers.Container(container_id=to_message(record.id))
     entry.container_status.CopyFrom(_status(record))
+    if (said := context.checker.said(record.id)) is not None:
+        entry.health.CopyFrom(said.to_message())
     with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
         usage = usage or await context.engine.usage(record.id)  # newer than what was measured for all
         entry.resource_statistics.CopyFrom(describing.usage_statistics(usage))
@@ -301,6 +309,8 @@ async def list_containers(context: Context, call: agent.Call) -> Response:
         if call.list_containers.all or told.running or told.lost:
             if told.running:
                 with contextlib.suppress(NoSuchContainer):
+                    if (said := context.checker.said(record.id)) is not None:
+                        told.health.CopyFrom(said.to_message())
                     told.paused = (await context.engine.status(record.id)).paused
             answer.list_containers.containers.append(told)
     return answer
