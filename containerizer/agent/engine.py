@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from containerizer import launchers
 from containerizer import record as records
 from containerizer.agent import inspection
+from containerizer.agent.admission import Admission
 from containerizer.agent.collector import Collector
 from containerizer.agent.events import Events
 from containerizer.agent.keeper import Keeper
@@ -28,6 +29,7 @@ from containerizer.agent.settings import EngineSettings
 from containerizer.agent.streams import Stream
 from containerizer.agent.tracked import Launched
 from containerizer.containerizer import Containerizer
+from containerizer.fetcher.errors import FetchFailed
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import STOP_TIMEOUT, RemoteContainer
@@ -39,6 +41,7 @@ from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
 from launcher.process_attributes import Clamped
 from launcher.stdio import Pipes, Terminal
+from provisioner.errors import ImageNotFound
 from provisioner.provisioner import Policy, Provisioner
 
 if TYPE_CHECKING:
@@ -57,20 +60,6 @@ class Launch(Data, kw_only=True):
 
     record: ContainerRecord
     clamped: tuple[Clamped, ...] = ()  # what the host granted less of than was asked
-
-
-class _Admission:
-    """A launch in progress, whose container may have no record yet."""
-
-    def __init__(self, request: ContainerRequest) -> None:
-        self.record = ContainerRecord(
-            container_id=str(request.container_id),
-            image=request.image,
-            state="provisioning",
-            created_at=time.time(),
-        )
-        self.given_up = False  # somebody wants it destroyed
-        self.over = asyncio.Event()
 
 
 class Engine:
@@ -106,7 +95,7 @@ class Engine:
         self.provisioner = Provisioner(
             self.paths.root, registries=settings.registries, backend=settings.image_backend
         )
-        self._launching: dict[ContainerId, _Admission] = {}
+        self._launching: dict[ContainerId, Admission] = {}
         self._keeper: Keeper | None = None
         self._collecting: asyncio.Task[None] | None = None
         self._measuring = asyncio.Lock()
@@ -207,7 +196,7 @@ class Engine:
             work.add_done_callback(partial(self._destroy_unwanted, lane))
             raise
         except (ContainerizerError, OSError) as error:
-            self._failed(subject, "launch", started, error)
+            self._failed(subject, "fetch" if isinstance(error, FetchFailed) else "launch", started, error)
             raise
         self.keeper.adopt(Launched(container, lane, self.keeper.readiness))
         self.events.tell("launched", container.id, seconds=time.monotonic() - started)
@@ -226,7 +215,7 @@ class Engine:
         if container_id in self._launching:
             hint = "choose another one, or wait for that launch"
             raise InvalidRequest(f"the container name {str(container_id)!r} is taken", hint=hint)
-        admission = self._launching[container_id] = _Admission(request)
+        admission = self._launching[container_id] = Admission(request)
         self.events.tell("launching", container_id)
         try:
             yield
@@ -244,13 +233,23 @@ class Engine:
             raise InvalidRequest(f"images of {provider} are not provided here: {request.image}", hint=hint)
         started = time.monotonic()
         try:
-            await self.pull(request.image, policy=request.pull, platform=request.platform)
+            if not self._is_stored(request):
+                await self.pull(request.image, policy=request.pull, platform=request.platform)
         except (ContainerizerError, OSError) as error:
             self._failed(request.container_id, "pull", started, error)
             raise
         if self._launching[request.container_id].given_up:
             raise LaunchFailed(f"container {request.container_id} was destroyed while its image was pulled")
         return replace(request, pull="missing" if request.pull == "always" else request.pull)
+
+    def _is_stored(self, request: ContainerRequest) -> bool:
+        """Whether there is nothing to pull: to look takes less than to have a thread do it."""
+        if request.pull == "always":
+            return False
+        with contextlib.suppress(ImageNotFound):
+            self.provisioner.pull(request.image, policy="never", platform=request.platform)
+            return True
+        return False
 
     def _failed(self, subject: ContainerId, stage: str, started: float, error: Exception) -> None:
         seconds = time.monotonic() - started

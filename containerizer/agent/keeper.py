@@ -149,7 +149,8 @@ class Keeper:
         if not force and liveness.is_running(record):
             hint = "destroy it first, or remove it with force"
             raise InvalidRequest(f"container {container_id} is running", hint=hint)
-        await self.destroy(container_id)
+        if record.ended is None or record.state != "terminated":
+            await self.destroy(container_id)
         await self._each_within(container_id, lambda each: self.remove(each, force=True))
 
         def remove(owner: Containerizer) -> None:

@@ -188,9 +188,11 @@ def _allow_descriptors() -> None:
 
 
 def _write_log(event: Event) -> None:
-    failed = event.kind.endswith("failed")
+    level = logging.WARNING if event.kind.endswith("failed") else logging.INFO
+    if not _log.isEnabledFor(level):
+        return
     details = "".join(f" {name}={value}" for name, value in event.details.items())
-    _log.log(logging.WARNING if failed else logging.INFO, "%s %s%s", event.kind, event.subject, details)
+    _log.log(level, "%s %s%s", event.kind, event.subject, details)
 
 
 def _notify(message: str) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from containerizer.agent.engine import Engine
 from containerizer.agent.streams import Stream
+from containerizer.fetcher.errors import FetchFailed
 from containerizer.nested import ExecRequest
 from containerizer.record import NoSuchContainer
 from containerizer.request import ContainerRequest
 from isolators.isolator import Resources
 from launcher.attach import Output
+from launcher.container_id import ContainerId
 from launcher.errors import CommandNotFound, InvalidRequest
 from launcher.exit_status import ExitStatus
 from launcher.stdio import Pipes
 from tests.agent.conftest import Agents
+from tests.support import images
 
 pytestmark = pytest.mark.requires("root", "cgroup")
 
@@ -61,6 +65,32 @@ def test_a_launch_that_fails_leaves_nothing(agents: Agents) -> None:
         assert await engine.containers() == []
         assert [event.kind for event in told] == ["launching", "launch-failed"]
         await engine.launch(shell("true", "broken"))
+
+    agents.run(scenario)
+
+
+def test_what_could_not_be_fetched_is_told_as_such(agents: Agents, tmp_path: Path) -> None:
+    async def scenario(engine: Engine) -> None:
+        told = []
+        engine.events.observe(told.append)
+        with pytest.raises(FetchFailed):
+            await engine.launch(shell("exit 0", "hungry", fetch=[str(tmp_path / "missing")]))
+        assert [each.details["stage"] for each in told if each.kind == "launch-failed"] == ["fetch"]
+
+    agents.run(scenario)
+
+
+@pytest.mark.requires("overlay", "busybox")
+def test_only_what_is_not_stored_is_pulled(agents: Agents, tmp_path: Path) -> None:
+    image = f"oci:{images.write_layout([('latest', images.busybox())], tmp_path / 'image')}:latest"
+
+    async def scenario(engine: Engine) -> None:
+        told = []
+        engine.events.observe(told.append)
+        for name in ("one", "two"):
+            await engine.launch(ContainerRequest.of(image, ["true"], name=name))
+            assert (await engine.wait(ContainerId(name))).exit_code == 0
+        assert [each.kind for each in told if each.about_image] == ["pulled"]
 
     agents.run(scenario)
 
