@@ -80,10 +80,14 @@ class LogReader:
         return paths[0] if paths else None
 
     def _paths(self) -> list[str]:
-        """The oldest first."""
-        numbered = (f"{self._path}.{number}" for number in itertools.count(1))
-        older = list(itertools.takewhile(os.path.exists, numbered))
-        return [*reversed(older), *([self._path] if os.path.exists(self._path) else [])]
+        return files_of(self._path)
+
+
+def files_of(path: str) -> list[str]:
+    """Those of a log, the oldest first."""
+    numbered = (f"{path}.{number}" for number in itertools.count(1))
+    older = list(itertools.takewhile(os.path.exists, numbered))
+    return [*reversed(older), *([path] if os.path.exists(path) else [])]
 
 
 def last(entries: Iterable[Entry], count: int) -> Iterator[Entry]:

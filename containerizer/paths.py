@@ -10,6 +10,7 @@
         |-- volumes/                the image's volumes
         |-- fetched/                what was fetched for the task: containerizer.fetching
         |-- pod-volumes/            of a pod: its emptyDir volumes
+        |-- previous-logs/          of a pod: those of its containers' runs before the last
         |-- shared-volumes/         of this container and those in it: containerizer.sandbox_volumes
         |-- log log.1 log.2         the task's output, the newest first: launcher.io.log_file
         `-- containers/<name>/ …    nested containers
@@ -126,6 +127,11 @@ class Paths(Data):
     def pod_volume(self, container_id: ContainerId, name: str, *, in_memory: bool) -> str:
         around = self.container_state(container_id) if in_memory else self.sandbox(container_id)
         return os.path.join(around, "pod-volumes", name)
+
+    def previous_log(self, container_id: ContainerId) -> str:
+        """Of a pod's container: containerizer.pods.logs."""
+        assert container_id.parent is not None
+        return os.path.join(self.sandbox(container_id.parent), "previous-logs", container_id.name)
 
     def log(self, container_id: ContainerId) -> str:
         return os.path.join(self.sandbox(container_id), "log")

@@ -13,6 +13,7 @@ from containerizer.cli.session import write_all
 from containerizer.containerizer import Containerizer
 from containerizer.logs import Entry, LogReader
 from launcher.attach import NotServed
+from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.io.log_file import timestamp
 
@@ -32,25 +33,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
+    return show(containerizer, records.find(containerizer.paths, arguments.container), arguments)
+
+
+def show(containerizer: Containerizer, container_id: ContainerId, arguments: argparse.Namespace) -> int:
+    """The log of this container, as the arguments ask for it."""
     paths = containerizer.paths
-    container_id = records.find(paths, arguments.container)
     record = records.load(paths, container_id)
     if record.stdio == "inherit":
         hint = "run it with -d or -t to have a log"
         raise NotServed(f"the output of {container_id} went to the command that ran it", hint=hint)
-    since = since_of(arguments.since) if arguments.since else ""
+    if not arguments.follow:
+        show_file(paths.log(container_id), arguments)
+        return 0
     reader = LogReader(paths.log(container_id))
-    printer = Printer(timestamps=arguments.timestamps)
-    batches: Iterable[Iterable[Entry]] = [reader.entries()]
-    if arguments.follow:
-        batches = logs.follow(reader, paths.sandbox(container_id), paths.attach_socket(container_id))
-    for number, batch in enumerate(batches):
-        wanted = (entry for entry in batch if entry.timestamp >= since)
-        printer.show(
-            logs.last(wanted, arguments.tail) if number == 0 and arguments.tail is not None else wanted
-        )
+    batches = logs.follow(reader, paths.sandbox(container_id), paths.attach_socket(container_id))
+    _print(batches, arguments)
     reader.close()
     return 0
+
+
+def show_file(path: str, arguments: argparse.Namespace) -> None:
+    """What this log has now."""
+    reader = LogReader(path)
+    _print([reader.entries()], arguments)
+    reader.close()
+
+
+def _print(batches: Iterable[Iterable[Entry]], arguments: argparse.Namespace) -> None:
+    since = since_of(arguments.since) if arguments.since else ""
+    printer = Printer(timestamps=arguments.timestamps)
+    for number, batch in enumerate(batches):
+        wanted = (entry for entry in batch if entry.timestamp >= since)
+        tailed = number == 0 and arguments.tail is not None
+        printer.show(logs.last(wanted, arguments.tail) if tailed else wanted)
 
 
 class Printer:

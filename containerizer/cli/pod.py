@@ -1,7 +1,9 @@
 """Pods: containers that share a network, volumes and a fate, from Kubernetes' Pod manifest.
 
     pod run FILE.yaml    run it here to its end; the exit code is that of the first container that failed
+    pod run -d FILE.yaml the same by a process that stays; the pod's name is printed when it has begun
     pod ps               the pods of this host
+    pod logs NAME        what a container of a pod has written, in this run or the one before
     pod rm NAME|FILE …   end pods, and remove what is left of them
 
 What the manifest asks and cannot be had is refused by its path. Each container is nested in the pod's
@@ -15,11 +17,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
+from containerizer.cli import logs
 from containerizer.cli.several import each
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
-from containerizer.pods import manifest, removing, status
+from containerizer.logs import files_of
+from containerizer.pods import manifest, removing, status, watcher
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.member import GivenUp, Note
 from containerizer.pods.pod import Pod
@@ -29,7 +34,7 @@ from containerizer.record import find
 from containerizer.units import format_age
 from launcher.attach_protocol import STDERR
 from launcher.container_id import ContainerId
-from launcher.errors import InvalidRequest
+from launcher.errors import EXIT_CONTAINERIZER_FAILED, InvalidRequest
 
 _PATIENCE = manifest.GRACE_PERIOD + 10.0  # seconds that `pod rm` gives whoever runs the pod
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -40,6 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_ = commands.add_parser("run", help="run a pod to its end")
     run_.add_argument("file", metavar="FILE", help="a manifest in YAML or JSON; - is standard input")
     run_.add_argument("--rm", action="store_true", help="remove the pod when it has ended")
+    run_.add_argument("-d", "--detach", action="store_true", help="leave it to a process that stays")
+    run_.add_argument("--watched", type=int, help=argparse.SUPPRESS)  # that process
+    logs_ = commands.add_parser("logs", help="show what a container of a pod has written")
+    logs_.add_argument("--previous", action="store_true", help="of the run before the last")
+    logs.configure(logs_)
+    logs_.add_argument("member", metavar="NAME", nargs="?", help="which one, if there are several")
     ps = commands.add_parser("ps", help="list the pods of this host")
     add_json_option(ps)
     rm = commands.add_parser("rm", help="end and remove pods")
@@ -48,18 +59,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return {"run": _run, "ps": _ps, "rm": _rm}[arguments.pod_command](arguments)
+    return {"run": _run, "ps": _ps, "logs": _logs, "rm": _rm}[arguments.pod_command](arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    asked = _read(arguments.file)
+    text = _text(arguments.file)
+    asked = manifest.parse(text, _called(arguments.file))
+    if arguments.detach:
+        return _detach(arguments, asked.name, text)
+    if arguments.watched is not None:
+        return watcher.watched(arguments.watched, lambda begun: _run_here(arguments, asked, begun))
+    return _run_here(arguments, asked, lambda: None)
+
+
+def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable[[], None]) -> int:
     printed = _Lines()
     containerizer = Containerizer(root=arguments.root, state=arguments.state, in_process=False)
     with containerizer:
         pod = Pod(containerizer, asked, printed, note=_note(asked.name))
         previous = {number: signal.signal(number, lambda *_: _stop(pod)) for number in _ENDING}
         try:
-            phase = pod.run()
+            phase = pod.run(begun)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -113,14 +133,46 @@ class _Lines:
 _LONGEST = 64 << 10  # bytes of a line that has not ended
 
 
-def _read(path: str) -> PodManifest:
+def _detach(arguments: argparse.Namespace, name: str, text: bytes) -> int:
+    options = ["--root", arguments.root, "--state", arguments.state, "pod", "run", "-"]
+    failed = watcher.start(text, [*options, "--rm"] if arguments.rm else options)
+    if failed is None:
+        print(name, flush=True)
+        return 0
+    print(f"containerizer: {failed}", file=sys.stderr)
+    return EXIT_CONTAINERIZER_FAILED
+
+
+def _text(path: str) -> bytes:
     try:
         if path == "-":
-            return manifest.parse(sys.stdin.buffer.read(), "standard input")
+            return sys.stdin.buffer.read()
         with open(path, "rb") as file:
-            return manifest.parse(file.read(), path)
+            return file.read()
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _called(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
+    paths = containerizer.paths
+    pod = _named(containerizer, arguments.container)
+    found = status.load(paths, pod)
+    names = [member.name for member in found.members] if found is not None else []
+    name = arguments.member or (names[0] if len(names) == 1 else None)
+    if name not in names:
+        raise InvalidRequest(f"which container of {pod}?", hint=f"it has {', '.join(names)}")
+    container_id = ContainerId(name, pod)
+    if not arguments.previous:
+        return logs.show(containerizer, container_id, arguments)
+    if not files_of(paths.previous_log(container_id)):
+        raise InvalidRequest(f"{container_id} has had no run before this one")
+    logs.show_file(paths.previous_log(container_id), arguments)
+    return 0
 
 
 def _ps(arguments: argparse.Namespace) -> int:
@@ -151,7 +203,7 @@ def _rm(arguments: argparse.Namespace) -> int:
 
 def _named(containerizer: Containerizer, pod: str) -> ContainerId:
     """By its name, or by its manifest. Raises NoSuchContainer, InvalidRequest."""
-    name = _read(pod).name if "/" in pod or os.path.isfile(pod) else pod
+    name = manifest.parse(_text(pod), pod).name if "/" in pod or os.path.isfile(pod) else pod
     container_id = find(containerizer.paths, name)
     if status.load(containerizer.paths, container_id) is None:
         raise InvalidRequest(f"{container_id} is no pod", hint="`containerizer rm` removes containers")

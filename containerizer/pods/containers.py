@@ -37,6 +37,7 @@ class PodContainer(Data, kw_only=True):
     security: Security = Security()
     mounts: tuple[VolumeMount, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)  # by their roles
+    post_start: Command | None = None  # right after its start; if it fails, the container is ended
     pre_stop: Command | None = None
     host_ports: tuple[int, ...] = ()  # of the host, which has them if its network is the pod's
 
@@ -44,6 +45,8 @@ class PodContainer(Data, kw_only=True):
 class Around(Data, kw_only=True):
     """What of the pod its containers go by."""
 
+    name: str
+    namespace: str
     volumes: tuple[Volume, ...]
     security: Security
     host_network: bool
@@ -56,13 +59,14 @@ def parse(nodes: Iterable[Node], around: Around, *, init: bool) -> tuple[PodCont
 
 def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
     image = node.text("image")
-    environment = _environment(node)
+    environment = _environment(node, around)
     command, arguments = node.texts("command"), node.texts("args")
     ports, host_ports = _ports(node, around)
     mounts = volumes.parse_mounts(node.objects("volumeMounts"), around.volumes)
     workdir = node.optional_text("workingDir")
     if workdir is not None and not workdir.startswith("/"):
         raise node.refusal("workingDir", f"is {workdir!r}, which is not absolute")
+    post_start, pre_stop = (None, None) if init else _hooks(node.object("lifecycle"))
     container = PodContainer(
         name=_name(node),
         image=image,
@@ -75,7 +79,8 @@ def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
         security=security.of_container(node.object("securityContext"), around.security),
         mounts=mounts,
         checks={} if init else probes.parse(node, ports),
-        pre_stop=None if init else _pre_stop(node.object("lifecycle")),
+        post_start=post_start,
+        pre_stop=pre_stop,
         host_ports=host_ports,
     )
     node.done()
@@ -94,15 +99,29 @@ def _name(node: Node) -> str:
     return name
 
 
-def _environment(node: Node) -> dict[str, str]:
+def _environment(node: Node, around: Around) -> dict[str, str]:
     environment: dict[str, str] = {}
     for variable in node.objects("env"):
         name = variable.text("name")
         if not name or "=" in name:
             raise variable.refusal("name", f"is {name!r}")
-        environment[name] = expand(variable.text("value", ""), environment)
+        if variable.has("valueFrom"):
+            environment[name] = _field(variable.object("valueFrom"), around)
+        else:
+            environment[name] = expand(variable.text("value", ""), environment)
         variable.done()
     return environment
+
+
+def _field(node: Node, around: Around) -> str:
+    """What the manifest says of itself; what only a cluster knows is refused."""
+    source = node.object("fieldRef")
+    node.done()
+    source.one_of("apiVersion", ("v1",), "v1")
+    values = {"metadata.name": around.name, "metadata.namespace": around.namespace}
+    path = source.one_of("fieldPath", tuple(values))
+    source.done()
+    return values[path]
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
@@ -184,9 +203,12 @@ def _port(node: Node, name: str) -> int:
     return number
 
 
-def _pre_stop(node: Node) -> Command | None:
-    hook = node.object("preStop")
-    command = probes.command(hook.object("exec")) if hook.has("exec") else None
-    hook.done()
+def _hooks(node: Node) -> tuple[Command | None, Command | None]:
+    """Those after the start and before the end."""
+    hooks = []
+    for name in ("postStart", "preStop"):
+        hook = node.object(name)
+        hooks.append(probes.command(hook.object("exec")) if hook.has("exec") else None)
+        hook.done()
     node.done()
-    return command
+    return hooks[0], hooks[1]

@@ -43,14 +43,15 @@ def parse(text: bytes, name: str = "the manifest") -> PodManifest:
         found = document.text(field)
         if found != expected:
             raise document.refusal(field, f"is {found!r}, not {expected!r}")
-    pod = _metadata(document.object("metadata"))
+    pod, namespace = _metadata(document.object("metadata"))
     document.object("status")  # what a cluster has said of it
-    manifest = _spec(document.object("spec"), pod)
+    manifest = _spec(document.object("spec"), pod, namespace)
     document.done()
     return manifest
 
 
-def _metadata(node: Node) -> str:
+def _metadata(node: Node) -> tuple[str, str]:
+    """Its name and namespace, of which nothing but a variable of the containers depends on the second."""
     name = node.text("name")
     try:
         ContainerId(name)
@@ -58,15 +59,17 @@ def _metadata(node: Node) -> str:
         raise InvalidManifest(f"{node.at('name')}: {error.message}", hint=error.hint) from None
     for field in ("labels", "annotations"):
         node.mapping(field)
-    node.text("namespace", "")
+    namespace = node.text("namespace", "default")
     node.done()
-    return name
+    return name, namespace
 
 
-def _spec(node: Node, name: str) -> PodManifest:
+def _spec(node: Node, name: str, namespace: str) -> PodManifest:
     host_network = bool(node.flag("hostNetwork"))
     of_pod = volumes.parse(node.objects("volumes"))
     around = Around(
+        name=name,
+        namespace=namespace,
         volumes=of_pod,
         security=security.of_pod(node.object("securityContext")),
         host_network=host_network,

@@ -7,9 +7,10 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from containerizer.checks.runner import Runner
+from containerizer.checks.command import CommandAttempt
+from containerizer.checks.runner import Runner, finished
 from containerizer.checks.state import Event
-from containerizer.pods import requests
+from containerizer.pods import logs, requests
 from containerizer.pods.containers import PodContainer
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.policy import Backoff, restarts
@@ -81,6 +82,7 @@ class Member:
         self._container: Container | None = None
         self._attachment: Attachment | None = None
         self._runner: Runner | None = None
+        self._hook: CommandAttempt | None = None  # after the start; nothing is checked before its end
         self._stopping: Stopping | None = None
         self._wanted = True  # whether it is to run at all
         self._sources: Mapping[str, str] = {}
@@ -121,6 +123,8 @@ class Member:
             found.append(self._attachment.fileno())
         if self._runner is not None:
             found += self._runner.descriptors()
+        if self._hook is not None:
+            found.append(self._hook.fileno())
         if self._stopping is not None:
             found += self._stopping.descriptors()
         return found
@@ -144,21 +148,24 @@ class Member:
             return
         if self._stopping is not None:
             self._stopping.step(now)
+        elif self._hook is not None:
+            self._follow_hook(now)
         elif self._runner is not None:
             for event in self._runner.step():
                 self._follow(event, now)
 
     def close(self) -> None:
         """Give back what this process has of it; the container is the caller's to end."""
-        for closable in (self._runner, self._stopping, self._attachment):
+        for closable in (self._runner, self._hook, self._stopping, self._attachment):
             if closable is not None:
                 closable.close()
-        self._runner = self._stopping = self._attachment = None
+        self._runner = self._hook = self._stopping = self._attachment = None
 
     # Its life ----------------------------------------------------------------------------------
 
     def _launch(self, now: float) -> None:
         self._next_start = None
+        self.message = ""
         try:
             self._check_user()
             container = self._created()
@@ -167,7 +174,7 @@ class Member:
                 self._attachment.attach(paced=True)
             container.start()
             self._container = container
-            self._runner = Runner(self._owner, container.id, self._of.checks, self._clock)
+            self._begin_checks()
         except GivenUp:
             self._next_start = now  # whoever raised it has asked to stop, too
             return
@@ -177,8 +184,33 @@ class Member:
             self._after_end(0.0, now)
             return
         self._started_at = now
-        self.message = ""
         self._enter(State.RUNNING)
+
+    def _begin_checks(self) -> None:
+        """After the hook that follows the start; one that cannot be run is one that has failed."""
+        assert self._container is not None
+        if self._of.post_start is not None:
+            try:
+                self._hook = CommandAttempt(self._owner, self._container.id, self._of.post_start)
+            except (ContainerizerError, OSError) as error:
+                self.message = f"its postStart hook failed: {error}"
+                self._container.kill()
+        else:
+            self._runner = Runner(self._owner, self._container.id, self._of.checks, self._clock)
+
+    def _follow_hook(self, now: float) -> None:
+        assert self._hook is not None
+        assert self._container is not None
+        result = finished(self._hook)
+        if result is None:
+            return
+        self._hook.close()
+        self._hook = None
+        if result.success:
+            self._runner = Runner(self._owner, self._container.id, self._of.checks, self._clock)
+        else:
+            self.message = f"its postStart hook failed: {result.message}"
+            self._end(self._manifest.grace_period, now)
 
     def _created(self) -> Container:
         request = requests.container(self._manifest, self._of, self._sources)
@@ -207,9 +239,10 @@ class Member:
 
     def _end(self, grace: float, now: float) -> None:
         assert self._container is not None
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
+        for closable in (self._runner, self._hook):
+            if closable is not None:
+                closable.close()
+        self._runner = self._hook = None
         self.ready = False
         self.changed = True
         self._stopping = Stopping(self._owner, self._container, self._of.pre_stop, grace, now)
@@ -240,6 +273,7 @@ class Member:
 
     def _remove_ended(self) -> None:
         if self._container is not None:
+            logs.keep(self._owner.paths, self._container.id)
             self._container.remove()
             self._container = None
 

@@ -77,13 +77,14 @@ class Pod:
         self._next_measured = 0.0
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def run(self) -> Phase:
-        """Run it to its end, and leave its records until it is removed.
+    def run(self, begun: Callable[[], None] = lambda: None) -> Phase:
+        """Run it to its end, and leave its records until it is removed. `begun` is called when it is there.
 
         Raises ContainerizerError where it cannot even begin; then nothing is left.
         """
         try:
             self._begin()
+            begun()
             try:
                 self._follow()
             finally:

@@ -34,6 +34,10 @@ def _pod(container: dict[str, Any] | None = None, **spec: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def field(path: str) -> dict[str, Any]:
+    return {"fieldRef": {"fieldPath": path}}
+
+
 def test_the_example() -> None:
     pod = parse(EXAMPLE.read_bytes())
     assert (pod.name, pod.restart_policy, pod.grace_period) == ("producer-consumer", "OnFailure", 5)
@@ -82,7 +86,7 @@ def test_probes() -> None:
             "successThreshold": 2,
             "initialDelaySeconds": 3,
         },
-        "lifecycle": {"preStop": {"exec": {"command": ["bye"]}}},
+        "lifecycle": {"postStart": {"exec": {"command": ["hi"]}}, "preStop": {"exec": {"command": ["bye"]}}},
     }
     (container,) = parse(_pod(probes)).containers
     http = Http(port=8080, path="/r", tls=True, headers=(("A", "b"),))
@@ -91,7 +95,17 @@ def test_probes() -> None:
         "liveness": Check(action=Tcp(port=80), delay=0, timeout=1, interval=5),
         "readiness": Check(action=http, delay=3, timeout=1, success_threshold=2),
     }
-    assert container.pre_stop == Command(argv=("bye",))
+    assert (container.post_start, container.pre_stop) == (Command(argv=("hi",)), Command(argv=("bye",)))
+
+
+def test_a_variable_may_be_the_pods_name() -> None:
+    variables = [
+        {"name": "A", "valueFrom": field("metadata.name")},
+        {"name": "B", "value": "$(A)/$(C)"},
+        {"name": "C", "valueFrom": field("metadata.namespace")},
+    ]
+    (container,) = parse(_pod({"env": variables})).containers
+    assert container.environment == {"A": "p", "B": "p/$(C)", "C": "default"}
 
 
 def test_whose_namespaces() -> None:
@@ -137,7 +151,7 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
         (_pod({"envFrom": []}), "spec.containers[0].envFrom is not supported"),
         (
             _pod({"env": [{"name": "A", "valueFrom": {}}]}),
-            "spec.containers[0].env[0].valueFrom is not supported",
+            "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath is missing",
         ),
         (_pod({"image": 5}), "spec.containers[0].image is not a string"),
         (_pod({"image": None}), "spec.containers[0].image is missing"),
@@ -164,7 +178,16 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
             _pod({"livenessProbe": {"exec": {"command": ["x"]}, "successThreshold": 2}}),
             "livenessProbe.successThreshold is 2",
         ),
-        (_pod({"lifecycle": {"postStart": {}}}), "spec.containers[0].lifecycle.postStart is not supported"),
+        (
+            _pod({"lifecycle": {"postStart": {"httpGet": {"port": 1}}}}),
+            "spec.containers[0].lifecycle.postStart.httpGet is not supported",
+        ),
+        (_pod(securityContext={"fsGroup": 1}), "spec.securityContext.fsGroup is not supported"),
+        (_pod({"env": [{"name": "A", "valueFrom": field("status.hostIP")}]}), "fieldPath is 'status.hostIP'"),
+        (
+            _pod({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}),
+            "spec.containers[0].env[0].valueFrom.secretKeyRef is not supported",
+        ),
         (
             _pod({"securityContext": {"runAsGroup": 1}}),
             "securityContext.runAsGroup is there without runAsUser",

@@ -294,3 +294,37 @@ def test_what_cannot_begin_leaves_nothing(cli: Cli, manifest: Write, tmp_path: P
     assert "spec.containers[0].foo is not supported" in cli("pod", "run", bad).stderr
     nobody = manifest({"script": "true", "securityContext": {"runAsNonRoot": True}})
     assert "runAsNonRoot" in cli("pod", "run", "--rm", nobody).stderr
+
+
+def test_a_hook_follows_the_start(cli: Cli, manifest: Write, tmp_path: Path) -> None:
+    """The task waits for it; and is ended, when it fails."""
+    volumes = [{"name": "h", "hostPath": {"path": str(tmp_path)}}]
+    mounts = {"volumeMounts": [{"name": "h", "mountPath": "/h"}]}
+    hook = {"lifecycle": {"postStart": {"exec": {"command": ["touch", "/h/hook"]}}}}
+    script = "until test -e /h/hook; do sleep 0.01; done; echo hooked"
+    done = cli("pod", "run", "--rm", manifest({"script": script, **mounts, **hook}, volumes=volumes))
+    assert (done.returncode, done.stdout) == (0, "one | hooked\n"), done.stderr
+    for command in (["false"], ["/no/such"]):
+        hook = {"lifecycle": {"postStart": {"exec": {"command": command}}}}
+        spec = {"terminationGracePeriodSeconds": 0}
+        done = cli("pod", "run", "--rm", manifest({"script": "exec sleep 1000", **hook}, **spec))
+        assert done.returncode == 137
+        assert done.stderr.startswith("containerizer: pod.one: its postStart hook failed: ")
+
+
+def test_a_pod_that_runs_by_itself(cli: Cli, manifest: Write) -> None:
+    """Its logs, that of the run before among them, and its end."""
+    mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    script = "test -e /v/f || { touch /v/f; echo first; exit 1; }; echo second; exec sleep 1000"
+    volumes = [{"name": "v", "emptyDir": {}}]
+    path = manifest({"script": script, **mounts}, restartPolicy="OnFailure", volumes=volumes)
+    done = cli("pod", "run", "-d", path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "pod\n", "")
+    again = cli("pod", "run", "-d", path)
+    assert (again.returncode, again.stdout) == (125, "")
+    assert "taken" in again.stderr
+    _until(cli, lambda pod: pod["members"][0]["restarts"] == 1)
+    assert cli("pod", "logs", "--previous", "pod").stdout == "first\n"
+    assert cli("pod", "logs", "--previous", "pod", "nobody").returncode == 125
+    assert cli("pod", "rm", "pod").returncode == 0
+    assert cli.left() == []
