@@ -68,6 +68,9 @@ class Metrics:
         self._destroy_errors = Counter(
             "containerizer_destroy_errors", "attempts to destroy a container that failed", registry=registry
         )
+        self._health = Counter(
+            "containerizer_health_reports", "what checks have newly said", ["said"], registry=registry
+        )
         self._recovered = Counter(
             "containerizer_recovered", "containers that were taken back at the start", registry=registry
         )
@@ -101,6 +104,8 @@ class Metrics:
                 self._removals.inc()
             case "destroy-failed":
                 self._destroy_errors.inc()
+            case "health":
+                self._health.labels(_said(event.details)).inc()
             case "recovered":
                 self._recovered.inc()
             case "pulled":
@@ -183,6 +188,12 @@ def _how(details: Mapping[str, object]) -> str:
         return "limitation"
     code = details.get("exit_code")
     return "unknown" if code is None else "success" if code == 0 else "failure"
+
+
+def _said(details: Mapping[str, object]) -> str:
+    if (healthy := details.get("healthy")) is not None:
+        return "healthy" if healthy else "unhealthy"
+    return "passing" if details.get("passing") else "failing"
 
 
 def _of_containers(usages: Mapping[str, Usage]) -> Iterable[Metric]:

@@ -66,6 +66,8 @@ def test_a_check_tells_and_the_next_agent_asks_again(places: tuple[Path, Path], 
         flag.touch()
         said(events, name, passing="True", code="0")
         assert health(agent, name) == {"passing": True, "code": 0, "message": ""}
+        told = b'containerizer_health_reports_total{said="passing"} 1.0'
+        assert told in agent.request("GET", "/metrics")[1]
         agent.kill()
     with started(*places) as agent, AgentClient(f"unix://{agent.socket}").events() as events:
         flag.unlink()
