@@ -14,11 +14,11 @@ from containerizer.liveness import open_process
 Process = tuple[int | None, int | None]  # pid and start, as records have them: containerizer.liveness
 
 
-def kill(pidfds: Sequence[int]) -> None:
-    """Send SIGKILL to each; one that has ended is fine."""
+def kill(pidfds: Sequence[int], number: int = signal.SIGKILL) -> None:
+    """Send a signal to each; one that has ended is fine."""
     for pidfd in pidfds:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(pidfd, number)
 
 
 @contextlib.contextmanager

@@ -356,6 +356,7 @@ class RemoteContainer:
         task, supervisor = self._of_container()
         with pidfds_of([task]) as tasks, pidfds_of([supervisor]) as supervisors:
             kill(tasks)
+            kill(supervisors, signal.SIGCONT)  # one that is stopped collects nothing
             self._kill_in_isolators(record, deadline)
             for pidfd in (*tasks, *supervisors):
                 if not wait_for_any([pidfd], deadline):

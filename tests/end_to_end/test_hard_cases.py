@@ -15,7 +15,7 @@ import pytest
 
 from launcher.attach import Attachment
 from tests.end_to_end.conftest import Cli
-from tests.launcher.support import Reader
+from tests.launcher.support import Reader, parent
 
 pytestmark = pytest.mark.requires("root", "cgroup1")
 
@@ -64,6 +64,14 @@ def test_a_stopped_task(
         assert launched.containers() == []
     else:
         assert launched("wait", NAME).stdout == f"{code}\n"
+
+
+@pytest.mark.parametrize("command", [["stop", "-t", "0.1"], ["rm", "-f"]], ids=str)
+def test_a_stopped_supervisor(launched: Cli, command: list[str]) -> None:
+    launched("run", "-d", "--name", NAME, "host", "sleep", "1000")
+    os.kill(parent(pid_of(launched)), signal.SIGSTOP)
+    done = launched(*command, NAME)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_one_that_hides_lives_until_it_is_ended(launched: Cli) -> None:
