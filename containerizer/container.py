@@ -10,7 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from containerizer import ending
+from containerizer import record as records
 from containerizer.lifecycle import BRIEF, LAUNCHING, State, transition
+from containerizer.liveness import is_running
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
 from isolators.isolator import ContainerConfig, Limitation, Usage, Watch
@@ -164,25 +166,35 @@ class Container:
 
     def _check(self, watch: Watch) -> None:
         """Learn whether a limit was reached; if so it is the end of the container."""
-        limitation = watch.check()
+        limitation = self._reached(watch)
         if limitation and not self._limitation:
             self._limitation = limitation
             self.kill()
 
-    def _check_again(self) -> None:
-        """The kernel may have killed before we were told of the limit."""
-        for watch in self._watches:
-            try:
-                self._limitation = self._limitation or watch.check()
-            except ContainerizerError:
-                if not ending.requested(self._owner.paths, self.id):
-                    raise  # or else another process has taken back what is watched
+    def _reached(self, watch: Watch) -> Limitation | None:
+        try:
+            return watch.check()
+        except ContainerizerError:
+            if not self._is_taken_back():
+                raise
+            return None
+
+    def _is_taken_back(self) -> bool:
+        """Whether somebody is about to take back what is watched: ours, or our parent's and so ours."""
+        paths, parent = self._owner.paths, self.id.parent
+        if ending.requested(paths, self.id):
+            return True
+        try:
+            return parent is not None and not is_running(records.load(paths, parent))
+        except records.NoSuchContainer:
+            return True
 
     def _end(self) -> None:
         assert self.task is not None
         status = self.task.exit_status()
         if status is None:
             self._owner.resume(self)  # what the kernel has killed in its freezer dies only now
-        self._check_again()
+        for watch in self._watches:  # the kernel may have killed before we were told of the limit
+            self._limitation = self._limitation or self._reached(watch)
         self.termination = Termination(exit_status=status or _KILLED, limitation=self._limitation)
         self._owner.terminated(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from launcher.errors import LaunchFailed
 from launcher.linux import LinuxLauncher
 from launcher.stdio import Inherit, Pipes
 from launcher.task import Task
-from tests.launcher.support import kill, parent
+from tests.launcher.support import TIMEOUT, kill, parent
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
@@ -127,6 +128,16 @@ def test_what_is_never_started_ends_with_the_block(directories: Path, busybox: s
     with Containerizer(root=str(directories / "root"), state=str(directories / "state")) as c:
         c.create(ContainerRequest.of(busybox, ["true"], keep=True), Pipes())
     assert not list((directories / "state" / "containers").iterdir())
+
+
+@pytest.mark.requires("cgroup1")
+def test_who_ends_with_its_parent_is_told_so(containerizer: Containerizer, busybox: str) -> None:
+    """Even where the parent's end has taken back what the nested one's limits are watched in."""
+    outer, nested = (containerizer.launch(busybox, ["sleep", "1000"], name=name) for name in ("p", "p.n"))
+    outer.kill()
+    for ended in (outer.wait(timeout=TIMEOUT), nested.wait(timeout=TIMEOUT)):
+        assert ended is not None
+        assert ended.exit_code == 128 + signal.SIGKILL
 
 
 class Unlucky(LinuxLauncher):
