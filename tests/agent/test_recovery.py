@@ -168,6 +168,35 @@ def test_a_limit_is_watched_by_the_next_agent_too(here: Cli, tmp_path: Path) -> 
         agent.stop()
 
 
+@pytest.mark.parametrize("kind", ["WAIT_NESTED_CONTAINER", "WAIT_CONTAINER"])
+def test_how_nested_containers_ended_is_told_by_the_next_agent(here: Cli, kind: str) -> None:
+    """Until they are removed, by either call: a code, a signal, and a limit with its reason."""
+    eater = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo $x"
+    scripts = {"code": "exit 7", "signal": "exec sleep 1000", "limit": eater}
+    with started(here.root, here.state) as agent:
+        api.launch(agent, "outer", "exec sleep 1000")
+        for name, script in scripts.items():
+            limits = {"limits": {"mem": {"value": 32}}} if name == "limit" else {}
+            api.launch(agent, f"outer.{name}", script, **limits)
+            if name == "signal":
+                assert api.kill(agent, f"outer.{name}") == 200
+            api.wait(agent, f"outer.{name}")
+        agent.kill()
+    told = {}
+    with started(here.root, here.state) as agent:
+        for name in scripts:
+            status, answer = api.call(agent, kind, container_id=api.container_id(f"outer.{name}"))
+            assert status == 200, answer
+            told[name] = answer[kind.lower()]
+        assert told["code"] == {"exit_status": 7 << 8}
+        assert told["signal"] == {"exit_status": signal.SIGKILL}
+        limited = told["limit"]
+        assert (limited["state"], limited["reason"]) == ("TASK_FAILED", "REASON_CONTAINER_LIMITATION_MEMORY")
+        assert [each["name"] for each in limited["limitation"]["resources"]] == ["mem"]
+        assert "memory" in limited["message"].lower()
+        agent.stop()
+
+
 def test_who_has_lost_its_supervisor_is_destroyed(here: Cli) -> None:
     with started(here.root, here.state) as agent:
         api.launch(agent, "orphan", "sleep 60")

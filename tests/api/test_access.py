@@ -15,7 +15,7 @@ from containerizer.client import AgentClient, AgentFailed, AgentUnreachable, Cre
 from containerizer.request import ContainerRequest
 from tests.agent.process import started
 from tests.api.conftest import new_id
-from tests.support.authority import Authority
+from tests.support.authority import Authority, Certificate
 
 pytestmark = pytest.mark.requires("root", "openssl")
 
@@ -113,3 +113,42 @@ def test_a_wrong_password_or_authority(place: Place, tmp_path: Path) -> None:
     assert status(error) == 401
     with pytest.raises(AgentUnreachable, match="certificate verify failed"):
         AgentClient(place.url, Credentials(user="ops", password="ops's")).version()
+
+
+def test_a_bearer_token(place: Place) -> None:
+    authority = str(place.authority.certificate)
+    assert AgentClient(place.url, Credentials(token="ops:ops's", authority=authority)).version()
+    for token in ("ops:guessed", "ops's", "nobody:ops's"):
+        with pytest.raises(AgentFailed) as error:
+            AgentClient(place.url, Credentials(token=token, authority=authority)).version()
+        assert status(error) == 401
+
+
+def test_a_certificate_says_who_asks(tmp_path: Path) -> None:
+    authority = Authority.make(tmp_path / "ca")
+    server, ops, web = (authority.issue(n, client=n != "agent") for n in ("agent", "ops", "web"))
+    stranger = Authority.make(tmp_path / "other").issue("ops", client=True)
+    (tmp_path / "acls").write_text(RULES)
+    url = f"https://127.0.0.1:{(port := free_port())}"
+    flags = [
+        f"--listen=tcp:127.0.0.1:{port}",
+        f"--tls-cert-file={server.certificate}",
+        f"--tls-key-file={server.key}",
+        f"--tls-ca-file={authority.certificate}",
+        f"--acls={tmp_path}/acls",
+    ]
+
+    def client(own: Certificate | None) -> AgentClient:
+        given = {"certificate": str(own.certificate), "key": str(own.key)} if own is not None else {}
+        return AgentClient(url, Credentials(authority=str(authority.certificate), **given))
+
+    with started(tmp_path / "root", tmp_path / "state", *flags) as agent:
+        assert client(ops).metrics()
+        assert client(web).containers() == []
+        with pytest.raises(AgentFailed) as error:
+            client(web).launch(ContainerRequest.of("host", ["true"], name="db-1"))
+        assert status(error) == 403
+        for refused in (None, stranger):
+            with pytest.raises(AgentUnreachable):
+                client(refused).version()
+        agent.stop()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +166,20 @@ def test_images_come_and_go(near_a_registry: tuple[AgentProcess, str]) -> None:
     assert api.call(agent, "REMOVE_IMAGE", name=image)[0] == 200
     assert api.call(agent, "LIST_IMAGES")[1]["list_images"] == {}
     assert api.call(agent, "REMOVE_IMAGE", name=image)[0] == 404
+
+
+@pytest.mark.requires("overlay", "registry", "busybox")
+def test_the_command_line_pulls_and_removes(near_a_registry: tuple[AgentProcess, str]) -> None:
+    agent, image = near_a_registry
+
+    def far(*arguments: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "containerizer", "--agent", f"unix://{agent.socket}", *arguments]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+    assert far("pull", image).stdout == f"{image}\n"
+    assert image in far("images").stdout
+    done = far("pull", f"{image}-of-nobody", image)
+    assert (done.returncode, done.stdout) == (125, f"{image}\n")
+    assert far("rmi", image).stdout == f"{image}\n"
+    assert image not in far("images").stdout
+    assert far("rmi", image).returncode == 125
