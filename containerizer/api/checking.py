@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from containerizer import checkpoint
 from containerizer.agent.events import Event
+from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
+from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.checks import mesos
 from containerizer.checks.check import Check
@@ -70,9 +72,22 @@ class Said(Data, kw_only=True):
 
 def asked_of(options: extensions.LaunchOptions) -> Asked:
     """Raises InvalidRequest for checks that make no sense."""
+    for command in (options.health_check.command, options.check.command.command):
+        _refuse_unused(command)
+    if options.health_check.http.statuses:
+        raise BadRequest("'health_check.http.statuses' is not supported", hint="200 to 399 are good")
     asked = {name: to_json(getattr(options, name)) for name in _READ if options.HasField(name)}
     _checks(asked)
     return asked
+
+
+def _refuse_unused(command: containers.CommandInfo) -> None:
+    """What the command of a check would have to do without. Raises BadRequest."""
+    if command.uris:
+        raise BadRequest("the command of a check fetches nothing", hint="launch the container with 'uris'")
+    for variable in command.environment.variables:
+        if variable.type == containers.Environment.Variable.SECRET:
+            raise BadRequest(f"the variable {variable.name!r} of a check is a secret, which is not supported")
 
 
 def _checks(asked: Asked) -> dict[str, Check]:

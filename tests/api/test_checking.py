@@ -89,7 +89,15 @@ def test_who_is_unhealthy_is_stopped(places: tuple[Path, Path]) -> None:
 def test_checks_that_make_no_sense_are_refused(places: tuple[Path, Path]) -> None:
     with started(*places) as agent:
         asked = {"container_id": api.container_id("never"), "command": command("true")}
-        for check in ({"type": "TCP"}, {"type": "TCP", "tcp": {"port": 0}}, {"type": "HTTP"}):
+        secret = {"name": "A", "type": "SECRET", "secret": {"type": "VALUE", "value": {"data": ""}}}
+        for check in (
+            {"type": "TCP"},
+            {"type": "TCP", "tcp": {"port": 0}},
+            {"type": "HTTP"},
+            {"type": "HTTP", "http": {"port": 1, "statuses": [200]}},
+            {"type": "COMMAND", "command": {**command("true"), "uris": [{"value": "http://x/y"}]}},
+            {"type": "COMMAND", "command": {**command("true"), "environment": {"variables": [secret]}}},
+        ):
             status, answer = api.call(agent, "LAUNCH_CONTAINER", **asked, options={"health_check": check})
             assert (status, "check" in answer) == (400, True), answer
         agent.stop()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Agent, Id, Launch
-from tests.api.http import Client
+from tests.api.http import JSON, RECORDIO, Client
 
 pytestmark = pytest.mark.requires("root", "overlay")
 
@@ -82,3 +82,12 @@ def test_the_processes_of_the_parent(client: Client, launched: Launch) -> None:
     assert end(client, launched("test $$ = 1", parent)) == 0
     shares = mesos(linux_info={"share_pid_namespace": True})
     assert end(client, launched("test $$ != 1", parent, container=shares)) == 0
+
+
+def test_a_session_without_an_image_has_none(client: Client, launched: Launch) -> None:
+    inner = {"value": "inner", "parent": launched("exec sleep 1000")}
+    volumes = [volume("/mnt", of_sandbox("own", "SELF"))]
+    asked = {"container_id": inner, "command": {"value": "true"}, "container": mesos(volumes=volumes)}
+    call = {"type": "LAUNCH_NESTED_CONTAINER_SESSION", "launch_nested_container_session": asked}
+    with client.call(call, accept=RECORDIO, message_accept=JSON) as reply:
+        assert (reply.status, b"container.volumes" in reply.body()) == (400, True)

@@ -38,6 +38,8 @@ from launcher.data import replace
 from launcher.errors import ContainerizerError
 from launcher.stdio import Pipes, Terminal
 
+_OF_COMMANDS = ("type", "mesos", "tty_info")  # of ContainerInfo: what a further command can have
+
 
 class Records:
     """The stream that answers a call."""
@@ -127,6 +129,10 @@ async def _launch_session(
         await context.engine.launch(request, stdio, first)
         return
     assert container_id.parent is not None
+    for field, _ in asked.container.ListFields():
+        if field.name not in _OF_COMMANDS:
+            hint = "with an image the session is a container of its own"
+            raise BadRequest(f"'container.{field.name}' is not supported in a session", hint=hint)
     command = replace(exec_request(asked.command), container_id=container_id)
     await context.engine.execute(container_id.parent, command, stdio, first)
 
