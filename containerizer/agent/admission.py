@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from containerizer.record import ContainerRecord
 from containerizer.request import ContainerRequest
+from launcher.errors import LaunchFailed
+from provisioner.errors import ImageNotFound
+from provisioner.progress import Phase
+from provisioner.provisioner import Provisioner
 
 
 class Admission:
@@ -21,3 +26,24 @@ class Admission:
         )
         self.given_up = False  # somebody wants it destroyed
         self.over = asyncio.Event()
+
+    def check(self) -> None:
+        """Raises LaunchFailed for one that was given up."""
+        if self.given_up:
+            raise LaunchFailed(
+                f"container {self.record.container_id} was destroyed while its image was pulled"
+            )
+
+    def progress(self, layer: str, phase: Phase, done: int, total: int) -> None:
+        """A provisioner.progress.Progress that ends the pull of a launch that is given up."""
+        self.check()
+
+
+def is_stored(provisioner: Provisioner, request: ContainerRequest) -> bool:
+    """Whether there is nothing to pull: to look takes less than to have a thread do it."""
+    if request.pull == "always":
+        return False
+    with contextlib.suppress(ImageNotFound):
+        provisioner.pull(request.image, policy="never", platform=request.platform)
+        return True
+    return False

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from containerizer import launchers
 from containerizer import record as records
 from containerizer.agent import inspection
-from containerizer.agent.admission import Admission
+from containerizer.agent.admission import Admission, is_stored
 from containerizer.agent.collector import Collector
 from containerizer.agent.events import Events
 from containerizer.agent.keeper import Keeper
@@ -41,7 +41,7 @@ from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
 from launcher.process_attributes import Clamped
 from launcher.stdio import Pipes, Terminal
-from provisioner.errors import ImageNotFound
+from provisioner.progress import Progress, silent
 from provisioner.provisioner import Policy, Provisioner
 
 if TYPE_CHECKING:
@@ -231,25 +231,19 @@ class Engine:
         if provider not in self.settings.image_providers:
             hint = f"the agent has --image-providers={','.join(self.settings.image_providers)}"
             raise InvalidRequest(f"images of {provider} are not provided here: {request.image}", hint=hint)
-        started = time.monotonic()
+        started, admission = time.monotonic(), self._launching[request.container_id]
+        ask = partial(self.pull, policy=request.pull, platform=request.platform)
         try:
-            if not self._is_stored(request):
-                await self.pull(request.image, policy=request.pull, platform=request.platform)
+            if not is_stored(self.provisioner, request):
+                await ask(request.image, progress=admission.progress)
+        except asyncio.CancelledError:
+            admission.given_up = True  # the thread goes on otherwise
+            raise
         except (ContainerizerError, OSError) as error:
             self._failed(request.container_id, "pull", started, error)
             raise
-        if self._launching[request.container_id].given_up:
-            raise LaunchFailed(f"container {request.container_id} was destroyed while its image was pulled")
+        admission.check()
         return replace(request, pull="missing" if request.pull == "always" else request.pull)
-
-    def _is_stored(self, request: ContainerRequest) -> bool:
-        """Whether there is nothing to pull: to look takes less than to have a thread do it."""
-        if request.pull == "always":
-            return False
-        with contextlib.suppress(ImageNotFound):
-            self.provisioner.pull(request.image, policy="never", platform=request.platform)
-            return True
-        return False
 
     def _failed(self, subject: ContainerId, stage: str, started: float, error: Exception) -> None:
         seconds = time.monotonic() - started
@@ -355,12 +349,19 @@ class Engine:
 
     # Images ------------------------------------------------------------------------------------
 
-    async def pull(self, reference: str, *, policy: Policy = "always", platform: str | None = None) -> Image:
-        """Have the image in the store."""
+    async def pull(
+        self,
+        reference: str,
+        *,
+        policy: Policy = "always",
+        platform: str | None = None,
+        progress: Progress = silent,
+    ) -> Image:
+        """Have the image in the store. `progress` is called in threads, and may raise to end it."""
         started = time.monotonic()
 
         def pull() -> Image:
-            return self.provisioner.pull(reference, policy=policy, platform=platform)
+            return self.provisioner.pull(reference, policy=policy, platform=platform, progress=progress)
 
         try:
             image = await self._pull(pull)

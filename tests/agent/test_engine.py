@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from containerizer.request import ContainerRequest
 from isolators.isolator import Resources
 from launcher.attach import Output
 from launcher.container_id import ContainerId
-from launcher.errors import CommandNotFound, InvalidRequest
+from launcher.errors import CommandNotFound, InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.stdio import Pipes
 from tests.agent.conftest import Agents
 from tests.support import images
+from tests.support.faulty_proxy import Fault, FaultyProxy
+from tests.support.images import entry, layer
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.requires("root", "cgroup")
 
@@ -91,6 +95,24 @@ def test_only_what_is_not_stored_is_pulled(agents: Agents, tmp_path: Path) -> No
             await engine.launch(ContainerRequest.of(image, ["true"], name=name))
             assert (await engine.wait(ContainerId(name))).exit_code == 0
         assert [each.kind for each in told if each.about_image] == ["pulled"]
+
+    agents.run(scenario)
+
+
+@pytest.mark.requires("registry")
+def test_who_is_destroyed_is_pulled_no_further(agents: Agents, tmp_path: Path) -> None:
+    large = layer([entry("noise", os.urandom(3 << 20))])
+
+    async def scenario(engine: Engine) -> None:
+        with Registry.start(tmp_path / "registry") as registry, FaultyProxy.start(registry.host) as proxy:
+            images.push(images.image(large), registry.host, "slow", "latest")
+            proxy.fault(f"/blobs/{images.digest(large.blob)}", Fault(drip_after=1 << 20))
+            request = ContainerRequest.of(f"{proxy.host}/slow", ["true"], name="slow")
+            launch = asyncio.create_task(engine.launch(request))
+            await asyncio.to_thread(proxy.stalled.acquire)
+            await engine.destroy(ContainerId("slow"))
+            with pytest.raises(LaunchFailed, match="destroyed while its image was pulled"):
+                await launch
 
     agents.run(scenario)
 
