@@ -80,8 +80,7 @@ class Stream:
         return self._attachment.receive()
 
     async def _send(self, send: Callable[[], None]) -> None:
-        """What we close with HELLO unread is reset, unix(7), and what was sent may never be read."""
-        while await self.hello() is not None:
+        while True:
             with contextlib.suppress(BlockingIOError):
                 send()
                 return

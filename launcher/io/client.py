@@ -28,7 +28,11 @@ class Task(Protocol):
 
 
 class Client:
-    """A connection. `gone` once it has ended, or has sent what is no frame."""
+    """A connection. `gone` once it has ended, or has sent what is no frame.
+
+    One that is closed with our frames unread resets the connection, which is told once, before what
+    was typed until then: that is still to be read (unix(7); unix_release_sock in net/unix/af_unix.c).
+    """
 
     def __init__(self, connection: socket.socket, loop: Loop, ring: Ring, task: Task) -> None:
         connection.setblocking(False)
@@ -41,11 +45,12 @@ class Client:
         self._paced = False
         self._given_up = False
         self._blocked = False  # until the client has read something
+        self._hung_up = False  # nothing can be sent any more
 
     @property
     def lag(self) -> int:
         """Bytes of output that are still to be sent."""
-        return 0 if self._offset is None or self.gone else self._ring.end - self._offset
+        return 0 if self._offset is None or self._hung_up or self.gone else self._ring.end - self._offset
 
     @property
     def holds_back(self) -> bool:
@@ -97,11 +102,9 @@ class Client:
 
     def _receive(self) -> None:
         try:
-            frame = self._connection.recv(wire.CHUNK + 2)
+            frame = self._next_frame()
         except BlockingIOError:
             return
-        except OSError:
-            frame = b""
         if not 0 < len(frame) <= wire.CHUNK + 1:
             self._drop()
             return
@@ -109,6 +112,12 @@ class Client:
             self._handle(frame[0], frame[1:])
         except struct.error:
             self._drop()
+
+    def _next_frame(self) -> bytes:
+        try:
+            return self._connection.recv(wire.CHUNK + 2)
+        except ConnectionResetError:
+            return self._connection.recv(wire.CHUNK + 2)
 
     def _handle(self, kind: int, body: bytes) -> None:
         if kind == wire.ATTACH:
@@ -134,8 +143,8 @@ class Client:
             wire.send(self._connection, kind, body)
         except BlockingIOError:
             self._blocked = True
-        except OSError:
-            self._drop()
+        except OSError:  # it has gone; what it has typed before is still to be read
+            self._hung_up = True
 
     def _drop(self) -> None:
         if not self.gone:

@@ -96,6 +96,24 @@ def test_what_is_typed_after_the_end_of_input_is_dropped(in_process: Launches) -
         assert reader.to_the_end().stdout == "a\nover\n"
 
 
+@pytest.mark.parametrize("replayed", [False, True])
+def test_who_types_and_leaves_at_once_is_heard(in_process: Launches, replayed: bool) -> None:
+    """Though our frames to it, unread, reset the connection."""
+    script = "echo ready; read x < fifo; cat; exit 6"
+    served = in_process.serve("sh", "-c", script, stdio=Pipes(stdin=True), **_fifo(in_process))
+    with attached(served) as reader:
+        reader.until("ready")
+        with served.connect() as hasty:
+            if replayed:
+                hasty.attach()
+            for number in range(3):
+                hasty.write(b"%d\n" % number)
+            hasty.end_input()
+        (in_process.directory / "fifo").write_text("go\n")
+        assert reader.to_the_end().stdout == "ready\n0\n1\n2\n"
+        assert reader.status == ExitStatus(code=6)
+
+
 def test_hello_tells_what_the_task_has(in_process: Launches) -> None:
     for stdio, expected in (
         (Pipes(), Hello(False, False)),
