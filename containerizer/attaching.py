@@ -7,6 +7,7 @@ from containerizer.liveness import is_running
 from containerizer.paths import Paths
 from launcher.attach import Attachment, NotServed
 from launcher.container_id import ContainerId
+from launcher.io.relays import Relays
 
 
 def attach(paths: Paths, container_id: ContainerId) -> Attachment:
@@ -17,4 +18,9 @@ def attach(paths: Paths, container_id: ContainerId) -> Attachment:
         raise NotServed(f"the output of {container_id} goes to the command that runs it", hint=hint)
     if record.termination is not None or not is_running(record):
         raise NotServed(f"container {container_id} has ended", hint="`containerizer logs` has its output")
-    return Attachment.connect(paths.attach_socket(container_id))
+    socket = paths.attach_socket(container_id)
+    try:
+        return Attachment.connect(socket)
+    except NotServed:
+        Relays(paths.relays).revive(wait=True)  # its relay may have been killed
+        return Attachment.connect(socket)

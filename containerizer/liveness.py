@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from containerizer.lifecycle import LAUNCHING, State
 from containerizer.record import ContainerRecord
 from launcher.errors import LaunchFailed
-from launcher.kernel import files
+from launcher.kernel.process import stat as _stat
 
 if TYPE_CHECKING:
     from launcher.task import Task
-
-_MAX_STAT = 4096  # bytes; it has a few hundred
 
 
 def started_at(pid: int) -> int | None:
@@ -122,13 +120,3 @@ def descendants(pid: int) -> Iterator[int]:
         yield from descendants(child)
         if _stat(child) is not None:
             yield child
-
-
-def _stat(pid: int) -> list[str] | None:
-    """The fields of proc_pid_stat(5) from the third on."""
-    try:
-        stat = files.read_at_once(f"/proc/{pid}/stat", _MAX_STAT)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(b")")[2].decode().split()  # the name before it may hold anything
-    return None if fields[0] in "ZX" else fields

@@ -45,8 +45,13 @@ def unpack(record: bytes) -> ExitRecord:
 
 def read(path: str) -> ExitRecord:
     """Raises OSError, and ValueError."""
+    return unpack(read_packed(path))
+
+
+def read_packed(path: str) -> bytes:
+    """The record as it is. Raises OSError."""
     with open(path, "rb", buffering=0) as file:
-        return unpack(file.read(RECORD.size + 1))
+        return file.read(RECORD.size + 1)
 
 
 def being_written(path: str) -> str:

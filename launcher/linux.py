@@ -24,7 +24,7 @@ from launcher.launch_info import IdMapping
 from launcher.linux_task import LinuxTask, Written
 from launcher.program import runner
 from launcher.program.assembler import Program, TooLarge
-from launcher.stdio import to_json
+from launcher.stdio import Terminal, to_json
 from launcher.task import Task
 from launcher.task_ends import Ends, Opened
 from launcher.validate import validate
@@ -38,21 +38,24 @@ class LinuxLauncher(Launcher):
 
     supervisor = "machine_supervisor"
 
-    def __init__(self, *, in_process: bool = False) -> None:
+    def __init__(self, *, in_process: bool = False, tasks_a_relay: int | None = None) -> None:
         super().__init__(in_process=in_process)
+        self._tasks_a_relay = tasks_a_relay  # at most; None: launcher.io.relays has a number
         self._relays: dict[str, Relays] = {}  # by their directories
 
     def launch(self, request: LaunchRequest) -> Task:
         validate(request.info)
-        with contextlib.ExitStack() as stack:
-            opened = Opened(stack)
-            try:
-                ends = task_ends.make(request.stdio, request.info, opened)
-                served = self._serve(request, ends)
-            except OSError as error:
-                raise explain(protocol.Failed.from_error("serve the task's stdio", error)) from error
-            task = self._launch(request, ends, opened)
+        with contextlib.ExitStack() as relayed:
+            with contextlib.ExitStack() as stack:
+                opened = Opened(stack)
+                try:
+                    ends = task_ends.make(request.stdio, request.info, opened, Opened(relayed))
+                    served = self._serve(request, ends)
+                except OSError as error:
+                    raise explain(protocol.Failed.from_error("serve the task's stdio", error)) from error
+                task = self._launch(request, ends, opened)
             if served is not None:
+                # With our ends of what is the supervisor's closed: its end tells the relay, too.
                 try:
                     served.await_answer()
                 except BaseException:
@@ -70,14 +73,15 @@ class LinuxLauncher(Launcher):
         """Have a relay do it, if the task's stdio is to be served; it may take its time. Raises OSError."""
         if request.service is None:
             return None
-        from launcher.io.relays import Relays  # which `run` in the foreground need not load
+        from launcher.io.relays import CAPACITY, Relays  # which `run` in the foreground need not load
 
         directory = request.service.relays
         with self._lock:
             if directory not in self._relays:
-                self._relays[directory] = Relays(directory)
+                self._relays[directory] = Relays(directory, self._tasks_a_relay or CAPACITY)
+                self._relays[directory].revive()
             relays = self._relays[directory]
-        serve = protocol.Serve(to_json(request.stdio), asdict(request.service))
+        serve = protocol.Serve(to_json(request.stdio), asdict(request.service), request.exit_status_path)
         return relays.serve(serve, ends.relayed)
 
     def _launch(self, request: LaunchRequest, ends: Ends, opened: Opened) -> Task:
@@ -112,7 +116,7 @@ def _write(request: LaunchRequest, ends: Ends, opened: Opened, channel: int) -> 
     written = Child(request.info, request.stdio, channel, ends.link)
     try:
         written.look_into_root(opened.stack)
-        _write_program(written, request, opened)
+        _write_program(written, request, ends, opened)
         assembled = written.program.assemble()
         written.program.stage = "write the launch program"
         memory = opened.own(runner.into_memory(assembled))
@@ -123,13 +127,14 @@ def _write(request: LaunchRequest, ends: Ends, opened: Opened, channel: int) -> 
     return Written(written.program, written.granted, written.reports), memory
 
 
-def _write_program(written: Child, request: LaunchRequest, opened: Opened) -> None:
+def _write_program(written: Child, request: LaunchRequest, ends: Ends, opened: Opened) -> None:
     program, info = written.program, written.info
     cgroup = -1
     if info.cgroup_v2 is not None:
         program.stage = "open the cgroup"
         home = cgroups.home(info.cgroup_v2)
         cgroup = program.pass_descriptor(opened.open(home, os.O_PATH | os.O_DIRECTORY))
+    kept = [program.pass_descriptor(descriptor) for descriptor in ends.kept]
     supervised = supervisor.Supervised(
         container_id=request.container_id,
         exit_status_path=request.exit_status_path,
@@ -140,6 +145,8 @@ def _write_program(written: Child, request: LaunchRequest, opened: Opened) -> No
         intermediate=intermediate.is_needed(info),
         leaves_orphans="pid" not in info.namespaces,
         link=written.link,
+        kept=kept,
+        terminal=isinstance(request.stdio, Terminal),
     )
     supervisor.write(program, supervised)
     if not supervised.intermediate:

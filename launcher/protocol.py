@@ -83,6 +83,11 @@ class Serve(Data):
 
     stdio: dict[str, Any]  # launcher.stdio
     service: dict[str, Any]
+    exit_status_path: str  # of the record that the supervisor writes
+
+
+class Ping(Data):
+    """To a relay that has just been executed: say Serving when it has adopted what another has left."""
 
 
 class Serving(Data):
@@ -151,7 +156,7 @@ class Exited(Data):
 
 
 _MESSAGES = (
-    *(Start, Launch, Serve, Serving, Full),
+    *(Start, Launch, Serve, Ping, Serving, Full),
     *(Cloned, Release, Executing, Running, Failed, Signal, Exited),
 )
 _TYPES: dict[str, type[Data]] = {cls.__name__: cls for cls in _MESSAGES}

@@ -13,6 +13,10 @@ left (launcher/orphans.py), and to clean up when the launcher is gone (the reape
     descriptor 4: the program; later the end that only it has open of a channel to the child
     descriptor 5: later the record of the exit status
     descriptor 6: later the link to the relay that serves the task's stdio, if there is one
+    descriptors 7, 8: later the reading ends of the pipes that the relay serves, if there are
+
+It never reads those: they keep the pipes whole when the relay is killed, until the next one takes
+them (launcher/io/adoption.py). A terminal's master waits for that too, in the channel to the child.
 """
 
 from __future__ import annotations
@@ -88,6 +92,8 @@ class Supervised(Data):
     intermediate: bool  # what is cloned first clones the child
     leaves_orphans: bool  # no PID namespace ends everything with the task
     link: int  # the child's descriptor of the link to the relay; -1: none
+    kept: Sequence[int]  # the child's descriptors of the reading ends of what the relay serves
+    terminal: bool  # the child sends us its master
 
 
 class Supervisor:
@@ -172,9 +178,11 @@ def close_the_rest(own: Supervisor) -> None:
     program.place(unopened)
     program.call("close_range", _RECORD, _RECORD, 0)
     program.place(kept)
-    if own.asked.link >= 0:
-        program.call("dup3", own.asked.link, _LINK, os.O_CLOEXEC)
-    program.call("close_range", _LINK + (own.asked.link >= 0), _EVERYTHING, 0)
+    # The last two are KEPT.
+    served = () if own.asked.link < 0 else (own.asked.link, *own.asked.kept)
+    for place, descriptor in enumerate(served, _LINK):
+        program.call("dup3", descriptor, place, os.O_CLOEXEC)
+    program.call("close_range", _LINK + len(served), _EVERYTHING, 0)
 
 
 def learn_of_the_child(own: Supervisor) -> None:
@@ -227,6 +235,8 @@ def forget_what_never_ran(own: Supervisor) -> None:
     """What has said nothing before its end was never executed: its status is none of a task's."""
     program, ran = own.program, Label()
     said = (program.buffer(bytes(1), 1), 1, _MSG_DONTWAIT, 0, 0)
+    if own.asked.terminal:
+        program.call("recvfrom", ALIVE, *said, tolerate=(ANY,))  # its master comes first
     program.call("recvfrom", ALIVE, *said, then=ran, tolerate=(ANY,))
     ended = (program.constant(PACKET.pack(ENDED, 0)), PACKET.size, _MSG_NOSIGNAL, 0, 0)
     program.call("sendto", CHANNEL, *ended, tolerate=(ANY,), otherwise=own.launcher_gone)

@@ -38,10 +38,11 @@ class Ends(Data):
     stdio: Sequence[int]  # the task's stdin, stdout and stderr; of a terminal, anything
     link: int = -1  # the supervisor's end of the link to the relay
     relayed: Sequence[int] = ()  # the relay's end of the link, and of the pipes: launcher.io.served
+    kept: Sequence[int] = ()  # those of the relay's that the supervisor has as well
 
 
-def make(stdio: Stdio, info: LaunchInfo, opened: Opened) -> Ends:
-    """Raises OSError."""
+def make(stdio: Stdio, info: LaunchInfo, opened: Opened, relayed: Opened) -> Ends:
+    """`relayed` is to own the relay's end of the link. Raises OSError."""
     contained = info.rootfs is not None or "mnt" in namespaces.joined(info)
     if isinstance(stdio, Inherit):
         given = stdio.descriptors
@@ -51,19 +52,21 @@ def make(stdio: Stdio, info: LaunchInfo, opened: Opened) -> Ends:
     null = _contained_null(opened) if contained else opened.open(os.devnull, os.O_RDWR)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
-    links = opened.own(theirs.detach()), opened.own(ours.detach())
+    links = opened.own(theirs.detach()), relayed.own(ours.detach())
     if not isinstance(stdio, Pipes):
         return Ends((null, null, null), links[0], links[1:])
-    output, errors = _pipe(opened), _pipe(opened)
+    output, errors = _pipe(opened, relayed), _pipe(opened, relayed)
+    kept = output[0], errors[0]
     if not stdio.stdin:
-        return Ends((null, output[1], errors[1]), links[0], (links[1], output[0], errors[0]))
-    typed = _pipe(opened)
-    return Ends((typed[0], output[1], errors[1]), links[0], (links[1], output[0], errors[0], typed[1]))
+        return Ends((null, output[1], errors[1]), links[0], (links[1], *kept), kept)
+    typed = _pipe(relayed, relayed)
+    # Whose writing end the relay alone has: that it is closed means something to the task.
+    return Ends((typed[0], output[1], errors[1]), links[0], (links[1], *kept, typed[1]), kept)
 
 
-def _pipe(opened: Opened) -> tuple[int, int]:
+def _pipe(opened: Opened, relayed: Opened) -> tuple[int, int]:
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    return opened.own(reader), opened.own(writer)
+    return relayed.own(reader), opened.own(writer)
 
 
 def _is_null(descriptor: int) -> bool:

@@ -9,7 +9,7 @@ import termios
 from launcher.kernel import terminal
 from launcher.kernel.libc import AT_FDCWD
 from launcher.program import mounts
-from launcher.program.assembler import ANY, Program
+from launcher.program.assembler import ALIVE, ANY, Label, Program
 from launcher.program.messages import TERMINAL_OPENED, message_with_descriptor
 from launcher.stdio import Pipes, Terminal
 from launcher.user import User
@@ -36,9 +36,23 @@ def open_terminal(program: Program, asked: Terminal, link: int, *, contained: bo
     program.call("ioctl", slave, termios.TIOCSCTTY, 0)
     if contained:
         _bind_console(program, slave)
+    _leave_with_the_supervisor(program, sent.header)
     program.call("sendmsg", link, sent.header, 0, on="the relay")
     for target in (0, 1, 2):
         program.call("dup3", slave, target, 0)
+
+
+def _leave_with_the_supervisor(program: Program, header: int) -> None:
+    """So that the terminal is not hung up when the relay is killed: launcher/io/adoption.py.
+
+    It lies in the supervisor's socket, and nobody takes it out. A packet comes in any case.
+    """
+    refused, left = Label(), Label()
+    program.call("sendmsg", ALIVE, header, 0, tolerate=(ANY,), otherwise=refused)  # ETOOMANYREFS: unix(7)
+    program.jump(left)
+    program.place(refused)
+    program.call("write", ALIVE, program.constant(bytes(1)), 1)
+    program.place(left)
 
 
 def hand_over(program: Program, stdio: Pipes | Terminal, user: User) -> None:

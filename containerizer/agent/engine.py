@@ -39,6 +39,7 @@ from isolators.isolator import Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
+from launcher.io.relays import Relays
 from launcher.process_attributes import Clamped
 from launcher.stdio import Pipes, Terminal
 from provisioner.progress import Progress, silent
@@ -108,6 +109,7 @@ class Engine:
         started = time.monotonic()
         self._keeper = Keeper(self.settings, self.paths, self._control, self.events)
         await self._keeper.recover()
+        await self._control.run(lambda owner: Relays(owner.paths.relays).revive())
         self.recovery_seconds = time.monotonic() - started
         self._collecting = asyncio.create_task(self._collect())
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import time
 from collections.abc import Iterable
 
 from containerizer import logs
 from containerizer import record as records
+from containerizer.attaching import attach
 from containerizer.cli.session import write_all
 from containerizer.containerizer import Containerizer
 from containerizer.logs import Entry, LogReader
@@ -47,6 +49,8 @@ def show(containerizer: Containerizer, container_id: ContainerId, arguments: arg
         show_file(paths.log(container_id), arguments)
         return 0
     reader = LogReader(paths.log(container_id))
+    with contextlib.suppress(NotServed):  # it has ended; otherwise there is a relay, from now on
+        attach(paths, container_id).close()
     batches = logs.follow(reader, paths.sandbox(container_id), paths.attach_socket(container_id))
     _print(batches, arguments)
     reader.close()

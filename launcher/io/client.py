@@ -8,7 +8,7 @@ from typing import Protocol
 
 from launcher import attach_protocol as wire
 from launcher.exit_status import ExitStatus
-from launcher.io.loop import IN, OUT, Loop
+from launcher.io.loop import IN, OUT, Watching
 from launcher.io.ring import Ring
 
 
@@ -34,7 +34,7 @@ class Client:
     was typed until then: that is still to be read (unix(7); unix_release_sock in net/unix/af_unix.c).
     """
 
-    def __init__(self, connection: socket.socket, loop: Loop, ring: Ring, task: Task) -> None:
+    def __init__(self, connection: socket.socket, loop: Watching, ring: Ring, task: Task) -> None:
         connection.setblocking(False)
         self.gone = False
         self._connection = connection

@@ -48,6 +48,10 @@ class LogFile:
             self._lost += len(data)
             self._reason = error.strerror or str(error)
 
+    def note(self, text: str) -> None:
+        """Say something of our own."""
+        self.write("stderr", f"[containerizer: {text}]\n".encode())
+
     def close(self) -> None:
         """Nothing more comes. A loss is noted now, if that is possible."""
         if self._lost:

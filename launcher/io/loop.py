@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 IN = select.POLLIN
 OUT = select.POLLOUT
@@ -24,6 +25,15 @@ def is_ready(descriptor: int, events: int = IN, timeout: float | None = 0) -> bo
     poll = select.poll()
     poll.register(descriptor, events)
     return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+
+class Watching(Protocol):
+    """What those who are served by a loop may do with it."""
+
+    def watch(self, descriptor: int, events: int, handler: Handler) -> None: ...
+    def forget(self, descriptor: int) -> None: ...
+    def set_alarm(self, owner: object, seconds: float, handler: Handler) -> None: ...
+    def cancel_alarm(self, owner: object) -> None: ...
 
 
 class Loop:

@@ -16,47 +16,59 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from launcher import protocol
 from launcher.data import Data
+from launcher.io.adoption import Notes
 from launcher.io.loop import IN, Loop
-from launcher.io.served import ServedIO
+from launcher.io.tended import Tended
 from launcher.kernel import process
-from launcher.stdio import Inherit, Service, from_json
-
-CAPACITY = 32  # tasks
 
 
 def main() -> None:
-    """Entry: argv names the listening socket, by its number and its path, and the lock of all relays."""
-    _, number, path, lock = sys.argv[-4:]
+    """Entry: argv names the listening socket, by its number and its path, the lock of all relays, and
+    how many tasks are enough.
+    """
+    number, path, lock, capacity = sys.argv[-4:]
     os.chdir("/")
     os.closerange(3, int(number))  # what the launcher had open by accident
     os.closerange(int(number) + 1, os.sysconf("SC_OPEN_MAX"))
     process.set_name("ctz:relay")
     for ignored in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT):
         signal.signal(ignored, signal.SIG_IGN)
-    Relay(socket.socket(fileno=int(number)), path, lock).run()
+    Relay(socket.socket(fileno=int(number)), path, lock, int(capacity)).run()
 
 
 class Relay:
     """Serves until nobody needs it."""
 
-    def __init__(self, listener: socket.socket, path: str, lock: str) -> None:
+    def __init__(self, listener: socket.socket, path: str, lock: str, capacity: int) -> None:
+        """Raises OSError."""
         self._listener = listener
         self._path = path
         self._lock = lock
+        self._capacity = capacity
+        self._notes = Notes(os.path.splitext(path)[0])
         self._loop = Loop()
-        self._served: set[ServedIO] = set()
+        self._served: set[Tended] = set()
         self._launchers: set[socket.socket] = set()
         listener.setblocking(False)
         self._loop.watch(listener.fileno(), IN, self._accept)
 
     def run(self) -> None:
+        self._adopt()
         self._loop.turn()  # whoever has executed us comes first
         while self._served or self._launchers or not self._is_over():
             self._loop.turn()
+
+    def _adopt(self) -> None:
+        """What a relay has left that listened here before, and was killed."""
+        for note in tuple(self._notes.all()):
+            tended = Tended(note, self._loop, self._notes, self._served.discard)
+            if tended.adopt():
+                self._served.add(tended)
 
     def _is_over(self) -> bool:
         """Whether nobody has come meanwhile. Launchers connect while they hold the lock."""
@@ -68,6 +80,7 @@ class Relay:
                 return False
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
+            self._notes.clear()
             return True
         finally:
             os.close(file)
@@ -81,33 +94,53 @@ class Relay:
 
     def _hear(self, launcher: socket.socket) -> None:
         try:
-            request, descriptors = protocol.receive(launcher, protocol.Serve)
+            request: Any
+            request, descriptors = protocol.receive(launcher, protocol.Serve, protocol.Ping)
         except protocol.PeerGone:
             self._loop.forget(launcher.fileno())
             self._launchers.discard(launcher)
             launcher.close()
             return
-        with contextlib.suppress(protocol.PeerGone):
-            protocol.send(launcher, self._answer(request, descriptors))
+        answer = self._answer(request, descriptors, lambda: self._send(launcher, protocol.Serving()))
+        if answer:
+            self._send(launcher, answer)
 
-    def _answer(self, request: protocol.Serve, descriptors: Sequence[int]) -> Data:
-        if len(self._served) >= CAPACITY:
+    def _send(self, launcher: socket.socket, message: Data) -> None:
+        if launcher in self._launchers:
+            with contextlib.suppress(protocol.PeerGone):
+                protocol.send(launcher, message)
+
+    def _answer(
+        self,
+        request: protocol.Serve | protocol.Ping,
+        descriptors: Sequence[int],
+        serving: Callable[[], None],
+    ) -> Data | None:
+        """None: `serving` will be called, when the next relay would know of the task."""
+        if isinstance(request, protocol.Ping):
+            return protocol.Serving()
+        if len(self._served) >= self._capacity:
             _close(descriptors)
             return protocol.Full()
         link = socket.socket(fileno=descriptors[0])
         try:
-            self._serve(request, link, descriptors[1:])
+            self._serve(request, link, descriptors[1:], serving)
         except OSError as error:
             link.close()
             _close(descriptors[1:])
             return protocol.Failed.from_error("serve the task's stdio", error)
-        return protocol.Serving()
+        return None
 
-    def _serve(self, request: protocol.Serve, link: socket.socket, ends: Sequence[int]) -> None:
-        asked = from_json(request.stdio)
-        assert not isinstance(asked, Inherit)
-        service = Service(**request.service)
-        self._served.add(ServedIO(asked, service, self._loop, link, ends, self._served.discard))
+    def _serve(
+        self,
+        request: protocol.Serve,
+        link: socket.socket,
+        ends: Sequence[int],
+        serving: Callable[[], None],
+    ) -> None:
+        tended = Tended(request, self._loop, self._notes, self._served.discard, serving)
+        tended.serve(link, ends)
+        self._served.add(tended)
 
 
 def _close(descriptors: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """The launcher's side of the relays: finds one with room, and executes it where there is none.
 
 <directory>/0.sock, 1.sock …   a relay listens at each
+<directory>/0/, 1/ …           what it would leave to the next one: launcher.io.adoption
 <directory>/lock               held to connect, to make a relay, and by one that goes
 """
 
@@ -28,6 +29,7 @@ sys.path.insert(0, sys.argv[1])
 from launcher.io import relay
 relay.main()"""
 _ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+CAPACITY = 32  # tasks
 _IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -67,9 +69,10 @@ class Request:
 class Relays:
     """The relays of a directory. Those that were used stay, until `close`."""
 
-    def __init__(self, directory: str) -> None:
-        """Raises OSError if it cannot be made."""
+    def __init__(self, directory: str, capacity: int = CAPACITY) -> None:
+        """`capacity`: tasks that one of them serves. Raises OSError if the directory cannot be made."""
         self._directory = directory
+        self._capacity = capacity
         self._held: dict[int, socket.socket] = {}
         os.makedirs(directory, mode=0o700, exist_ok=True)
 
@@ -82,8 +85,21 @@ class Relays:
         with self._locked():
             held = self._held.get(number)
             if held is None or _has_ended(held):
+                if held is not None:
+                    held.close()
                 self._held[number] = self._connected(number)
             return self._connected(number)
+
+    def revive(self, *, wait: bool = False) -> None:
+        """Have the tasks of relays that were killed served again, and `wait` for it. Raises OSError."""
+        for name in os.listdir(self._directory):
+            if name.isdecimal() and os.listdir(self._path(name)):
+                with self._locked():
+                    connection = self._connected(int(name))
+                with connection, contextlib.suppress(protocol.PeerGone):
+                    if wait:
+                        protocol.send(connection, protocol.Ping())
+                        protocol.receive(connection, protocol.Serving)
 
     def close(self) -> None:
         for connection in self._held.values():
@@ -130,7 +146,7 @@ class Relays:
             actions.append((os.POSIX_SPAWN_OPEN, 2, self._path("errors"), append, 0o600))
             actions.append((os.POSIX_SPAWN_DUP2, listener.fileno(), place))
             argv = [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _IMPORT_ROOT]
-            argv += [str(place), path, self._path("lock")]
+            argv += [str(place), path, self._path("lock"), str(self._capacity)]
             child = os.posix_spawn(sys.executable, argv, _ENVIRONMENT, file_actions=actions)
         process.collect(child)
 

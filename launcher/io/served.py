@@ -18,12 +18,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from launcher import attach_protocol as wire
 from launcher import exit_record
 from launcher.exit_status import ExitStatus
 from launcher.io.log_file import LogFile
-from launcher.io.loop import IN, Loop
+from launcher.io.loop import IN, Watching
 from launcher.io.ring import Ring
 from launcher.io.server import Server
 from launcher.io.task_input import TaskInput
@@ -44,17 +45,21 @@ class ServedIO:
         self,
         asked: Pipes | Terminal,
         service: Service,
-        loop: Loop,
+        loop: Watching,
         link: socket.socket,
         ends: Sequence[int],
-        ended: Callable[[ServedIO], None],
+        *,
+        cloned: Callable[[int], None],
+        ended: Callable[[], None],
     ) -> None:
         """`ends`: ours of the pipes, stdout first, stdin last if there is one. All becomes ours.
 
-        `ended` is called in the end. Raises OSError if the socket cannot be made.
+        `cloned` is called with the task's pidfd, `ended` in the end. Raises OSError if the socket
+        cannot be made.
         """
         self._loop = loop
         self._link = link
+        self._cloned = cloned
         self._ended = ended
         self._ring = Ring()
         self._server = Server(service.socket, loop, self._ring)
@@ -64,7 +69,7 @@ class ServedIO:
         self._drained = -1  # bytes; not yet draining
         self._status: ExitStatus | None = None
         self._input: TaskInput | None = None
-        self._master = -1
+        self._master = self._slave = -1
         self._pidfd = -1
         link.setblocking(False)
         loop.watch(link.fileno(), IN, self._hear)
@@ -116,6 +121,7 @@ class ServedIO:
     def _take(self, kind: int, *descriptors: int) -> None:
         if kind == CLONED:
             (self._pidfd,) = descriptors
+            self._cloned(self._pidfd)
         elif kind == TERMINAL_OPENED:
             self._take_terminal(*descriptors)
 
@@ -137,6 +143,7 @@ class ServedIO:
             self._loop.forget(descriptor)
         if self._master >= 0:
             os.close(self._slave)  # now the last one: the master ends after what is in it
+            self._slave = -1
         self._go_on_draining()
 
     def _go_on_draining(self) -> None:
@@ -161,11 +168,30 @@ class ServedIO:
             self._link.send(b"\0", socket.MSG_NOSIGNAL)
 
     def _end(self) -> None:
-        if self._input:
-            self._input.close()
+        self._close_input()
         if self._pidfd >= 0:
             os.close(self._pidfd)
-        self._server.end(self._status, lambda: self._ended(self))
+        self._server.end(self._status, self._ended)
+
+    def _close_input(self) -> None:
+        if self._input:
+            self._input.close()
+
+    def abandon(self, why: str) -> None:
+        """Close everything at once, whatever state it is in; the log tells why."""
+        steps: list[Callable[[], object]] = [
+            lambda: self._log.note(why),
+            self._log.close,
+            self._server.abandon,
+            self._close_input,
+            self._link.close,
+        ]
+        descriptors = {*self._sources, self._master, self._slave, self._pidfd} - {-1}
+        for descriptor in descriptors:
+            steps.append(partial(os.close, descriptor))
+        for step in steps:
+            with contextlib.suppress(Exception):
+                step()
 
     # What clients ask for: launcher.io.client.Task ----------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from launcher import attach_protocol as wire
 from launcher.exit_status import ExitStatus
 from launcher.io.client import Client, Task
-from launcher.io.loop import IN, Loop
+from launcher.io.loop import IN, Watching
 from launcher.io.ring import Ring
 
 _MODE = 0o600
@@ -21,7 +21,7 @@ _PATIENCE = 1.0  # seconds that clients get to read the end of the output
 class Server:
     """Listens from the beginning; serves from `serve` on."""
 
-    def __init__(self, path: str, loop: Loop, ring: Ring) -> None:
+    def __init__(self, path: str, loop: Watching, ring: Ring) -> None:
         """Raises OSError if `path` cannot be made."""
         self._path = path
         self._loop = loop
@@ -98,13 +98,23 @@ class Server:
     def _close(self) -> None:
         self._ending = False
         self._loop.cancel_alarm(self)
-        self._loop.forget(self._listener.fileno())
-        self._listener.close()
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
+        self._stop_listening()
         for client in self._clients:
             client.end(self._status)
         self._done()
+
+    def abandon(self) -> None:
+        """Close everything at once."""
+        self._stop_listening()
+        for client in self._clients:
+            client.end(None)
+
+    def _stop_listening(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.forget(self._listener.fileno())
+            self._listener.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
 
     def _accept(self) -> None:
         self._forget_gone()

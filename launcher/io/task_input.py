@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from launcher.io.loop import OUT, Loop
+from launcher.io.loop import OUT, Watching
 from launcher.kernel import terminal
 
 
@@ -16,7 +16,7 @@ class TaskInput:
     """
 
     def __init__(
-        self, loop: Loop, descriptor: int, drained: Callable[[], None], *, is_terminal: bool
+        self, loop: Watching, descriptor: int, drained: Callable[[], None], *, is_terminal: bool
     ) -> None:
         """The descriptor does not block, and becomes ours. `drained` is called when `full` ends."""
         self._loop = loop

@@ -1,4 +1,4 @@
-"""What the kernel keeps of one process: its name, its OOM score adjustment, and its end. See proc(5)."""
+"""What the kernel keeps of one process: its name, OOM score adjustment, start and end. See proc(5)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from launcher.kernel import files
 
 OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
 _COMM = "/proc/self/comm"
+_MAX_STAT = 4096  # bytes; it has a few hundred
 
 
 def oom_score_adj() -> int:
@@ -34,3 +35,28 @@ def collect(child: int) -> int | None:
         return os.waitpid(child, 0)[1]
     except ChildProcessError:
         return None
+
+
+def stat(pid: int) -> list[str] | None:
+    """The fields of proc_pid_stat(5) from the third on; None when the process has ended.
+
+    A zombie has, whoever has yet to collect it.
+    """
+    try:
+        text = files.read_at_once(f"/proc/{pid}/stat", _MAX_STAT)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(b")")[2].decode().split()  # the name before it may hold anything
+    return None if fields[0] in "ZX" else fields
+
+
+def started_at(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None when it is gone."""
+    fields = stat(pid)
+    return None if fields is None else int(fields[19])
+
+
+def parent(pid: int) -> int | None:
+    """Its pid; None when the process is gone."""
+    fields = stat(pid)
+    return None if fields is None else int(fields[1])

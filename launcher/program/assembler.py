@@ -28,6 +28,7 @@ from launcher.program.numbers import NUMBERS
 CHANNEL = 3  # the child's descriptor of its channel to the launcher; of the supervisor, of its own
 PROGRAM = 4  # of the program, which is read before all else
 ALIVE = 4  # and then, of a channel between supervisor and child whose end tells of the other's
+KEPT = 7  # and up, of the supervisor: what the relay reads, for the next relay
 FIRST_STDIO = 5  # what is to be the task's stdin, stdout and stderr, unless it gets a terminal
 FIRST_PASSED = 8  # descriptors that the launcher passes along begin here
 

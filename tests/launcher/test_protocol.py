@@ -19,7 +19,8 @@ from launcher import protocol
 MESSAGES = [
     protocol.Start("web"),
     protocol.Launch("web", "/status", ["reap", "é\udcff"], "/lock", {}),
-    protocol.Serve({"mode": "pipes"}, {"log": "/log"}),
+    protocol.Serve({"mode": "pipes"}, {"log": "/log"}, "/status"),
+    protocol.Ping(),
     protocol.Serving(),
     protocol.Full(),
     protocol.Cloned(42),
