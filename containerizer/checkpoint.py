@@ -6,6 +6,7 @@ torn one (a power cut on a filesystem that reorders) for none.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,18 +18,29 @@ _LARGEST = 1 << 24  # bytes; one that is larger is none of ours, and torn
 
 
 def write(path: str, value: Mapping[str, Any]) -> None:
-    """Replace the file at `path`. Not synced: state lives as long as the kernel runs."""
+    """Replace the file at `path`, or leave it as it is. Not synced: state lives as long as the kernel runs.
+
+    Raises OSError.
+    """
     beside = f"{path}.{os.getpid()}.new"
-    write_new(beside, value)
-    os.rename(beside, path)
+    try:
+        write_new(beside, value)
+        os.rename(beside, path)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
 
 
 def write_new(path: str, value: Mapping[str, Any]) -> None:
-    """Write the file where nobody looks for it yet."""
+    """Write the file where nobody looks for it yet. Raises OSError; then there may be a part of it."""
     text = json.dumps(value).encode()  # at once: json.dump writes each token by itself
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, text)
+        while text:  # on a full disk a first part is written, without an error
+            text = text[os.write(descriptor, text) :]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
     finally:
         os.close(descriptor)
 

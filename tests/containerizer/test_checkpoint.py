@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,22 @@ def test_a_second_write_replaces_the_first_and_leaves_no_other_file(tmp_path: Pa
     checkpoint.write(str(path), {"a": 1})
     checkpoint.write(str(path), {"b": 2})
     assert checkpoint.read(str(path)) == {"b": 2}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_what_cannot_be_written_whole_replaces_nothing(tmp_path: Path) -> None:
+    """As on a full disk: the first part of it can be."""
+    path = tmp_path / "c.json"
+    checkpoint.write(str(path), {"a": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as raised:
+            checkpoint.write(str(path), {"b": "c" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(raised.value.filename).startswith(str(path))
+    assert checkpoint.read(str(path)) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["c.json"]
 
 
