@@ -118,8 +118,9 @@ class Transport:
         """What the agent answers if all is well. Raises AgentUnreachable, AgentFailed."""
         connection = self.connect()
         try:
-            # An agent that refuses the beginning of a body does not wait for its end.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # An agent that refuses the beginning of a body, or in TLS 1.3 our certificate, does not wait
+            # for the body's end.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
                 connection.request("POST", PATH, body, {**headers, **self.headers}, encode_chunked=True)
             return _answered(connection)
         except BaseException:
