@@ -66,9 +66,13 @@ class Relay:
     def _adopt(self) -> None:
         """What a relay has left that listened here before, and was killed."""
         for note in tuple(self._notes.all()):
-            tended = Tended(note, self._loop, self._notes, self._served.discard)
-            if tended.adopt():
-                self._served.add(tended)
+            try:
+                tended = Tended(note, self._loop, self._notes, self._served.discard)
+                if tended.adopt():
+                    self._served.add(tended)
+            except Exception as error:  # or it would be every next relay's end
+                sys.__excepthook__(type(error), error, error.__traceback__)
+                self._notes.remove(note)
 
     def _is_over(self) -> bool:
         """Whether nobody has come meanwhile. Launchers connect while they hold the lock."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import pytest
 
 from launcher.exit_status import ExitStatus
 from launcher.io.relays import Relays
+from launcher.kernel.pidfd import descriptor_of
 from launcher.linux import LinuxLauncher
 from launcher.stdio import Pipes, Terminal
-from tests.launcher.support import TIMEOUT, Launches, Reader, Served, kill, wait_for_end
+from tests.launcher.support import TIMEOUT, Launches, Reader, Served, kill, parent, wait_for_end
 
 pytestmark = pytest.mark.requires("root")
 
@@ -22,6 +25,8 @@ pytestmark = pytest.mark.requires("root")
 COUNTS = (
     'exec 3<>fifo; echo ready; while read line <&3; do [ "$line" = end ] && exit 7; echo "got $line"; done'
 )
+
+LINK = 6  # of a supervisor: launcher.supervisor
 
 
 def relays_of(launches: Launches) -> list[int]:
@@ -154,6 +159,48 @@ def test_killed_while_it_waits_for_a_reader_at_the_end(in_process: Launches) -> 
     with contextlib.suppress(Exception), attached(served) as reader:
         reader.to_the_end()
     assert served.task.exit_status() == ExitStatus(code=0)
+
+
+def test_a_defect_costs_no_task_its_stdio(in_process: Launches) -> None:
+    """What no supervisor says stands for a defect of ours."""
+    hit, other = (Counting(in_process, name, Pipes()) for name in ("hit", "other"))
+    for task in hit, other:
+        with attached(task.served) as reader:
+            reader.until("ready")
+    pidfd = os.pidfd_open(parent(hit.served.task.pid))
+    link = socket.socket(fileno=descriptor_of(pidfd, LINK))
+    os.close(pidfd)
+    with attached(other.served) as undisturbed:
+        with attached(hit.served) as reader, link:
+            link.send(b"junk")
+            assert reader.to_the_end().status is None
+        revive(in_process)  # answered when it has taken the task up again
+        for task in hit, other:
+            with attached(task.served) as reader:
+                task.tell("on")
+                reader.until("got on")
+                task.tell("end")
+                assert reader.to_the_end().status == ExitStatus(code=7)
+        assert undisturbed.to_the_end().stdout == "ready\ngot on\n"
+    assert "the relay has failed" in hit.logged[1]
+    assert "struct.error" in (in_process.directory / "relays" / "errors").read_text()
+
+
+def test_a_note_that_makes_no_sense_costs_no_other_task_its_stdio(in_process: Launches) -> None:
+    task = Counting(in_process, "sensible", Pipes())
+    with attached(task.served) as reader:
+        reader.until("ready")
+    kill_the_relay(in_process)
+    notes = in_process.directory / "relays" / "0"
+    (note,) = notes.iterdir()
+    wrong = json.loads(note.read_text()) | {"stdio": {"mode": "telepathy"}, "supervisor": 1}
+    (notes / "1.json").write_text(json.dumps(wrong))
+    (notes / "2.json").write_text("{")
+    revive(in_process)
+    assert list(notes.iterdir()) == [note]
+    with attached(task.served) as reader:
+        task.tell("on")
+        reader.until("got on")
 
 
 def test_more_tasks_than_a_relay_serves(tmp_path: Path) -> None:
