@@ -87,6 +87,10 @@ class Container:
 
         A limit that is reached from then on does not end the container, but is told if it ends by it.
         """
+        if self.task is not None and self.task.end_was_told():
+            self._end()  # nobody else would see to it
+            if not self.record.keep:
+                self._owner.forget(self)
         self.close_watches()
         if self.task is not None:
             self.task.abandon()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import signal
 import socket
@@ -67,6 +68,14 @@ class Task(ABC):
     @abstractmethod
     def _receive_status(self) -> ExitStatus | None:
         """As `exit_status`, of the supervisor."""
+
+    def end_was_told(self) -> bool:
+        """Whether its end has been told here; if not, the supervisor sees to it, from now on."""
+        self._channel.shutdown(socket.SHUT_RD)  # what comes later fails; what came before is still there
+        flags = socket.MSG_PEEK | socket.MSG_DONTWAIT
+        with contextlib.suppress(ConnectionResetError):  # told first: the rest is to come
+            return bool(self._channel.recv(1, flags))
+        return bool(self._channel.recv(1, flags))
 
     def abandon(self) -> None:
         """Let the supervisor see to the end by itself: to it, its launcher is gone from now on."""

@@ -18,7 +18,7 @@ from launcher.errors import LaunchFailed
 from launcher.linux import LinuxLauncher
 from launcher.stdio import Inherit, Pipes
 from launcher.task import Task
-from tests.launcher.support import TIMEOUT, kill, parent
+from tests.launcher.support import TIMEOUT, kill, parent, wait_for_end
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
@@ -138,6 +138,19 @@ def test_who_ends_with_its_parent_is_told_so(containerizer: Containerizer, busyb
     for ended in (outer.wait(timeout=TIMEOUT), nested.wait(timeout=TIMEOUT)):
         assert ended is not None
         assert ended.exit_code == 128 + signal.SIGKILL
+
+
+def test_one_that_has_ended_by_the_time_that_it_is_left_alone(
+    containerizer: Containerizer, busybox: str
+) -> None:
+    """Its supervisor has told the launcher, and so leaves the rest to it."""
+    container = containerizer.create(ContainerRequest.of(busybox, ["true"]), Pipes())
+    assert container.pid is not None
+    supervisor = os.pidfd_open(parent(container.pid))
+    container.start()
+    wait_for_end(supervisor)
+    container.detach()
+    assert containerizer.containers() == []
 
 
 class Unlucky(LinuxLauncher):
