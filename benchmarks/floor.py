@@ -19,10 +19,11 @@ from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import LaunchInfo
 from launcher.namespaces import made
 from launcher.program import runner
-from launcher.program.assembler import Label
+from launcher.program.assembler import ALIVE, Label, Slot
 from launcher.stdio import Pipes
 
 _SIGCHLD = 17
+_AF_UNIX, _SOCK_SEQPACKET = 1, 5
 _KINDS = ("clone, execve and exit", "with the mounts and shields of a container")
 
 
@@ -67,9 +68,12 @@ def _elsewhere(info: LaunchInfo, sandbox: str) -> LaunchInfo:
 
 def _once(info: LaunchInfo) -> float:
     with ExitStack() as opened:
-        child = Child(info, Pipes())
+        child = Child(info, Pipes(), 2)  # nobody is there to listen
         child.look_into_root(opened)
         program, parent = child.program, Label()
+        ends = program.buffer(bytes(8))  # of the channel that tells whether a supervisor is there
+        program.call("socketpair", _AF_UNIX, _SOCK_SEQPACKET, 0, ends)
+        program.call("dup3", Slot(ends), ALIVE, 0)
         flags = sum(CLONE_FLAGS[kind] for kind in made(info) if kind != "cgroup")
         program.call("clone", flags | _SIGCHLD, 0, 0, 0, 0, then=parent)
         program.aside(parent, lambda: _wait(child))
