@@ -71,8 +71,9 @@ def _path(descriptor: int) -> str:
     return f"/proc/self/fd/{descriptor}"
 
 
-def _moves(sources: Mapping[int, int], above: int) -> list[tuple[int, int, int]]:
+def _moves(sources: Mapping[int, int], above: int) -> list[tuple[int, ...]]:
     """First to where nothing is, then each to its place: posix_spawn(3) makes the moves one by one."""
-    away = [(os.POSIX_SPAWN_DUP2, source, above + n) for n, source in enumerate(sources.values())]
-    home = [(os.POSIX_SPAWN_DUP2, above + n, place) for n, place in enumerate(sources)]
-    return away + home
+    places = list(enumerate(sources, above))
+    away = [(os.POSIX_SPAWN_DUP2, sources[place], moved) for moved, place in places]
+    home = [(os.POSIX_SPAWN_DUP2, moved, place) for moved, place in places]
+    return [*away, *home, *((os.POSIX_SPAWN_CLOSE, moved) for moved, _ in places)]

@@ -5,6 +5,7 @@ Each by the machine, by the engine, and by the machine of another processor, und
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from fcntl import F_GETFD
 from pathlib import Path
 
 import pytest
@@ -258,6 +260,30 @@ def test_descriptors_are_sent(ended: Run, tmp_path: Path) -> None:
     (descriptor,) = ended(program).descriptors
     with open(descriptor) as file:
         assert file.read() == "content"
+
+
+def test_nothing_else_is_open() -> None:
+    """What was needed to put descriptors in their places is not."""
+    program = Program()
+    with open(os.devnull) as file:
+        passed = program.pass_descriptor(file.fileno())
+        for number in set(range(passed + 1, 64)) - inheritable():
+            closed = Label()
+            program.call("fcntl", number, F_GETFD, 0, tolerate=(errno.EBADF,), otherwise=closed)
+            tell(program, REPORT, number)
+            program.place(closed)
+        program.call("exit_group", 0)
+        assert runner.run(program).reports == []
+
+
+def inheritable() -> set[int]:
+    """The descriptors of this process that every program it starts has."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the directory itself
+            if os.get_inheritable(int(name)):
+                found.add(int(name))
+    return found
 
 
 def test_descriptors_are_passed(ended: Run) -> None:
