@@ -191,7 +191,7 @@ def add_detach_keys(group: argparse._ArgumentGroup | argparse.ArgumentParser) ->
 
 
 def add_served(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
-    """What a task takes whose input and output its supervisor holds."""
+    """What a task takes whose input and output a relay holds."""
     add_detach_keys(group)
     group.add_argument("--log-max-size", default="10m", metavar="SIZE", help="of a log file (%(default)s)")
     group.add_argument(

@@ -1,11 +1,12 @@
 """The machine that runs a launch program: an executable of some hundred instructions, in memory.
 
-The child is this, from its first moment: what it shares with the host is neither memory nor a file
-(a task can reach its launcher's executable through /proc/<pid>/exe: CVE-2019-5736; and what is in its
-memory when it enters a PID namespace: CVE-2016-9962). It depends on no file that could be missing
-once the root has changed, and it costs a page or two where a forked interpreter costs hundreds.
+Supervisor and child are this, from their first moment: what a child shares with the host is neither
+memory nor a file (a task can reach its launcher's executable through /proc/<pid>/exe: CVE-2019-5736; and
+what is in its memory when it enters a PID namespace: CVE-2016-9962). It depends on no file that could
+be missing once the root has changed, and it costs a page or two where a forked interpreter costs
+hundreds.
 
-    descriptor 3: the channel to the supervisor
+    descriptor 3: the channel to the launcher
     descriptor 4: the program: the size of its instructions in 8 bytes, they, and its data
 
 It reads the program to where it was written for, and makes one system call after the other as

@@ -72,7 +72,7 @@ class Launched:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Served:
-    """A task whose stdio its supervisor serves."""
+    """A task whose stdio is served."""
 
     task: Task
     service: Service
@@ -193,7 +193,7 @@ class Launches:
         return self._launched[-1]
 
     def serve(self, *argv: str, stdio: Pipes | Terminal, **info: Any) -> Served:
-        """A task that runs with pipes or a terminal, which its supervisor serves."""
+        """A task that runs with pipes or a terminal, which are served."""
         served = self.served(*argv, stdio=stdio, **info)
         served.task.release()
         return served
