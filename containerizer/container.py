@@ -15,7 +15,8 @@ from containerizer.lifecycle import BRIEF, LAUNCHING, State, transition
 from containerizer.liveness import is_running
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
-from isolators.isolator import ContainerConfig, Limitation, Usage, Watch
+from isolators.isolator import ContainerConfig, Watch
+from isolators.resources import Limitation, Usage
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError, LaunchFailed

@@ -23,7 +23,8 @@ from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import HOST, ContainerRequest, with_image
 from isolators import catalog
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Usage
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags
+from isolators.resources import Usage
 from launcher.base import Launcher, LaunchRequest
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace

@@ -15,7 +15,8 @@ from containerizer.lifecycle import State
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
-from isolators.isolator import Isolator, Limitation
+from isolators.isolator import Isolator
+from isolators.resources import Limitation
 from launcher import exit_record
 from launcher.container_id import ContainerId
 from launcher.data import replace

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from containerizer.units import parse_cpus, parse_size
-from isolators.isolator import OF_HOST, ContainerConfig, Resources
+from isolators.isolator import OF_HOST, ContainerConfig
+from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from isolators.isolator import Limitation
+from isolators.resources import Limitation
 from launcher.data import Data, asdict
 from launcher.exit_status import ExitStatus
 

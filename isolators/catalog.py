@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from isolators.isolator import Isolator, IsolatorFlags, IsolatorUnavailable
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable
 from launcher.data import Data
 from launcher.errors import InvalidRequest
 
@@ -67,6 +67,16 @@ DEFAULT = (
     "network/loopback",
 )
 
+# What some requests ask for → who enforces it. Too rare to cost every container a launch step: loaded
+# beside the default ones where it is asked for, and nobody has named isolators.
+ON_DEMAND: Mapping[str, str] = {
+    "userns": "namespaces/user",
+    "time_offsets": "namespaces/time",
+}
+
+# The same for a namespace of this kind that a request names.
+ON_DEMAND_KINDS: Mapping[str, str] = {"user": "namespaces/user", "time": "namespaces/time"}
+
 
 class UnknownIsolator(InvalidRequest):
     """No isolator has this name."""
@@ -107,6 +117,13 @@ def load(names: Sequence[str], flags: IsolatorFlags, launcher: str = "linux") ->
         _check_required(isolator_class, names)
         _check_needs(isolator_class)
     return [isolator_class(flags) for isolator_class in classes]
+
+
+def default_for(config: ContainerConfig) -> tuple[str, ...]:
+    """The default isolators, and those that this request needs besides."""
+    needed = [ON_DEMAND[asked] for asked in sorted(config.asked() & set(ON_DEMAND))]
+    needed += [ON_DEMAND_KINDS[kind] for kind in config.namespaces if kind in ON_DEMAND_KINDS]
+    return tuple(dict.fromkeys((*DEFAULT, *needed)))
 
 
 def describe(names: Iterable[str] = TABLE) -> list[Description]:

@@ -23,12 +23,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from isolators.resources import Limitation, ProcessAttributes, Resources, Usage
 from launcher.container_id import ContainerId
-from launcher.data import Data, asdict, field, fields
+from launcher.data import Data, field
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.namespaces import NEW
-from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
 
 # A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
 # Shared, since both filesystem/linux and namespaces/pid need it: two equal mounts are no conflict.
@@ -47,35 +47,6 @@ _HOSTNAME = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 
 class IsolatorUnavailable(ContainerizerError):
     """This host lacks what the isolator needs; the message names both."""
-
-
-class Resources(Data, kw_only=True):
-    """What the request grants. None: no limit of ours, the host's apply."""
-
-    cpus: float | None = None  # CPU time per wall time, e.g. 0.5 for half a core; a hard limit
-    cpu_shares: int | None = None  # relative weight under contention, cgroup v1's scale (2–262144)
-    memory: int | None = None  # bytes; a hard limit
-    pids: int | None = None  # processes and threads
-
-    def asked(self) -> set[str]:
-        """The names of the resources that the request limits."""
-        return {name for name, value in asdict(self).items() if value is not None}
-
-
-class ProcessAttributes(Data, kw_only=True):
-    """What the request asks for the task's process. None or empty: as the launcher's own."""
-
-    rlimits: Mapping[str, Rlimit] = field(default_factory=dict)  # "nofile" … of setrlimit(2)
-    oom_score_adj: OomScoreAdj | None = None
-    nice: Nice | None = None
-    scheduler: Scheduler | None = None
-    io_priority: IoPriority | None = None
-    cpu_affinity: CpuAffinity | None = None
-    sysctls: Mapping[str, str] = field(default_factory=dict)  # by the names of sysctl(8)
-
-    def asked(self) -> set[str]:
-        """The names of the attributes that the request sets."""
-        return {f.name for f in fields(self) if getattr(self, f.name)}
 
 
 class Parent(Data, kw_only=True):
@@ -170,26 +141,6 @@ def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str | Non
             hint=f"use at most {MAX_HOSTNAME} letters, digits, '_', '-' or '.'",
         )
     return hostname
-
-
-class Limitation(Data, kw_only=True):
-    """A limit that the container ran into, and that ends it."""
-
-    isolator: str
-    resource: str  # "memory", "pids", "disk" …
-    message: str  # for people: the limit, and what was used
-
-
-class Usage(Data, kw_only=True):
-    """What the container consumes, all of its processes together. None: not measured."""
-
-    cpu_user_seconds: float | None = None
-    cpu_system_seconds: float | None = None
-    cpu_throttled_seconds: float | None = None
-    memory_bytes: int | None = None
-    memory_peak_bytes: int | None = None
-    memory_limit_bytes: int | None = None
-    processes: int | None = None
 
 
 class Watch:

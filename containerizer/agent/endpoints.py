@@ -14,7 +14,7 @@ from containerizer.agent import inspection, views
 from containerizer.agent.server import ACTIVITY, ENGINE, FILES, METRICS, SETTINGS, authorize, permits, write
 from containerizer.api.files import container_of
 from containerizer.record import ContainerRecord
-from isolators.isolator import Usage
+from isolators.resources import Usage
 from launcher.data import asdict
 from launcher.errors import InvalidRequest
 

@@ -35,7 +35,7 @@ from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import STOP_TIMEOUT, RemoteContainer
 from containerizer.request import HOST, ContainerRequest
 from containerizer.termination import Termination
-from isolators.isolator import Resources, Usage
+from isolators.resources import Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed

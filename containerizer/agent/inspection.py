@@ -11,7 +11,8 @@ from containerizer import record as records
 from containerizer.containerizer import Containerizer
 from containerizer.record import ContainerRecord
 from containerizer.remote import NotRunning, RemoteContainer
-from isolators.isolator import Isolator, Resources, Usage
+from isolators.isolator import Isolator
+from isolators.resources import Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.data import Data, asdict, field
 from launcher.errors import ContainerizerError, InvalidRequest

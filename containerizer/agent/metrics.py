@@ -17,7 +17,7 @@ from prometheus_client.exposition import generate_latest
 
 from containerizer.agent.events import Event
 from containerizer.agent.timer import Timer
-from isolators.isolator import Usage
+from isolators.resources import Usage
 
 if TYPE_CHECKING:
     from containerizer.agent.engine import Engine

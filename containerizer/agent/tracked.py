@@ -23,7 +23,8 @@ from containerizer.containerizer import Containerizer
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import DestroyTimeout, NotRunning, RemoteContainer
 from containerizer.termination import Termination
-from isolators.isolator import Limitation, Watch
+from isolators.isolator import Watch
+from isolators.resources import Limitation
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError
 

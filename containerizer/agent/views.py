@@ -9,7 +9,7 @@ from typing import Any
 from containerizer.agent.inspection import Status
 from containerizer.api.files import Found, group_name, user_name
 from containerizer.record import ContainerRecord
-from isolators.isolator import Usage
+from isolators.resources import Usage
 from launcher.container_id import ContainerId
 
 # Field of Usage → name in ResourceStatistics.

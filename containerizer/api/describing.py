@@ -17,7 +17,7 @@ from containerizer.lifecycle import State
 from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
-from isolators.isolator import Usage
+from isolators.resources import Usage
 from launcher import attach_protocol
 from launcher.attach import Output, Skipped
 from launcher.exit_status import ExitStatus

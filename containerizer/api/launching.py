@@ -22,14 +22,8 @@ from containerizer.api.proto import values_pb2 as values
 from containerizer.api.volumes import Volumes
 from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import CONTAINER, HOST, ContainerRequest
-from isolators.isolator import (
-    BUILTIN_SECCOMP,
-    OF_HOST,
-    UNCONFINED,
-    ContainerConfig,
-    ProcessAttributes,
-    Resources,
-)
+from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerConfig
+from isolators.resources import ProcessAttributes, Resources
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.process_attributes import Rlimit

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from isolators.isolator import ProcessAttributes
+from isolators.resources import ProcessAttributes
 from launcher.errors import InvalidRequest
 from launcher.process_attributes import (
     IO_CLASSES,

@@ -7,7 +7,8 @@ import os
 
 from containerizer.cli import attribute_options, headroom_options, registry_options
 from containerizer.request import PULL_POLICIES, ContainerRequest
-from isolators.catalog import DEFAULT
+from isolators.catalog import default_for
+from isolators.isolator import ContainerConfig
 from launcher.errors import InvalidRequest
 from provisioner.backends.choose import NAMES
 
@@ -66,18 +67,10 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
     )
 
 
-def isolation(arguments: argparse.Namespace) -> tuple[str, ...] | str | None:
-    """The isolators asked for, or else the default ones and those that other options need."""
-    kinds = _namespaces(arguments)
-    needed = (
-        ("namespaces/user", arguments.userns != "host" or "user" in kinds),
-        ("namespaces/time", arguments.time_offset or "time" in kinds),
-    )
-    extra = [name for name, asked in needed if asked]
-    if arguments.isolation is not None or not extra:
-        named: str | None = arguments.isolation
-        return named
-    return (*DEFAULT, *extra)
+def isolation(arguments: argparse.Namespace, config: ContainerConfig) -> str | tuple[str, ...] | None:
+    """The isolators asked for, or else the default ones and those that the request needs besides."""
+    named: str | None = arguments.isolation
+    return default_for(config) if named is None and arguments.launcher == "linux" else named
 
 
 def add_process(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:

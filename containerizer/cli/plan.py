@@ -24,16 +24,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    request = container_options.request(arguments)
     containerizer = Containerizer(
         root=arguments.root,
         state=arguments.state,
-        isolation=container_options.isolation(arguments),
+        isolation=container_options.isolation(arguments, request.config),
         launcher=arguments.launcher,
         registries=registry_options.of(arguments),
         image_backend=arguments.image_provisioner_backend,
     )
     with layer_bars() as progress:
-        merged = containerizer.plan(container_options.request(arguments), progress)
+        merged = containerizer.plan(request, progress)
     if arguments.format == "json":
         print_json({"launch_info": merged.info.to_json(), "owners": merged.owners})
     else:

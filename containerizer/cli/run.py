@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(
         root=arguments.root,
         state=arguments.state,
-        isolation=container_options.isolation(arguments),
+        isolation=container_options.isolation(arguments, request.config),
         launcher=arguments.launcher,
         registries=registry_options.of(arguments),
         image_backend=arguments.image_provisioner_backend,

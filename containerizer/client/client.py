@@ -20,7 +20,7 @@ from containerizer.client.encoding import launch_call
 from containerizer.client.transport import Answer, Credentials, Transport
 from containerizer.nested import ExecRequest
 from containerizer.request import ContainerRequest
-from isolators.isolator import Resources
+from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.exit_status import ExitStatus

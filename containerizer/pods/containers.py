@@ -11,7 +11,7 @@ from containerizer.pods import probes, quantities, security, volumes
 from containerizer.pods.document import InvalidManifest, Node
 from containerizer.pods.security import Security
 from containerizer.pods.volumes import Volume, VolumeMount
-from isolators.isolator import Resources
+from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data, field
 from launcher.errors import InvalidRequest

@@ -10,7 +10,7 @@ import math
 import os
 
 from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need
-from isolators.isolator import Resources, Usage
+from isolators.resources import Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups

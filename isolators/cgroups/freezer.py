@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from isolators.cgroups.subsystem import CgroupIsolator
-from isolators.isolator import Need, Resources
+from isolators.isolator import Need
+from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.kernel import cgroups, freezer
 from launcher.kernel.cgroups import Hierarchy

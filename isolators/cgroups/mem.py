@@ -11,7 +11,8 @@ import errno
 import os
 
 from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need
-from isolators.isolator import Limitation, Resources, Usage, Watch
+from isolators.isolator import Watch
+from isolators.resources import Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.io.loop import is_ready

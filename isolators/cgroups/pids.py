@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need
-from isolators.isolator import Resources, Usage
+from isolators.resources import Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups

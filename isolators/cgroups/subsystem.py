@@ -22,14 +22,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from isolators.isolator import (
-    ContainerConfig,
-    Isolator,
-    IsolatorFlags,
-    IsolatorUnavailable,
-    Need,
-    Resources,
-)
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
+from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest

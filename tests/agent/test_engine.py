@@ -14,7 +14,7 @@ from containerizer.fetcher.errors import FetchFailed
 from containerizer.nested import ExecRequest
 from containerizer.record import NoSuchContainer
 from containerizer.request import ContainerRequest
-from isolators.isolator import Resources
+from isolators.resources import Resources
 from launcher.attach import Output
 from launcher.container_id import ContainerId
 from launcher.errors import CommandNotFound, InvalidRequest, LaunchFailed

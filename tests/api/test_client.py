@@ -16,7 +16,7 @@ from containerizer.client.bridge import attached
 from containerizer.client.client import NoSuchName, exit_code
 from containerizer.nested import ExecRequest
 from containerizer.request import ContainerRequest
-from isolators.isolator import Resources
+from isolators.resources import Resources
 from launcher import attach_protocol as wire
 from launcher.attach import Hello, Output
 from launcher.errors import InvalidRequest

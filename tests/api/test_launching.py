@@ -16,7 +16,8 @@ from containerizer.client.encoding import launch_call
 from containerizer.fetcher.uri import FetchUri
 from containerizer.request import ContainerRequest
 from containerizer.sandbox_volumes import SandboxVolume
-from isolators.isolator import ContainerConfig, ProcessAttributes, Resources
+from isolators.isolator import ContainerConfig
+from isolators.resources import ProcessAttributes, Resources
 from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount

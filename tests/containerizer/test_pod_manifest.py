@@ -17,7 +17,7 @@ from containerizer.pods.containers import expand
 from containerizer.pods.document import InvalidManifest
 from containerizer.pods.manifest import PodManifest, parse
 from containerizer.pods.volumes import EmptyDir, HostPath, VolumeMount
-from isolators.isolator import Resources
+from isolators.resources import Resources
 from launcher.launch_info import Mount
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "producer-consumer.yaml"

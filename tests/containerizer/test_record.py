@@ -12,7 +12,7 @@ from containerizer.liveness import is_running, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.termination import Termination
-from isolators.isolator import Limitation
+from isolators.resources import Limitation
 from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.data import replace
 from launcher.errors import InvalidRequest

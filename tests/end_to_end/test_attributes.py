@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from containerizer import Containerizer
-from isolators.isolator import ProcessAttributes
+from isolators.resources import ProcessAttributes
 from launcher.errors import InvalidRequest
 from launcher.process_attributes import Nice, Policy, Rlimit
 from tests.end_to_end.conftest import Cli

@@ -11,7 +11,8 @@ from isolators.cgroups.cpu import CgroupsCpu, weight
 from isolators.cgroups.mem import MINIMUM, CgroupsMem
 from isolators.cgroups.pids import CgroupsPids
 from isolators.cgroups.subsystem import CgroupIsolator
-from isolators.isolator import IsolatorFlags, IsolatorUnavailable, Resources, Usage
+from isolators.isolator import IsolatorFlags, IsolatorUnavailable
+from isolators.resources import Resources, Usage
 from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.kernel.cgroups import CgroupError

@@ -13,7 +13,8 @@ from isolators.cgroups.cpu import CgroupsCpu
 from isolators.cgroups.mem import CgroupsMem
 from isolators.cgroups.pids import CgroupsPids
 from isolators.cgroups.subsystem import CgroupIsolator
-from isolators.isolator import IsolatorFlags, Resources
+from isolators.isolator import IsolatorFlags
+from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.kernel import cgroups

@@ -10,14 +10,8 @@ from pathlib import Path
 import pytest
 
 from isolators import catalog
-from isolators.isolator import (
-    ContainerConfig,
-    Isolator,
-    IsolatorFlags,
-    IsolatorUnavailable,
-    ProcessAttributes,
-    Resources,
-)
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable
+from isolators.resources import ProcessAttributes, Resources
 from launcher.container_id import ContainerId
 from launcher.data import fields
 from launcher.launch_info import LaunchInfo
@@ -148,7 +142,21 @@ def test_without_rootfs_no_file_of_the_host_is_touched(flags: IsolatorFlags) -> 
     assert info.masked_paths == ()
 
 
-def test_every_resource_is_enforced_by_a_default() -> None:
-    enforced = [field for described in catalog.describe(catalog.DEFAULT) for field in described.enforces]
+def test_each_resource_has_one_isolator_that_a_request_for_it_loads() -> None:
+    enforced = [
+        (resource, described.name)
+        for described in catalog.describe()
+        for resource in described.enforces
+        if described.name in catalog.DEFAULT or described.name in catalog.ON_DEMAND.values()
+    ]
+    of_defaults = [resource for resource, name in enforced if name in catalog.DEFAULT]
+    on_demand = {resource: name for resource, name in enforced if name not in catalog.DEFAULT}
+    assert on_demand == catalog.ON_DEMAND
     asked = [field.name for kind in (Resources, ProcessAttributes) for field in fields(kind)]
-    assert sorted(enforced) == sorted(asked)
+    assert sorted(set(asked) - set(on_demand)) == sorted(of_defaults)
+
+
+def test_what_is_asked_for_is_loaded_on_demand() -> None:
+    assert catalog.default_for(ContainerConfig()) == catalog.DEFAULT
+    asked = ContainerConfig(userns="auto", namespaces={"user": "new", "time": "new", "net": "new"})
+    assert catalog.default_for(asked) == (*catalog.DEFAULT, "namespaces/user", "namespaces/time")

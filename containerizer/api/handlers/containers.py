@@ -23,7 +23,7 @@ from containerizer.liveness import is_running
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import STOP_TIMEOUT, DestroyTimeout, NotRunning, RemoteContainer
-from isolators.isolator import Usage
+from isolators.resources import Usage
 from launcher.container_id import ContainerId
 from launcher.data import asdict
 from launcher.errors import ContainerizerError

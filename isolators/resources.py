@@ -1,0 +1,60 @@
+"""What requests grant a container, what it consumes, and the limits that it reaches.
+
+Each field names its unit, and is of the one isolator that `enforces` or measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from launcher.data import Data, asdict, field, fields
+from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
+
+
+class Resources(Data, kw_only=True):
+    """What the request grants. None: no limit of ours, the host's apply."""
+
+    cpus: float | None = None  # CPU time per wall time, e.g. 0.5 for half a core; a hard limit
+    cpu_shares: int | None = None  # relative weight under contention, cgroup v1's scale (2–262144)
+    memory: int | None = None  # bytes; a hard limit
+    pids: int | None = None  # processes and threads
+
+    def asked(self) -> set[str]:
+        """The names of the resources that the request limits."""
+        return {name for name, value in asdict(self).items() if value is not None}
+
+
+class ProcessAttributes(Data, kw_only=True):
+    """What the request asks for the task's process. None or empty: as the launcher's own."""
+
+    rlimits: Mapping[str, Rlimit] = field(default_factory=dict)  # "nofile" … of setrlimit(2)
+    oom_score_adj: OomScoreAdj | None = None
+    nice: Nice | None = None
+    scheduler: Scheduler | None = None
+    io_priority: IoPriority | None = None
+    cpu_affinity: CpuAffinity | None = None
+    sysctls: Mapping[str, str] = field(default_factory=dict)  # by the names of sysctl(8)
+
+    def asked(self) -> set[str]:
+        """The names of the attributes that the request sets."""
+        return {f.name for f in fields(self) if getattr(self, f.name)}
+
+
+class Usage(Data, kw_only=True):
+    """What the container consumes, all of its processes together. None: not measured."""
+
+    cpu_user_seconds: float | None = None
+    cpu_system_seconds: float | None = None
+    cpu_throttled_seconds: float | None = None
+    memory_bytes: int | None = None
+    memory_peak_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    processes: int | None = None
+
+
+class Limitation(Data, kw_only=True):
+    """A limit that the container ran into, and that ends it."""
+
+    isolator: str
+    resource: str  # "memory", "pids", "disk" …
+    message: str  # for people: the limit, and what was used
