@@ -39,6 +39,10 @@ def _merged(
             with named(isolator):
                 part = method(request.container_id, config)
             yield isolator.name, part
+        if request.debugs:
+            from containerizer import debugging
+
+            yield "debug", debugging.contribution(config)
         if request.fetch:
             yield "fetcher", fetching.contribution(config)
         if request.volumes:

@@ -70,6 +70,10 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
 
     Raises NoSuchContainer, and InvalidRequest for one of them that does not run or is paused.
     """
+    if request.debugs:
+        from containerizer import debugging  # what most never do
+
+        request = debugging.entering(request)
     if request.container_id.parent is None:
         if not request.config.namespaces:
             yield request
@@ -85,11 +89,22 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
         raise InvalidRequest("a nested container has its parent's namespaces", hint=hint)
     with opened(owner, request.container_id.parent) as (info, namespaces):
         parent = Parent(
-            namespaces=namespaces, uid_map=info.uid_map, gid_map=info.gid_map, hostname=info.hostname
+            namespaces=namespaces,
+            uid_map=info.uid_map,
+            gid_map=info.gid_map,
+            hostname=info.hostname,
+            **({"first": _first(owner, request.container_id.parent)} if request.debugs else {}),
         )
         # None of its own of these kinds: then they are its parent's, whoever's those are.
         kinds = dict.fromkeys(request.config.namespaces, OF_HOST)
         yield replace(request, config=replace(request.config, parent=parent, namespaces=kinds))
+
+
+def _first(owner: Containerizer, container_id: ContainerId) -> int:
+    """The container's first process, by the innermost PID namespace that it is in: proc_pid_status(5)."""
+    pid = records.load(owner.paths, container_id).pid
+    with _ended(container_id), open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        return next(int(line.split()[-1]) for line in file if line.startswith("NSpid:"))
 
 
 def shared(config: ContainerConfig) -> LaunchInfo:

@@ -36,6 +36,7 @@ class ContainerRequest(Data, kw_only=True):
     keep: bool = False  # leave sandbox and termination behind until they are removed by name
     mounts: tuple[Mount, ...] = ()  # further ones, after all others: what is bound is the caller's choice
     volumes: tuple[SandboxVolume, ...] = ()  # as those: directories of sandboxes
+    debugs: bool = False  # its parent: containerizer.debugging
     fetch: tuple[FetchUri, ...] = ()  # what is in the sandbox before the task runs: containerizer.fetching
 
     def __post_init__(self) -> None:

@@ -56,6 +56,7 @@ class Parent(Data, kw_only=True):
     uid_map: tuple[IdMapping, ...] | None = None
     gid_map: tuple[IdMapping, ...] | None = None
     hostname: str | None = None
+    first: int = 1  # its first process, as its own PID namespace counts
 
 
 class ContainerConfig(Data, kw_only=True):

@@ -56,6 +56,7 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
         platform=options.platform or None,
         mounts=volumes.mounts,
         volumes=volumes.in_sandboxes,
+        debugs=options.debug,
         fetch=(*map(of_api, map(to_json, call.command.uris)), *map(_fetch, options.fetch)),
     )
 

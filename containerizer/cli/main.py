@@ -27,6 +27,7 @@ class Command(Data):
 COMMANDS = {
     "run": Command("run a command in a new container"),
     "exec": Command("run a further command in a running container"),
+    "debug": Command("look into a running container, with tools that it has or with an image of tools"),
     "ps": Command("list containers", needs_root=False),
     "attach": Command("see what a container's task writes, and type for it", needs_root=False),
     "logs": Command("show what a container's task has written", needs_root=False),
@@ -62,7 +63,7 @@ COMMANDS = {
 # Those that also have a file in containerizer.client.commands.
 REMOTE = frozenset(
     (
-        *("ps", "logs", "exec", "attach", "wait", "kill", "stop", "rm", "run", "pause", "unpause"),
+        *("ps", "logs", "exec", "debug", "attach", "wait", "kill", "stop", "rm", "run", "pause", "unpause"),
         *("images", "pull", "rmi", "top", "cp"),
     )
 )

@@ -17,7 +17,7 @@ from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
 _CARRIED_BESIDE = {
-    *("image", "container_id", "config", "pull", "platform", "keep", "fetch", "mounts", "volumes"),
+    *("image", "container_id", "config", "pull", "platform", "keep", "fetch", "mounts", "volumes", "debugs"),
 }
 _CARRIED = {
     *("command", "entrypoint", "environment", "user", "working_directory", "hostname", "stop_signal", "init"),
@@ -123,6 +123,7 @@ def _add_limits(launch: agent.Call.LaunchContainer, config: ContainerConfig) -> 
 def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) -> None:
     config, options = request.config, launch.options
     options.pull = request.pull
+    options.debug = request.debugs
     options.init, options.readonly_rootfs = config.init, config.readonly_rootfs
     options.new_privileges = not config.no_new_privileges
     options.capabilities_add.extend(config.capabilities_add)

@@ -34,10 +34,11 @@ PruneImages: *excluded_images=1:Image
 CommandInfo: environment=2:Environment value=3:string user=5:string shell=6:bool *arguments=7:string
 Environment: *variables=1:Variable
 Variable: name=1:string value=2:string
-ContainerInfo: type=1:ContainerType! hostname=4:string tty_info=10:TTYInfo
+ContainerInfo: type=1:ContainerType! hostname=4:string mesos=5:MesosInfo tty_info=10:TTYInfo
+MesosInfo: image=1:Image
 TTYInfo: window_size=1:WindowSize
 WindowSize: rows=1:uint32 columns=2:uint32
-Image: type=1:ImageType! docker=3:DockerImage
+Image: type=1:ImageType! docker=3:DockerImage cached=4:bool
 DockerImage: name=1:string
 Scalar: value=1:double
 Resource: name=1:string type=2:ValueType! scalar=3:Scalar

@@ -15,6 +15,7 @@ from containerizer.client import commands
 from tests.api.conftest import TIMEOUT, Agent, new_id
 from tests.end_to_end.conftest import Cli
 from tests.end_to_end.person import DETACH, person
+from tests.support import images
 
 pytestmark = pytest.mark.requires("root")
 
@@ -81,6 +82,20 @@ def test_a_further_command_from_afar(far: Remote) -> None:
     done = far("exec", "-i", "-e", "A=b", name, "sh", "-c", "echo $A; cat; exit 9", stdin="typed\n")
     assert (done.returncode, done.stdout) == (9, "b\ntyped\n")
     assert [line.split()[0] for line in far("ps", "-a").stdout.splitlines()].count(name) == 1
+
+
+@pytest.mark.requires("overlay", "busybox")
+def test_tools_from_afar(far: Remote, tmp_path: Path) -> None:
+    tools = f"oci:{images.write_layout([('tools', images.busybox())], tmp_path / 'tools')}:tools"
+    name = far.run("host", "sh", "-c", "exec sleep 1234")
+    script = "tr '\\0' ' ' < /proc/1/cmdline; test -e /target/usr/bin/env && echo root; cat; exit 5"
+    done = far("debug", "--image", tools, "-i", name, "sh", "-c", script, stdin="typed\n")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "sleep 1234 root\ntyped\n", "")
+    done = far("debug", "-i", name, stdin="echo $0; exit 6\n")
+    assert (done.returncode, done.stdout) == (6, "sh\n")
+    own = far("debug", "-d", "--image", tools, name, "true").stdout.strip()
+    assert far("wait", own).stdout == "0\n"
+    assert [line.split()[0] for line in far("ps", "-a").stdout.splitlines() if name in line] == [name, own]
 
 
 def test_at_a_terminal_from_afar(far: Remote, agent: Agent) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.api.conftest import Agent, Id, Launch, new_id
 from tests.api.http import JSON, PROTOBUF, RECORDIO, Client, Reply, Upload
+from tests.support import images
 
 pytestmark = [pytest.mark.requires("root"), pytest.mark.parametrize("media", [JSON, PROTOBUF])]
 
@@ -210,6 +212,19 @@ def test_a_session_sees_its_parents_processes(client: Client, launched: Launch, 
     parent = launched("exec sleep 1234")
     container_id = new_id("session", parent)
     with session(client, container_id, "tr '\\0' ' ' < /proc/1/cmdline; exit 5", media) as reply:
+        assert reply.status == 200, reply.body()
+        assert b"".join(data for _, data in written(reply, media)) == b"sleep 1234 "
+    assert exit_status(client, container_id) == 5 << 8
+
+
+@pytest.mark.requires("overlay", "busybox")
+def test_tools_in_a_session(client: Client, launched: Launch, media: str, tmp_path: Path) -> None:
+    tools = f"oci:{images.write_layout([('tools', images.busybox())], tmp_path / 'tools')}:tools"
+    container_id = new_id("session", launched("exec sleep 1234"))
+    image = {"type": "DOCKER", "docker": {"name": tools}, "cached": True}
+    container = {"type": "MESOS", "mesos": {"image": image}}
+    script = "tr '\\0' ' ' < /proc/1/cmdline; test -e /target/usr/bin/env && ! test -e /usr/bin/env && exit 5"
+    with session(client, container_id, script, media, container=container) as reply:
         assert reply.status == 200, reply.body()
         assert b"".join(data for _, data in written(reply, media)) == b"sleep 1234 "
     assert exit_status(client, container_id) == 5 << 8

@@ -63,7 +63,7 @@ async def _output(events: AsyncIterator[Event]) -> AsyncGenerator[process_io.Pro
 
 
 async def launch_nested_container_session(context: Context, call: agent.Call) -> Records:
-    """A command in the parent, or with an image a container in it, for as long as somebody reads."""
+    """A command in the parent, or with an image of tools beside it, for as long as somebody reads."""
     asked = call.launch_nested_container_session
     require_parent(asked.container_id)
     container_id = to_id(asked.container_id)
@@ -126,7 +126,7 @@ async def _launch_session(
     stdio: Pipes | Terminal = launching.stdio_of(launching.tty_of(asked.container), stdin=True)
     if asked.container.mesos.HasField("image"):
         request = launching.container_request(container_id, of_nested(asked))
-        await context.engine.launch(request, stdio, first)
+        await context.engine.launch(replace(request, debugs=True), stdio, first)
         return
     assert container_id.parent is not None
     for field, _ in asked.container.ListFields():
