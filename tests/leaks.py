@@ -123,7 +123,7 @@ class Alone:
 def _left_running(known: frozenset[Process], deadline: float) -> set[Process]:
     """The processes that are not known and do not end before the deadline; reaps those that do."""
     while True:
-        new = _processes() - known
+        new = {process for process in _processes() - known if not _is_lane_of(process[0], known)}
         running = {process for process in new if not _reap(process[0])}
         remaining = deadline - time.monotonic()
         if not running:
@@ -132,6 +132,15 @@ def _left_running(known: frozenset[Process], deadline: float) -> set[Process]:
             continue  # a process that ended may have handed its children to us
         if remaining <= 0 or not _wait_for_an_end(running, remaining):
             return running & _processes()
+
+
+def _is_lane_of(pid: int, known: frozenset[Process]) -> bool:
+    """Whether it launches for an agent that was there before: of those it has more when it needs them."""
+    try:
+        is_lane = Path(f"/proc/{pid}/comm").read_text() == "ctz:lane\n"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return is_lane and any(agent == int(_stat(pid, 4) or 0) for agent, _ in known)
 
 
 def _wait_for_an_end(processes: set[Process], seconds: float) -> bool:

@@ -27,12 +27,10 @@ class Admission:
         self.given_up = False  # somebody wants it destroyed
         self.over = asyncio.Event()
 
-    def check(self) -> None:
+    def check(self, stage: str = "its image was pulled") -> None:
         """Raises LaunchFailed for one that was given up."""
         if self.given_up:
-            raise LaunchFailed(
-                f"container {self.record.container_id} was destroyed while its image was pulled"
-            )
+            raise LaunchFailed(f"container {self.record.container_id} was destroyed while {stage}")
 
     def progress(self, layer: str, phase: Phase, done: int, total: int) -> None:
         """A provisioner.progress.Progress that ends the pull of a launch that is given up."""

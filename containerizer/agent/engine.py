@@ -1,15 +1,16 @@
 """The engine: the containerizer for programs with an event loop.
 
-What takes a while is done in threads (containerizer.agent.lanes); what only waits (for the end of a
-container, for a limit, for output) takes a descriptor in the loop and no thread. State is on disk,
-as without an agent: an engine may be killed at any moment, and the next one on the same directories
-takes everything back (`start`).
+Containers are launched, ended and removed in processes (containerizer.agent.lanes); what else takes a while
+is done in threads (containerizer.agent.workers); what only waits (for output, for what was found at the
+start) takes a descriptor in the loop. State is on disk, as without an agent: an engine, or a lane, may be
+killed at any moment, and the next one on the same directories takes everything back (`start`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -17,17 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from containerizer import launchers
 from containerizer import record as records
 from containerizer.agent import inspection
 from containerizer.agent.admission import Admission, is_stored
 from containerizer.agent.collector import Collector
 from containerizer.agent.events import Events
 from containerizer.agent.keeper import Keeper
-from containerizer.agent.lanes import Lane, Lanes
+from containerizer.agent.lanes import process as lane
+from containerizer.agent.lanes.messages import Create, Execute
+from containerizer.agent.lanes.pool import Held, Lanes
 from containerizer.agent.settings import EngineSettings
 from containerizer.agent.streams import Stream
 from containerizer.agent.tracked import Launched
+from containerizer.agent.workers import Workers
 from containerizer.containerizer import Containerizer
 from containerizer.fetcher.errors import FetchFailed
 from containerizer.nested import ExecRequest
@@ -38,20 +41,21 @@ from containerizer.termination import Termination
 from isolators.resources import Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.data import Data, replace
-from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
+from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.io.relays import Relays
 from launcher.process_attributes import Clamped
-from launcher.stdio import Pipes, Terminal
+from launcher.stdio import Pipes, Terminal, to_json
 from provisioner.progress import Progress, silent
 from provisioner.provisioner import Policy, Provisioner
 
 if TYPE_CHECKING:
-    from containerizer.container import Container
     from launcher.attach import Event
     from provisioner.image import Image
     from provisioner.store.prune import Criteria, Pruned
 
 T = TypeVar("T")
+
+_log = logging.getLogger("containerizer.agent")
 
 _FRESH = 1.0  # seconds for which what containers consume is not asked for again
 
@@ -73,25 +77,14 @@ class Engine:
         """Raises UnknownIsolator, IsolatorUnavailable."""
         self.settings = settings
         self.events = Events()
-        launcher = launchers.make(settings.launcher, in_process=False)
 
         def make() -> Containerizer:
-            return Containerizer(
-                root=settings.root,
-                state=settings.state,
-                isolation=settings.isolation,
-                registries=settings.registries,
-                flags=settings.isolator_flags,
-                fetch_options=settings.fetch_options,
-                launcher=settings.launcher,
-                image_backend=settings.image_backend,
-                shared_launcher=launcher,
-                served=True,
-            )
+            return lane.containerizer(settings, in_process=False)
 
         self.paths = make().paths  # and tells now if something is missing
-        self._launches = Lanes("launch", settings.launching_lanes, make)
-        self._control = Lanes("control", settings.control_lanes, make)
+        self._lanes = Lanes(settings, settings.launching_lanes, self._lane_gone)
+        self._fetching = Lanes(settings, settings.launching_lanes, self._lane_gone)  # what may take minutes
+        self._control = Workers("control", settings.control_threads, make)
         self._pulls = ThreadPoolExecutor(settings.pulls, thread_name_prefix="pull")
         self.provisioner = Provisioner(
             self.paths.root, registries=settings.registries, backend=settings.image_backend
@@ -107,7 +100,8 @@ class Engine:
     async def start(self) -> None:
         """Take back every container on the state directory, and destroy what has lost its supervisor."""
         started = time.monotonic()
-        self._keeper = Keeper(self.settings, self.paths, self._control, self.events)
+        self._lanes.warm()
+        self._keeper = Keeper(self.settings, self.paths, self._control, self._lanes, self.events)
         await self._keeper.recover()
         await self._control.run(lambda owner: Relays(owner.paths.relays).revive())
         self.recovery_seconds = time.monotonic() - started
@@ -120,7 +114,8 @@ class Engine:
             await asyncio.gather(self._collecting, return_exceptions=True)
         if self._keeper is not None:
             await self._keeper.close()
-        await self._launches.close()
+        await self._lanes.close()
+        await self._fetching.close()
         await self._control.close()
         self._pulls.shutdown()
 
@@ -141,7 +136,7 @@ class Engine:
         self,
         request: ContainerRequest,
         stdio: Pipes | Terminal | None = None,
-        first: Callable[[Container], object] | None = None,
+        first: Callable[[Containerizer], object] | None = None,
     ) -> Launch:
         """Run a task in a new container, or in one within another; returns when it runs.
 
@@ -153,62 +148,64 @@ class Engine:
         request = replace(request, keep=True)
         with self._admitted(request):
             request = await self._pulled(request)
-            return await self._launched(
-                request.container_id, lambda owner: owner.create(request, stdio or Pipes()), first
-            )
+            lanes = self._fetching if request.fetch else self._lanes
+            message = Create(request, to_json(stdio or Pipes()), first is not None)
+            return await self._launched(lanes, request.container_id, message, first)
 
     async def execute(
         self,
         container_id: ContainerId,
         request: ExecRequest,
         stdio: Pipes | Terminal | None = None,
-        first: Callable[[Container], object] | None = None,
+        first: Callable[[Containerizer], object] | None = None,
     ) -> Launch:
         """Run a further command in a running container; its own id is in the record."""
-        request = replace(request, keep=True)
-        return await self._launched(
-            container_id, lambda owner: owner.execute(container_id, request, stdio or Pipes()), first
-        )
+        own = request.container_id or ContainerId.of_command(container_id)
+        request = replace(request, keep=True, container_id=own)
+        message = Execute(container_id, request, to_json(stdio or Pipes()), first is not None)
+        return await self._launched(self._lanes, own, message, first)
 
     async def _launched(
         self,
-        subject: ContainerId,
-        create: Callable[[Containerizer], Container],
-        first: Callable[[Container], object] | None,
+        lanes: Lanes,
+        container_id: ContainerId,
+        message: Create | Execute,
+        first: Callable[[Containerizer], object] | None,
     ) -> Launch:
-        lane, started = self._launches.pick(), time.monotonic()
-
-        def run(owner: Containerizer) -> Container:
-            container = create(owner)
-            owner.release(container)  # from now on its end is the keeper's business
-            admission = self._launching.get(container.id)
-            if admission is not None and admission.given_up:
-                container.remove()
-                raise LaunchFailed(f"container {container.id} was destroyed while it was launched")
-            if first is not None:
-                with owner.abandoning(container):
-                    first(container)
-            container.start()
-            return container
-
-        work = asyncio.ensure_future(lane.run(run))
+        started = time.monotonic()
+        work = asyncio.ensure_future(
+            lanes.launch(container_id, message, partial(self._control.run, first) if first else None)
+        )
         try:
-            container = await asyncio.shield(work)
+            held = await asyncio.shield(work)
+            admission = self._launching.get(container_id)
+            if admission is not None and admission.given_up:  # too late for the lane to see it
+                self._destroy_unwanted(work)
+                await self.keeper.remove(container_id, force=True)
+                admission.check("it was launched")
         except asyncio.CancelledError:
-            work.add_done_callback(partial(self._destroy_unwanted, lane))
+            work.add_done_callback(self._destroy_unwanted)
             raise
         except (ContainerizerError, OSError) as error:
+            subject = message.container_id if isinstance(message, Execute) else container_id
             self._failed(subject, "fetch" if isinstance(error, FetchFailed) else "launch", started, error)
             raise
-        self.keeper.adopt(Launched(container, lane, self.keeper.readiness))
-        self.events.tell("launched", container.id, seconds=time.monotonic() - started)
-        return Launch(record=container.record, clamped=container.clamped)
+        self._adopt(held)
+        self.events.tell("launched", container_id, seconds=time.monotonic() - started)
+        return Launch(record=held.record, clamped=held.clamped)
 
-    def _destroy_unwanted(self, lane: Lane, work: asyncio.Future[Container]) -> None:
+    def _adopt(self, held: Held) -> None:
+        self.keeper.adopt(Launched(held, self._control.pick(), self.keeper.readiness))
+
+    def _destroy_unwanted(self, work: asyncio.Future[Held]) -> None:
         """Nobody waits for the launch any more."""
         if not work.cancelled() and work.exception() is None:
-            self.keeper.adopt(Launched(work.result(), lane, self.keeper.readiness))
-            self.keeper.destroy_later(work.result().id)
+            self._adopt(work.result())
+            self.keeper.destroy_later(work.result().record.id)
+
+    async def _lane_gone(self, pid: int, held: frozenset[ContainerId]) -> None:
+        _log.warning("process %d, which launched containers, was killed; it held %d", pid, len(held))
+        await self.keeper.lane_gone(pid, held)
 
     @contextlib.contextmanager
     def _admitted(self, request: ContainerRequest) -> Iterator[None]:
@@ -325,6 +322,8 @@ class Engine:
         """
         if container_id in self._launching:
             self._launching[container_id].given_up = True
+            for lanes in (self._lanes, self._fetching):
+                lanes.give_up(container_id)
             with contextlib.suppress(NoSuchContainer):
                 return await self.keeper.destroy(container_id)
             return None

@@ -16,11 +16,12 @@ from typing import Any
 from containerizer import liveness
 from containerizer import record as records
 from containerizer.agent.events import Events
-from containerizer.agent.lanes import Lanes
+from containerizer.agent.lanes.pool import LaneGone, Lanes
 from containerizer.agent.readiness import Readiness
 from containerizer.agent.settings import EngineSettings
 from containerizer.agent.survey import survey as look_around
 from containerizer.agent.tracked import Found, Tracked
+from containerizer.agent.workers import Workers
 from containerizer.cleanup import take_back
 from containerizer.containerizer import Containerizer
 from containerizer.paths import Paths
@@ -48,12 +49,15 @@ class Failure(Data, kw_only=True):
 class Keeper:
     """Belongs to the engine's event loop."""
 
-    def __init__(self, settings: EngineSettings, paths: Paths, lanes: Lanes, events: Events) -> None:
+    def __init__(
+        self, settings: EngineSettings, paths: Paths, workers: Workers, lanes: Lanes, events: Events
+    ) -> None:
         self.readiness = Readiness()
         self.failures: dict[ContainerId, Failure] = {}
         self.recovery_errors = 0
         self._settings = settings
         self._paths = paths
+        self._workers = workers
         self._lanes = lanes
         self._events = events
         self._tracked: dict[ContainerId, Tracked] = {}
@@ -62,7 +66,7 @@ class Keeper:
 
     async def recover(self) -> None:
         """Take back what runs; destroy what was half launched, or has lost its supervisor."""
-        survey = await self._lanes.run(lambda owner: look_around(owner.paths))
+        survey = await self._workers.run(lambda owner: look_around(owner.paths))
         self.recovery_errors = len(survey.broken) + len(survey.strange)
         for path in survey.strange:
             _log.warning("no container can have this: %s", path)
@@ -73,6 +77,8 @@ class Keeper:
                 if not liveness.is_launching(record):
                     await self._found(record)
                     self._events.tell("recovered", record.id)
+                elif not self._settings.destroy_found:
+                    self._spawn(self._await_launch(record.id))
                 if not self._settings.destroy_found:
                     continue
             self.destroy_later(record.id)
@@ -89,6 +95,15 @@ class Keeper:
             await tracked.let_go()
             tracked.ended.cancel()
         self.readiness.close()
+
+    async def lane_gone(self, pid: int, held: frozenset[ContainerId]) -> None:
+        """A lane was killed: what it was launching is taken back, and leaves nothing, as if it had failed."""
+        survey = await self._workers.run(lambda owner: look_around(owner.paths))
+        for record in reversed(survey.records):
+            over = record.ended is not None and record.state == "terminated"
+            if record.owner == pid and not over and record.id not in held | self._tracked.keys():
+                with contextlib.suppress(Exception):  # noted in `failures`
+                    await self.remove(record.id, force=True)
 
     def adopt(self, tracked: Tracked) -> None:
         """Hold a container that runs from here on."""
@@ -127,7 +142,7 @@ class Keeper:
         await self._each_within(container_id, self.destroy)
         tracked = self._tracked.get(container_id)
         try:
-            termination = await self._lanes.run(self._destroying(container_id))
+            termination = await self._workers.run(self._destroying(container_id))
         except Exception as error:
             self._failed(container_id, error)
             self._retried(container_id)
@@ -159,13 +174,16 @@ class Keeper:
                     force=force, timeout=self._settings.destroy_timeout
                 )
 
-        await self._lanes.run(remove)
+        try:
+            await asyncio.shield(self._lanes.remove(container_id, force=force))
+        except LaneGone:
+            await self._workers.run(remove)
         self._events.tell("removed", container_id)
 
     # How ---------------------------------------------------------------------------------------
 
     async def _found(self, record: ContainerRecord) -> Tracked:
-        found = Found(record, self._lanes.pick(), self.readiness)
+        found = Found(record, self._workers.pick(), self.readiness)
         await found.open()
         self.adopt(found)
         return found
@@ -173,8 +191,15 @@ class Keeper:
     async def _launched_elsewhere(self, container_id: ContainerId) -> ContainerRecord:
         """The record, once nobody is at work to launch the container."""
         while liveness.is_launching(record := records.load(self._paths, container_id)):
-            await self._lanes.run(lambda owner: RemoteContainer(owner, container_id).wait(_SLICE))
+            await self._workers.run(lambda owner: RemoteContainer(owner, container_id).wait(_SLICE))
         return record
+
+    async def _await_launch(self, container_id: ContainerId) -> None:
+        """Hold what another process is launching once it runs, or have it taken back if that is killed."""
+        with contextlib.suppress(NoSuchContainer):
+            record = await self._launched_elsewhere(container_id)
+            if record.ended is None and container_id not in self._tracked:
+                await self._found(record)
 
     async def _each_within(
         self, container_id: ContainerId, what: Callable[[ContainerId], Coroutine[Any, Any, Any]]
@@ -195,7 +220,7 @@ class Keeper:
             owner.delete(container_id)
 
         try:
-            await self._lanes.run(wreck)
+            await self._workers.run(wreck)
         except Exception as error:
             self._failed(container_id, error)
 
@@ -247,7 +272,7 @@ class Keeper:
         while True:
             await asyncio.sleep(pause)
             try:
-                termination = await self._lanes.run(self._destroying(container_id))
+                termination = await self._workers.run(self._destroying(container_id))
             except Exception as error:
                 self._failed(container_id, error)
                 pause = min(2 * pause, self._settings.retry_last)

@@ -1,7 +1,7 @@
 """Tracked: one running container of the agent's, and how its end is noticed, without a thread that waits.
 
-One that this process has launched is a handle: the channel to its supervisor, and a watch for each
-limit. One that it has found (after a restart, or launched by a command) is known by pidfds of its
+One that a lane of this agent's has launched is seen to there, and all that comes here is its end. One that
+was found (after a restart, launched by a command, or by a lane that was killed) is known by pidfds of its
 processes, and the supervisor sees to its end itself; a limit is watched here all the same.
 """
 
@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any
 
 from containerizer import liveness
-from containerizer.agent.lanes import Lane
+from containerizer.agent.lanes.pool import Held, LaneGone
 from containerizer.agent.readiness import Readiness
-from containerizer.container import Container
+from containerizer.agent.workers import Worker
 from containerizer.containerizer import Containerizer
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import DestroyTimeout, NotRunning, RemoteContainer
@@ -34,10 +34,10 @@ _TIMEOUT = 10.0  # seconds from the end of the last process until everything has
 class Tracked:
     """`ended` is done when everything has been taken back; its result is None for one that is gone."""
 
-    def __init__(self, record: ContainerRecord, lane: Lane, readiness: Readiness) -> None:
+    def __init__(self, record: ContainerRecord, worker: Worker, readiness: Readiness) -> None:
         self.record = record
         self.ended: asyncio.Future[Termination | None] = asyncio.get_running_loop().create_future()
-        self._lane = lane
+        self._worker = worker
         self._readiness = readiness
         self._armed: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,52 +80,54 @@ class Tracked:
     def _watch(self, descriptor: int, check: Callable[[Containerizer], None]) -> None:
         async def look() -> None:
             with contextlib.suppress(ContainerizerError, OSError):  # it ends just now
-                await self._lane.run(check)
+                await self._worker.run(check)
                 self._readiness.rearm(descriptor)
 
         self._add(descriptor, lambda: self._spawn(look()))
 
 
 class Launched(Tracked):
-    """A container that this process has launched, in the lane where it is seen to its end."""
+    """A container that a lane sees to; if the lane is killed, it is one that was found."""
 
-    def __init__(self, container: Container, lane: Lane, readiness: Readiness) -> None:
-        super().__init__(container.record, lane, readiness)
-        self._container = container
-        self._finishing = False
+    def __init__(self, held: Held, worker: Worker, readiness: Readiness) -> None:
+        super().__init__(held.record, worker, readiness)
+        self._held = held
+        self._found: Found | None = None
 
     def arm(self, at_end: Callable[[], None]) -> None:
-        assert self._container.task is not None
-        for descriptor, check in self._container.watched().items():
-            self._watch(descriptor, partial(_apart, check))
-        self._add(self._container.task.fileno(), at_end)
+        self._at_end = at_end
+        self._held.ended.add_done_callback(self._tell)
+
+    def _tell(self, _: object) -> None:
+        self._at_end()
 
     async def finish(self) -> Termination | None:
-        self._finishing = True
-        self.disarm()
-        await self.settle()
-        termination = await self._lane.run(lambda _: self._container.wait())
-        self.record = self._container.record
-        return termination
+        with contextlib.suppress(LaneGone):
+            return await asyncio.shield(self._held.ended)
+        self._found = Found(self.record, self._worker, self._readiness)
+        await self._found.open()
+        over = asyncio.Event()
+        self._found.arm(over.set)
+        await over.wait()
+        return await self._found.finish()
 
     async def let_go(self) -> None:
-        if not self._finishing:
-            self.disarm()
-            await self.settle()
-            await self._lane.run(lambda _: self._container.detach())
+        self._held.ended.remove_done_callback(self._tell)
+        if self._found is not None:
+            await self._found.let_go()
 
 
 class Found(Tracked):
     """A container that another process has launched, perhaps an agent before this one."""
 
-    def __init__(self, record: ContainerRecord, lane: Lane, readiness: Readiness) -> None:
-        super().__init__(record, lane, readiness)
+    def __init__(self, record: ContainerRecord, worker: Worker, readiness: Readiness) -> None:
+        super().__init__(record, worker, readiness)
         self._pidfd: int | None = None
         self._watches: list[Watch] = []
 
     async def open(self) -> None:
         """Take back what watches the limits, as far as there is something to watch."""
-        self._watches = await self._lane.run(self._opened)
+        self._watches = await self._worker.run(self._opened)
 
     def arm(self, at_end: Callable[[], None]) -> None:
         for watch in self._watches:
@@ -140,7 +142,7 @@ class Found(Tracked):
 
     async def finish(self) -> Termination | None:
         await self._close()
-        return await self._lane.run(self._wait)
+        return await self._worker.run(self._wait)
 
     async def let_go(self) -> None:
         await self._close()
@@ -178,10 +180,6 @@ class Found(Tracked):
         if termination is None:
             raise DestroyTimeout(f"container {self.id} has ended, but is not taken back in {_TIMEOUT:g} s")
         return termination
-
-
-def _apart(check: Callable[[], None], _: Containerizer) -> None:
-    check()
 
 
 def _last_process(record: ContainerRecord) -> int | None:

@@ -95,12 +95,15 @@ class Served:
         self._stack.close()
         self.start()
 
-    def kill_fork_server(self) -> None:
-        pid = self.agent().process.pid
+    def kill_lane(self, chance: random.Random) -> None:
+        pid, lanes = self.agent().process.pid, list[int]()
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{child}/comm").read_text().startswith("ctz:forkserver"):
-                    os.kill(int(child), signal.SIGKILL)
+                if Path(f"/proc/{child}/comm").read_text().startswith("ctz:lane"):
+                    lanes.append(int(child))
+        if lanes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(lanes), signal.SIGKILL)
 
     def kill_supervisor(self, chance: random.Random) -> None:
         running = [each for each in records.load_all(self.paths) if each.supervisor and not each.termination]
@@ -192,7 +195,7 @@ def storm(directory: Path, rounds: int, seed: int = 1) -> None:
             client.start()
         while any(client.is_alive() for client in clients):
             chance.choice(
-                [served.kill_agent, served.kill_fork_server, lambda: served.kill_supervisor(chance)]
+                [served.kill_agent, lambda: served.kill_lane(chance), lambda: served.kill_supervisor(chance)]
             )()
             clients[chance.randrange(CLIENTS)].join(chance.random())
         for client in clients:

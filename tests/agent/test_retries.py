@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from containerizer.agent.engine import Engine
 from containerizer.agent.metrics import Metrics
 from containerizer.cleanup import CleanupFailed
 from containerizer.request import ContainerRequest
-from isolators.cgroups.pids import CgroupsPids
-from launcher.container_id import MAX_DEPTH, ContainerId
-from launcher.errors import LaunchFailed
+from launcher.container_id import MAX_DEPTH
 from tests.agent.conftest import Agents
 
 pytestmark = pytest.mark.requires("root", "cgroup1")
 
 
-def test_what_cannot_be_taken_back_just_now_is_listed_and_tried_again(
-    agents: Agents, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cleanup, obstacles = CgroupsPids.cleanup, ["a cgroup that cannot be removed"]
+@contextlib.contextmanager
+def mounted_on(directory: Path, source: Path) -> Iterator[None]:
+    source.mkdir()
+    subprocess.run(["mount", "--bind", source, directory], check=True)
+    try:
+        yield
+    finally:
+        if directory.is_mount():
+            subprocess.run(["umount", directory], check=True)
 
-    def failing(self: CgroupsPids, container_id: ContainerId) -> None:
-        if obstacles:
-            raise LaunchFailed(obstacles[0])
-        cleanup(self, container_id)
 
-    monkeypatch.setattr(CgroupsPids, "cleanup", failing)
+def test_what_cannot_be_taken_back_just_now_is_listed_and_tried_again(agents: Agents, tmp_path: Path) -> None:
+    """The kernel removes no directory that something is mounted on: EBUSY."""
 
     async def scenario(engine: Engine) -> None:
         metrics = Metrics(engine)
         launch = await engine.launch(ContainerRequest.of("host", ["sleep", "60"], name="stuck"))
-        with engine.events.subscribed() as events:
+        cgroup = Path("/sys/fs/cgroup/pids/containerizer/ct-stuck")
+        with mounted_on(cgroup, tmp_path / "obstacle"), engine.events.subscribed() as events:
             with pytest.raises(CleanupFailed):
                 await engine.destroy(launch.record.id)
             (failure,) = engine.keeper.failures.values()
-            assert (failure.container_id, obstacles[0] in failure.message) == ("stuck", True)
+            assert (failure.container_id, "ct-stuck" in failure.message) == ("stuck", True)
             while (event := await events.next()).kind != "destroy-failed" or event.details["attempts"] < 4:
                 pass
             assert (await metrics.snapshot())["containerizer/mesos/container_destroy_errors"] >= 4
             assert b"containerizer_destroys_failing 1.0" in await metrics.text()
-            obstacles.clear()
+            subprocess.run(["umount", cgroup], check=True)
             assert (await engine.wait(launch.record.id)).exit_code == 137
             assert engine.keeper.failures == {}
 

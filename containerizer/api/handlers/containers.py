@@ -18,7 +18,7 @@ from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import statistics_pb2 as statistics
 from containerizer.api.proto.containers_pb2 import CommandInfo
 from containerizer.api.proto.values_pb2 import ContainerID
-from containerizer.container import Container
+from containerizer.containerizer import Containerizer
 from containerizer.liveness import is_running
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord, NoSuchContainer
@@ -87,19 +87,20 @@ async def launch_now(
     context: Context,
     container_id: ContainerId,
     asked: agent.Call.LaunchContainer,
-    first: Callable[[Container], object] = lambda _: None,
+    first: Callable[[Containerizer], object] | None = None,
 ) -> None:
     """`first` as in Engine.launch. Raises BadRequest, LaunchRefused."""
     request = launching.container_request(container_id, asked)
     stdio = launching.stdio_of(launching.tty_of(asked.container), stdin=asked.options.stdin)
     checks = checking.asked_of(asked.options)
 
-    def prepare(container: Container) -> None:
+    def prepare(owner: Containerizer) -> None:
         context.checker.keep(container_id, checks)
-        first(container)
+        if first is not None:
+            first(owner)
 
     try:
-        await context.engine.launch(request, stdio, prepare)
+        await context.engine.launch(request, stdio, prepare if checks or first else None)
     except (ContainerizerError, OSError) as error:
         raise LaunchRefused(str(error)) from error
 

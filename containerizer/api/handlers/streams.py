@@ -31,7 +31,7 @@ from containerizer.api.ids import to_id
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import process_io_pb2 as process_io
-from containerizer.container import Container
+from containerizer.containerizer import Containerizer
 from launcher.attach import Attachment, Event, Output, Skipped
 from launcher.container_id import ContainerId
 from launcher.data import replace
@@ -72,7 +72,7 @@ async def launch_nested_container_session(context: Context, call: agent.Call) ->
     attachments: list[Attachment] = []
 
     try:
-        await _launch_session(context, container_id, asked, partial(_attach, attachments))
+        await _launch_session(context, container_id, asked, partial(_attach, attachments, container_id))
     except BaseException as error:
         _close(attachments)
         if isinstance(error, ContainerizerError | OSError):
@@ -98,7 +98,7 @@ async def launch_session(context: Context, call: agent.Call) -> Records:
         raise BadRequest(f"container {container_id} is there already", hint="choose another id")
     attachments: list[Attachment] = []
     try:
-        await launch_now(context, container_id, asked, partial(_attach, attachments))
+        await launch_now(context, container_id, asked, partial(_attach, attachments, container_id))
     except BaseException:
         _close(attachments)
         raise
@@ -106,9 +106,9 @@ async def launch_session(context: Context, call: agent.Call) -> Records:
     return Records(_output(stream.events()), stream.close)
 
 
-def _attach(attachments: list[Attachment], container: Container) -> None:
+def _attach(attachments: list[Attachment], container_id: ContainerId, owner: Containerizer) -> None:
     """Before the task can write, or end."""
-    attachments.append(container.attach())
+    attachments.append(owner.attach(container_id))
     attachments[0].attach(paced=True)
 
 
@@ -121,7 +121,7 @@ async def _launch_session(
     context: Context,
     container_id: ContainerId,
     asked: agent.Call.LaunchNestedContainerSession,
-    first: Callable[[Container], object],
+    first: Callable[[Containerizer], object],
 ) -> None:
     stdio: Pipes | Terminal = launching.stdio_of(launching.tty_of(asked.container), stdin=True)
     if asked.container.mesos.HasField("image"):

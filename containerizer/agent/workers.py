@@ -1,7 +1,7 @@
-"""Lanes: threads that each own a Containerizer, which is not safe to share between threads.
+"""Workers: threads that each own a Containerizer, which is not safe to share between threads.
 
-What was launched in a lane is seen to its end there: the handle and its isolators meet one thread
-only. Everything else goes to the lane that has least to do. All lanes have one launcher, which may be
+What was launched in a worker is seen to its end there: the handle and its isolators meet one thread
+only. Everything else goes to the worker that has least to do. All workers have one launcher, which may be
 shared, and so one fork server.
 """
 
@@ -18,7 +18,7 @@ from containerizer.containerizer import Containerizer
 T = TypeVar("T")
 
 
-class Lane:
+class Worker:
     """One thread and its Containerizer, made by the first work."""
 
     def __init__(self, name: str, make: Callable[[], Containerizer]) -> None:
@@ -59,22 +59,22 @@ class Lane:
             self._containerizer.close()
 
 
-class Lanes:
-    """As many lanes as work may be done at once."""
+class Workers:
+    """As many workers as work may be done at once."""
 
     def __init__(self, name: str, count: int, make: Callable[[], Containerizer]) -> None:
-        self._lanes = [Lane(f"{name}-{number}", make) for number in range(count)]
+        self._workers = [Worker(f"{name}-{number}", make) for number in range(count)]
 
-    def pick(self) -> Lane:
+    def pick(self) -> Worker:
         """The one that has least to do."""
-        return min(self._lanes, key=lambda lane: lane.load)
+        return min(self._workers, key=lambda worker: worker.load)
 
     async def run(self, work: Callable[[Containerizer], T]) -> T:
         return await self.pick().run(work)
 
     async def close(self) -> None:
-        """Wait until all has been done, then close: the first lane closes the launcher of all."""
-        for lane in self._lanes:
-            await lane.idle()
-        for lane in self._lanes:
-            await lane.close()
+        """Wait until all has been done, then close: the first worker closes the launcher of all."""
+        for worker in self._workers:
+            await worker.idle()
+        for worker in self._workers:
+            await worker.close()
