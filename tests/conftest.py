@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 
@@ -20,6 +21,8 @@ hypothesis.settings.load_profile("house")
 
 def pytest_configure(config: pytest.Config) -> None:
     needs = ", ".join(requires.NEEDS)
+    # A shell has its background jobs ignore it, and what they start too: tests of Ctrl-C would wait forever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"requires(*needs): what the test needs of the host, of {needs}")
     try:
         requires.mandatory(os.environ)
