@@ -48,6 +48,7 @@ class Mount(Data, kw_only=True):
     source: str = ""  # bind: a path of the host; otherwise what shows in /proc/mounts
     flags: tuple[str, ...] = ()  # "ro", "nosuid", "nodev", "noexec", "relatime" …: kernel.mounts
     options: tuple[tuple[str, str], ...] = ()  # the filesystem's own; a key may come repeatedly
+    part: str = ""  # bind: what of source, a directory, with source as the / of every link on the way
     populate: bool = False  # bind of a fresh volume: first copy in what the image has at target
 
     @classmethod

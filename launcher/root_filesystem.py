@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import stat
 from collections.abc import Sequence
 
 from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
+from launcher.kernel.safe_path import open_beneath
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 from launcher.program import mounts
 from launcher.program.assembler import ROOT, Label, Program, Slot
@@ -64,6 +66,21 @@ def detach_root(program: Program, info: LaunchInfo) -> Slot:
     return tree
 
 
+def _is_directory(mount: Mount) -> bool:
+    """What is bound. If it is changed meanwhile, the kernel refuses to put the one on the other."""
+    if not mount.part:
+        return os.path.isdir(mount.source)
+    root = os.open(mount.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = open_beneath(root, mount.part, os.O_PATH)
+    finally:
+        os.close(root)
+    try:
+        return stat.S_ISDIR(os.fstat(found).st_mode)
+    finally:
+        os.close(found)
+
+
 class Filler:
     """Makes the mounts and files below the root, then hides and protects what the task must not touch."""
 
@@ -82,9 +99,16 @@ class Filler:
         for mount in self._info.mounts:
             if mount.fstype in _BINDS:
                 recursive = mount.fstype == "rbind"
+                source = self._part(mount) if mount.part else mount.source
                 self._sources[mount.target] = mounts.clone_tree(
-                    self._program, mount.source, mount.flags, recursive=recursive, on=mount.source
+                    self._program, source, mount.flags, recursive=recursive, on=mount.source
                 )
+
+    def _part(self, mount: Mount) -> Slot:
+        """Opened by whoever binds it: who writes to the source may change what is there at any time."""
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        root = self._program.call("openat", AT_FDCWD, os.fsencode(mount.source), flags, 0, on=mount.source)
+        return mounts.open_beneath(self._program, root, mount.part, on=f"{mount.source}/{mount.part}")
 
     def fill(self) -> None:
         for mount in self._info.mounts:
@@ -103,7 +127,7 @@ class Filler:
         tree = self._sources.get(mount.target)
         if tree is None:
             tree = self._new_filesystem(mount)
-        directory = mount.fstype not in _BINDS or os.path.isdir(mount.source)
+        directory = mount.fstype not in _BINDS or _is_directory(mount)
         target = self._target(mount.target, directory=directory)
         if mount.fstype in _FIXED or mount.target == _DEV:
             # A link here would put /proc elsewhere, and what is masked in it not (CVE-2019-19921); or

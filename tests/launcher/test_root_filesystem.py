@@ -107,6 +107,19 @@ def test_a_bind_of_a_file_and_of_a_directory(sh: Run, host: Path) -> None:
     assert (host / "new").exists()
 
 
+def test_a_part_of_a_bind(sh: Run, in_process: Launches, fields: dict[str, Any], host: Path) -> None:
+    """The source is the / of links in it, and of none that lead out."""
+    (host / "link").symlink_to("/etc")
+    (host / "out").symlink_to("../../../../../../../usr")
+
+    def part(path: str, target: str = "/there") -> dict[str, Any]:
+        return {"mounts": (Mount(target=target, fstype="rbind", source=str(host), part=path),)}
+
+    assert sh("cat /there/secret", **part("link")).stdout == SECRET
+    assert sh("cat /file", **part("link/secret", "/file")).stdout == SECRET
+    assert "out: openat2: No such file" in fails(in_process, fields, **part("out"))
+
+
 def fails(in_process: Launches, fields: dict[str, Any], **more: Any) -> str:
     more["mounts"] = (*more.get("mounts", ()), *fields["mounts"])
     with pytest.raises(LaunchFailed) as raised:
