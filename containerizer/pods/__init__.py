@@ -4,6 +4,7 @@
     manifest.py     the parts of a Pod that one node can do, as data; containers.py, security.py,
                     volumes.py, probes.py and quantities.py have theirs
     requests.py     from these to ContainerRequests
+    sub_paths.py    parts of volumes, opened so that no link leads out of them
     policy.py       restarts and phases: pure, without a clock
     stopping.py     a graceful end: hook, signal, patience, SIGKILL
     member.py       one container of a pod, through its restarts

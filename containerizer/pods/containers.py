@@ -39,6 +39,7 @@ class PodContainer(Data, kw_only=True):
     checks: Mapping[str, Check] = field(default_factory=dict)  # by their roles
     post_start: Command | None = None  # right after its start; if it fails, the container is ended
     pre_stop: Command | None = None
+    sidecar: bool = False  # an init container that the others do not wait for the end of, and that ends last
     host_ports: tuple[int, ...] = ()  # of the host, which has them if its network is the pod's
 
 
@@ -66,7 +67,9 @@ def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
     workdir = node.optional_text("workingDir")
     if workdir is not None and not workdir.startswith("/"):
         raise node.refusal("workingDir", f"is {workdir!r}, which is not absolute")
-    post_start, pre_stop = (None, None) if init else _hooks(node.object("lifecycle"))
+    sidecar = init and node.has("restartPolicy") and bool(node.one_of("restartPolicy", ("Always",)))
+    stays = sidecar or not init
+    post_start, pre_stop = _hooks(node.object("lifecycle")) if stays else (None, None)
     container = PodContainer(
         name=_name(node),
         image=image,
@@ -78,9 +81,10 @@ def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
         resources=_resources(node.object("resources")),
         security=security.of_container(node.object("securityContext"), around.security),
         mounts=mounts,
-        checks={} if init else probes.parse(node, ports),
+        checks=probes.parse(node, ports) if stays else {},
         post_start=post_start,
         pre_stop=pre_stop,
+        sidecar=sidecar,
         host_ports=host_ports,
     )
     node.done()

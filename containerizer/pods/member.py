@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from containerizer.checks.command import CommandAttempt
 from containerizer.checks.runner import Runner, finished
 from containerizer.checks.state import Event
-from containerizer.pods import logs, requests
+from containerizer.pods import logs, requests, sub_paths
 from containerizer.pods.containers import PodContainer
 from containerizer.pods.manifest import PodManifest
-from containerizer.pods.policy import Backoff, restarts
+from containerizer.pods.policy import ALWAYS, Backoff, restarts
 from containerizer.pods.status import MemberStatus
 from containerizer.pods.stopping import Stopping
 from launcher.attach import Attachment, Output
@@ -62,6 +62,7 @@ class Member:
         init: bool,
     ) -> None:
         self.name = of.name
+        self.sidecar = of.sidecar
         self.state = State.WAITING
         self.ready = False
         self.exit_code: int | None = None  # of its last run
@@ -102,11 +103,16 @@ class Member:
         else:
             self._end(grace, now)
 
+    @property
+    def begun(self) -> bool:
+        """Whether those that come after a sidecar may start: it runs, and its startup probe has passed."""
+        return self.state is State.RUNNING and self._runner is not None and self._runner.health.started
+
     def status(self) -> MemberStatus:
         return MemberStatus(
             name=self.name,
             state=self.state.value,
-            init=self._init,
+            init=self._init and not self.sidecar,
             ready=self.ready,
             restarts=self.restarts,
             exit_code=self.exit_code,
@@ -168,6 +174,7 @@ class Member:
         self.message = ""
         try:
             self._check_user()
+            sub_paths.make(self._of, self._sources)
             container = self._created()
             with self._owner.abandoning(container):
                 self._attachment = container.attach()
@@ -233,6 +240,8 @@ class Member:
     def _follow(self, event: Event, now: float) -> None:
         if event is Event.READY or event is Event.NOT_READY:
             self.ready, self.changed = event is Event.READY, True
+        elif event is Event.STARTED:
+            self.changed = True  # which others may wait for
         elif event is Event.UNHEALTHY:
             self.message = "it was unhealthy"
             self._end(self._manifest.grace_period, now)
@@ -260,7 +269,8 @@ class Member:
     def _after_end(self, ran: float, now: float) -> None:
         assert self.exit_code is not None
         self.ready = False
-        if self._wanted and restarts(self._manifest.restart_policy, self.exit_code, init=self._init):
+        policy = ALWAYS if self.sidecar else self._manifest.restart_policy
+        if self._wanted and restarts(policy, self.exit_code, init=self._init and not self.sidecar):
             self._remove_ended()
             self._backoff = self._backoff.after(ran)
             self._next_start = now + self._backoff.pause

@@ -72,6 +72,8 @@ class Pod:
         self._sources: Mapping[str, str] = {}
         self._current = 0  # of the init containers
         self._started = False  # whether the others are
+        self._grace = float(manifest.grace_period)  # for sidecars
+        self._last: Member | None = None  # the sidecar that has been asked to end
         self._asked = 0  # how often it was asked to stop
         self._done = 0  # how often it heard
         self._next_measured = 0.0
@@ -114,13 +116,13 @@ class Pod:
             return Phase.PENDING
         if not self._is_over:
             return Phase.RUNNING
-        bad = self.message or any(member.exit_code != 0 for member in self._members)
+        bad = self.message or any(member.exit_code != 0 for member in self._tasks)
         return Phase.FAILED if bad else Phase.SUCCEEDED
 
     @property
     def exit_code(self) -> int:
         """Of the first container that did not end well; 0 if all did."""
-        codes = [member.exit_code for member in self._members if member.exit_code]
+        codes = [member.exit_code for member in self._tasks if member.exit_code]
         return codes[0] if codes else int(self.phase is Phase.FAILED)
 
     def status(self) -> PodStatus:
@@ -135,6 +137,11 @@ class Pod:
     @property
     def _members(self) -> list[Member]:
         return [*self._init, *self._main]
+
+    @property
+    def _tasks(self) -> list[Member]:
+        """Those that the pod is for; sidecars go on for as long as one of these does."""
+        return [member for member in self._members if not member.sidecar]
 
     @property
     def _is_over(self) -> bool:
@@ -158,6 +165,7 @@ class Pod:
         while not self._is_over:
             now = self._clock()
             self._advance(now)
+            self._end_sidecars(now)
             for member in self._members:
                 member.step(now)
             if any(member.changed for member in self._members):
@@ -175,9 +183,9 @@ class Pod:
             return
         if self._current:
             last = self._init[self._current - 1]
-            if last.state is not State.TERMINATED:
+            if not (last.begun if last.sidecar else last.state is State.TERMINATED):
                 return
-            if last.exit_code != 0:
+            if not last.sidecar and last.exit_code != 0:
                 self._end_all(0.0)
                 return
         if self._current < len(self._init):
@@ -220,10 +228,23 @@ class Pod:
             self._end_all(self.manifest.grace_period if self._done == 1 else 0.0)
 
     def _end_all(self, grace: float) -> None:
+        """Sidecars follow when the others have ended."""
         now = self._clock()
-        for member in self._members:
+        self._grace = min(self._grace, grace)
+        for member in self._tasks if grace else self._members:
             if member.state is not State.TERMINATED:
                 member.stop(grace, now)
+
+    def _end_sidecars(self, now: float) -> None:
+        """When nobody is left who needs them: one after another, the last first."""
+        if any(member.state is not State.TERMINATED for member in self._tasks):
+            return
+        for member in reversed(self._init):
+            if member.sidecar and member.state is not State.TERMINATED:
+                if member is not self._last:
+                    self._last = member
+                    member.stop(self._grace, now)
+                return
 
     def _tell(self) -> None:
         for member in self._members:

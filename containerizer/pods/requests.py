@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from containerizer.paths import Paths
 from containerizer.pods.containers import PodContainer
 from containerizer.pods.manifest import PodManifest
-from containerizer.pods.volumes import EmptyDir, HostPath, Volume, check_host_path
+from containerizer.pods.volumes import EmptyDir, HostPath, Volume, VolumeMount, check_host_path
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.isolator import OF_HOST, ContainerConfig
 from launcher.container_id import ContainerId
@@ -50,10 +50,7 @@ def pod(manifest: PodManifest) -> ContainerRequest:
 def container(manifest: PodManifest, of: PodContainer, sources: Mapping[str, str]) -> ContainerRequest:
     """One of its containers. `sources`: where each volume is, on the host."""
     kinds = {volume.name: volume for volume in manifest.volumes}
-    mounts = tuple(
-        _mount(kinds[mount.volume], sources[mount.volume], mount.target, readonly=mount.readonly)
-        for mount in of.mounts
-    )
+    mounts = tuple(_mount(kinds[each.volume], sources[each.volume], each) for each in of.mounts)
     shares = manifest.shares_processes or manifest.host_pid
     security = of.security
     return ContainerRequest(
@@ -97,13 +94,13 @@ def make_volumes(manifest: PodManifest, paths: Paths) -> dict[str, str]:
     return sources
 
 
-def _mount(volume: Volume, source: str, target: str, *, readonly: bool) -> Mount:
-    flags = ("ro",) if readonly else ()
-    if isinstance(volume, EmptyDir):
-        return Mount(target=target, fstype="bind", source=source, flags=(*flags, "nodev"))
+def _mount(volume: Volume, source: str, asked: VolumeMount) -> Mount:
+    flags = ("ro",) if asked.readonly else ()
+    fstype = "bind" if isinstance(volume, EmptyDir) else "rbind"
     # A device node that a task makes opens nothing; one that it is given has to.
-    own = flags if volume.kind in _DEVICES else (*flags, "nodev")
-    return Mount(target=target, fstype="rbind", source=source, flags=own)
+    is_device = isinstance(volume, HostPath) and volume.kind in _DEVICES
+    own = flags if is_device else (*flags, "nodev")
+    return Mount(target=asked.target, fstype=fstype, source=source, flags=own, part=asked.sub_path)
 
 
 def _user(user: int | None, group: int | None) -> str | None:

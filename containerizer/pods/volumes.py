@@ -52,6 +52,7 @@ class VolumeMount(Data, kw_only=True):
     volume: str  # its name
     target: str  # absolute
     readonly: bool = False
+    sub_path: str = ""  # what of it, without '..'; "": all
 
 
 def parse(nodes: Iterable[Node]) -> tuple[Volume, ...]:
@@ -78,7 +79,9 @@ def parse_mounts(nodes: Iterable[Node], volumes: Iterable[Volume]) -> tuple[Volu
         target = _target(node, target)
         if target in mounts:
             raise node.refusal("mountPath", f"is {target!r}, where another volume is")
-        mounts[target] = VolumeMount(volume=name, target=target, readonly=bool(node.flag("readOnly")))
+        mounts[target] = VolumeMount(
+            volume=name, target=target, readonly=bool(node.flag("readOnly")), sub_path=_sub_path(node)
+        )
         node.done()
     return tuple(mounts[target] for target in sorted(mounts))  # what is around others comes first
 
@@ -126,6 +129,14 @@ def _target(node: Node, text: str) -> str:
         hint = f"write an absolute path without '..', outside {', '.join(_RESERVED)}"
         raise node.refusal("mountPath", f"is {text!r}", hint=hint)
     return target
+
+
+def _sub_path(node: Node) -> str:
+    text = node.text("subPath", "")
+    if text.startswith("/") or ".." in text.split("/"):
+        raise node.refusal("subPath", f"is {text!r}", hint="write a relative path without '..'")
+    part = posixpath.normpath(text)
+    return "" if part == "." else part
 
 
 def _name(node: Node) -> str:

@@ -34,8 +34,26 @@ def _pod(container: dict[str, Any] | None = None, **spec: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def _part(path: str) -> dict[str, Any]:
+    return {"volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": path}]}
+
+
 def field(path: str) -> dict[str, Any]:
     return {"fieldRef": {"fieldPath": path}}
+
+
+def test_parts_and_sidecars() -> None:
+    probe = {"tcpSocket": {"port": 80}}
+    sidecar = {"name": "s", "image": "i", "restartPolicy": "Always", "startupProbe": probe}
+    init = {"name": "i", "image": "i"}
+    volumes = [{"name": "v", "emptyDir": {}}]
+    for path, part in {"a//./b/": "a/b", ".": "", "": "", ".hidden": ".hidden"}.items():
+        pod = parse(_pod(_part(path), initContainers=[sidecar, init], volumes=volumes))
+        assert pod.containers[0].mounts == (VolumeMount(volume="v", target="/v", sub_path=part),)
+        (mount,) = requests.container(pod, pod.containers[0], {"v": "/s"}).mounts
+        assert mount == Mount(target="/v", fstype="bind", source="/s", flags=("nodev",), part=part)
+    assert [each.sidecar for each in (*pod.init_containers, *pod.containers)] == [True, False, False]
+    assert list(pod.init_containers[0].checks) == ["startup"]
 
 
 def test_the_example() -> None:
@@ -152,6 +170,19 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
         (
             _pod({"env": [{"name": "A", "valueFrom": {}}]}),
             "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath is missing",
+        ),
+        (
+            _pod(_part("/etc"), volumes=[{"name": "v", "emptyDir": {}}]),
+            "spec.containers[0].volumeMounts[0].subPath is '/etc'",
+        ),
+        (
+            _pod(_part("a/../../b"), volumes=[{"name": "v", "emptyDir": {}}]),
+            "spec.containers[0].volumeMounts[0].subPath is 'a/../../b'",
+        ),
+        (_pod({"restartPolicy": "Always"}), "spec.containers[0].restartPolicy is not supported"),
+        (
+            _pod(initContainers=[{"name": "s", "image": "i", "restartPolicy": "Never"}]),
+            "spec.initContainers[0].restartPolicy is 'Never'; it can be Always",
         ),
         (_pod({"image": 5}), "spec.containers[0].image is not a string"),
         (_pod({"image": None}), "spec.containers[0].image is missing"),

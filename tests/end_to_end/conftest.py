@@ -10,14 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support import images
 from tests.support.registry import Registry
+
+Write = Callable[..., str]
 
 _TIMEOUT = 60  # seconds until a command counts as hung
 
@@ -144,3 +147,26 @@ def cli(directories: Path) -> Iterator[Cli]:
 def fresh(tmp_path: Path) -> Cli:
     """A command with an empty store."""
     return Cli(tmp_path / "root", tmp_path / "state")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, busybox: str) -> Write:
+    """Writes a manifest of these containers, each a script; the file's path."""
+
+    def write(*containers: dict[str, Any], **spec: Any) -> str:
+        whole = [_whole(container, busybox) for container in containers]
+        spec["initContainers"] = [_whole(container, busybox) for container in spec.get("initContainers", ())]
+        spec = {"restartPolicy": "Never", "containers": whole, **spec}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
+        path = tmp_path / "pod.yaml"
+        path.write_text(json.dumps(pod))
+        return str(path)
+
+    return write
+
+
+def _whole(container: dict[str, Any], image: str) -> dict[str, Any]:
+    own = dict(container)
+    script = own.pop("script", None)
+    command = {} if script is None else {"command": ["sh", "-c", script]}
+    return {"name": "one", "image": image, "imagePullPolicy": "IfNotPresent", **command, **own}

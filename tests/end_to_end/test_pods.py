@@ -18,7 +18,7 @@ from containerizer import Containerizer
 from containerizer.pods.manifest import parse
 from containerizer.pods.pod import Pod
 from containerizer.pods.policy import Phase
-from tests.end_to_end.conftest import Cli
+from tests.end_to_end.conftest import Cli, Write
 from tests.support.faulty_proxy import Fault, FaultyProxy
 from tests.support.registry import Registry
 
@@ -26,31 +26,6 @@ pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
 _EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "producer-consumer.yaml"
 _TIMEOUT = 60
-
-Write = Callable[..., str]
-
-
-@pytest.fixture
-def manifest(tmp_path: Path, busybox: str) -> Write:
-    """Writes a manifest of these containers, each a script; the file's path."""
-
-    def write(*containers: dict[str, Any], **spec: Any) -> str:
-        whole = [_whole(container, busybox) for container in containers]
-        spec["initContainers"] = [_whole(container, busybox) for container in spec.get("initContainers", ())]
-        spec = {"restartPolicy": "Never", "containers": whole, **spec}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
-        path = tmp_path / "pod.yaml"
-        path.write_text(json.dumps(pod))
-        return str(path)
-
-    return write
-
-
-def _whole(container: dict[str, Any], image: str) -> dict[str, Any]:
-    own = dict(container)
-    script = own.pop("script", None)
-    command = {} if script is None else {"command": ["sh", "-c", script]}
-    return {"name": "one", "image": image, "imagePullPolicy": "IfNotPresent", **command, **own}
 
 
 def _lines(process: subprocess.Popen[str], text: str) -> None:

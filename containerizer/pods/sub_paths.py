@@ -1,0 +1,66 @@
+"""subPath: a part of a volume in a container, made if it is missing, and never outside of the volume.
+
+Containers write to volumes, also while another one starts. So each name is opened below descriptors, with
+the volume's root as the / of every link, and whoever binds the part opens it once more in this way:
+`Mount.part` (CVE-2017-1002101, CVE-2021-25741). A directory that is made has the mode of the volume.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+from containerizer.pods.containers import PodContainer
+from launcher.errors import InvalidRequest
+from launcher.kernel.safe_path import open_beneath
+
+_DANGLING = "a link on the way leads to nothing in the volume"
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY
+
+
+def make(container: PodContainer, sources: Mapping[str, str]) -> None:
+    """Have every part that it mounts be there. Raises InvalidRequest."""
+    for mount in container.mounts:
+        if mount.sub_path:
+            try:
+                os.close(_open(sources[mount.volume], mount.sub_path))
+            except OSError as error:
+                why = _DANGLING if error.errno == errno.EEXIST else os.strerror(error.errno or 0).lower()
+                what = f"volume {mount.volume}: subPath {mount.sub_path!r}: {why}"
+                raise InvalidRequest(what) from error
+
+
+def _open(volume: str, path: str) -> int:
+    root = os.open(volume, _DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            return open_beneath(root, path, os.O_PATH)
+        except FileNotFoundError:
+            return _make(root, path)
+    finally:
+        os.close(root)
+
+
+def _make(root: int, path: str) -> int:
+    mode = os.fstat(root).st_mode & 0o7777
+    names = path.split("/")
+    at = os.dup(root)
+    for number, name in enumerate(names, 1):
+        try:
+            following = _step(root, at, "/".join(names[:number]), name, mode)
+        finally:
+            os.close(at)
+        at = following
+    return at
+
+
+def _step(root: int, at: int, path: str, name: str, mode: int) -> int:
+    """The directory `path` below `root`, which is `name` in `at` if it has to be made."""
+    try:
+        return open_beneath(root, path, _DIRECTORY)
+    except FileNotFoundError:
+        os.mkdir(name, dir_fd=at)
+    made = open_beneath(at, name, os.O_RDONLY | os.O_DIRECTORY, follow_symlinks=False)
+    os.fchmod(made, mode)
+    return made
