@@ -6,6 +6,7 @@ that is silently not granted.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -34,11 +35,13 @@ def load(text: bytes, name: str) -> Node:
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for key in keys:
-                if not isinstance(key, str) or keys.count(key) > 1:
-                    problem = f"the key {key!r} is there twice, or no string"
+            keys = set[str]()
+            for item, _ in node.value:
+                key = self.construct_object(item, deep=True)
+                if not isinstance(key, str) or key in keys:
+                    problem = f"the key {_shown(key)} is there twice, or no string"
                     raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+                keys.add(key)
             return super().construct_mapping(node, deep=deep)
 
     if len(text) > _MAX_SIZE:
@@ -158,5 +161,12 @@ class Node:
         right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
         if value is not default and not right:
             what = self.at(name) if name else "the document"
-            raise InvalidManifest(f"{what} is not {_KINDS[kind]}: {value!r:.100}")
+            raise InvalidManifest(f"{what} is not {_KINDS[kind]}: {_shown(value)}")
         return value
+
+
+def _shown(value: Any) -> str:
+    """For messages. Aliases make a value of a few lines whose whole text no memory holds."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 2, 80, 80
+    return short.repr(value)[:100]

@@ -266,6 +266,17 @@ def test_what_cannot_be_had_is_refused_by_its_path(manifest: bytes, message: str
     assert message in raised.value.message
 
 
+def test_small_documents_take_no_more_than_they_should() -> None:
+    """Aliases of aliases, whose text no memory holds, and more keys than can be compared in pairs."""
+    laughs = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))]
+    head = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+    with pytest.raises(InvalidManifest, match=r"spec is not an object: \[\["):
+        parse(("\n".join(laughs) + f"\n{head}spec: *a29\n").encode())
+    keys = ", ".join(f"{n:x}k: v" for n in range(20000))
+    with pytest.raises(InvalidManifest, match=r"spec\.containers has none"):
+        parse(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p, labels: {{{keys}}}}}\nspec: {{}}".encode())
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
