@@ -58,14 +58,21 @@ class Cache:
         """An empty file, and its path, where it is until it is added."""
         os.makedirs(self.scratch, mode=0o700, exist_ok=True)
         locks.remove_unheld(self.scratch)  # those of processes that were killed
-        path = f"{self.scratch}/{os.urandom(8).hex()}"
-        fd = os.open(path, _NEW, 0o600)
+        fd, path = self._locked_file()
         try:
-            locks.try_lock(fd)
             yield fd, path
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+            os.close(fd)
+
+    def _locked_file(self) -> tuple[int, str]:
+        """Until it is locked, somebody else may sweep it away; then another one."""
+        while True:
+            path = f"{self.scratch}/{os.urandom(8).hex()}"
+            fd = os.open(path, _NEW, 0o600)
+            if locks.try_lock(fd) and locks.is_current(fd, path):
+                return fd, path
             os.close(fd)
 
     def find(self, uri: str) -> tuple[Received, int] | None:
@@ -89,11 +96,9 @@ class Cache:
         entry = json.dumps(asdict(received)).encode()
         with locks.exclusive(f"{self._directory}/lock"):
             os.makedirs(f"{self._directory}/content", mode=0o700, exist_ok=True)
-            # A sweep may have taken it for a leftover in the moment before it was locked.
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path, self._path(received.digest))
-                write_atomically(self._entry(uri), entry, staging=f"{self._directory}/staging", durable=False)
-                self._evict()
+            os.rename(path, self._path(received.digest))
+            write_atomically(self._entry(uri), entry, staging=f"{self._directory}/staging", durable=False)
+            self._evict()
 
     def _evict(self) -> None:
         """The entries that were used last stay, as many as there is room for."""

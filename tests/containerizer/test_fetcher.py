@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from containerizer.fetcher.cache import Cache
 from containerizer.fetcher.errors import FetchFailed
 from containerizer.fetcher.fetch import Fetcher
 from containerizer.fetcher.options import FetchOptions
 from containerizer.fetcher.place import Owner, Place
 from containerizer.fetcher.uri import parse
 from provisioner.registry.line import Line
+from provisioner.store import locks
 from tests.provisioner.scripted import Answer, ScriptedRegistry, scripted_registry
 from tests.support.authority import Authority
 from tests.support.faulty_proxy import Fault, FaultyProxy
@@ -243,6 +245,27 @@ def test_many_at_once_fetch_once(sandbox: Path, server: ScriptedRegistry) -> Non
         thread.join()
     assert [(place / "g").read_bytes() for place in places] == [_HELLO] * 6
     assert [asked.get("If-None-Match") for asked in server.asked("/g")] == [None] + ['"1"'] * 5
+
+
+def test_a_new_file_that_is_swept_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, swept = locks.try_lock, list[str]()
+
+    def lock_late(fd: int) -> bool:
+        if not swept:
+            swept.append(os.readlink(f"/proc/self/fd/{fd}"))
+            locks.remove_unheld(str(tmp_path / "new"))
+        return lock(fd)
+
+    cache = Cache(str(tmp_path), 10)
+    with cache.new_file() as (_, path):
+        pass
+    monkeypatch.setattr(locks, "try_lock", lock_late)
+    with cache.new_file() as (_, path):
+        assert swept
+        assert path not in swept
+        assert os.path.exists(path)
 
 
 def test_the_longest_unused_makes_room(sandbox: Path, server: ScriptedRegistry) -> None:
