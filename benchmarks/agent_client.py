@@ -71,14 +71,16 @@ class Agent:
         self.ready_after = ready_after  # seconds from its start until everything is taken back
 
     def figures(self) -> dict[str, int]:
-        """What must not grow."""
-        proc = Path(f"/proc/{self.process.pid}")
-        rss = re.search(r"^VmRSS:\s+(\d+) kB", (proc / "status").read_text(), re.MULTILINE)
-        assert rss is not None
+        """What must not grow: of the agent and its lanes together."""
+        pid = self.process.pid
+        lanes = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        processes = [Path("/proc", each) for each in (str(pid), *lanes)]
         return {
-            "fds": len(os.listdir(proc / "fd")),
-            "threads": len(os.listdir(proc / "task")),
-            "RSS, MiB": int(rss[1]) // 1024,
+            "processes": len(processes),
+            "fds": sum(len(os.listdir(each / "fd")) for each in processes),
+            "threads": sum(len(os.listdir(each / "task")) for each in processes),
+            "RSS, MiB": sum(_kib(each / "status", "VmRSS") for each in processes) // 1024,
+            "PSS, MiB": sum(_kib(each / "smaps_rollup", "Pss") for each in processes) // 1024,
             "cgroups": sum(1 for _ in Path("/sys/fs/cgroup").glob("*/containerizer/ct-*")),
             "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         }
@@ -86,6 +88,12 @@ class Agent:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(TIMEOUT)
+
+
+def _kib(file: Path, field: str) -> int:
+    found = re.search(rf"^{field}:\s+(\d+) kB", file.read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 @contextmanager
@@ -98,7 +106,7 @@ def started(directories: tuple[str, str]) -> Iterator[Agent]:
         ready.bind(address)
         environment = {**os.environ, "NOTIFY_SOCKET": address.replace("\0", "@", 1)}
         begun = time.perf_counter()
-        command = [*argv, "--logging-level=WARNING", "--launches=4"]
+        command = [*argv, "--logging-level=WARNING"]
         with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL) as process:
             try:
                 poll = select.poll()
