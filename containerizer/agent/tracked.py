@@ -164,6 +164,9 @@ class Found(Tracked):
                 watch = isolator.watch(self.id)
                 if watch is not None:
                     opened.append(watch)
+        for watch in opened:  # while nobody watched, a limit may have been reached
+            with contextlib.suppress(ContainerizerError, OSError):
+                self._check(watch, owner)
         return opened
 
     def _check(self, watch: Watch, owner: Containerizer) -> None:
