@@ -366,6 +366,12 @@ def write_steps(child: Child, steps: Sequence[tuple[str, Callable[[Child], None]
         step(child)
 
 
+def write_last_step(child: Child) -> None:
+    """Which is all that tells launches of one kind apart: launcher/template.py."""
+    child.program.stage, step = STEPS[-1]
+    step(child)
+
+
 def say_to_supervisor(program: Program) -> None:
     """One byte. Where it is gone this process ends, by itself if the kernel has not killed it yet."""
     said, byte = Label(), program.constant(bytes(1))

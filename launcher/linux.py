@@ -27,6 +27,7 @@ from launcher.program.assembler import Program, TooLarge
 from launcher.stdio import Terminal, to_json
 from launcher.task import Task
 from launcher.task_ends import Ends, Opened
+from launcher.template import Template, Templates, key
 from launcher.validate import validate
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class LinuxLauncher(Launcher):
         super().__init__(in_process=in_process)
         self._tasks_a_relay = tasks_a_relay  # at most; None: launcher.io.relays has a number
         self._relays: dict[str, Relays] = {}  # by their directories
+        self._templates = None if in_process else Templates()  # who launches once needs none
 
     def launch(self, request: LaunchRequest) -> Task:
         validate(request.info)
@@ -88,7 +90,7 @@ class LinuxLauncher(Launcher):
         own_end, child_end = protocol.channel()
         try:
             with child_end:
-                written, program = _write(request, ends, opened, child_end.fileno())
+                written, program = _write(request, ends, opened, child_end.fileno(), self._templates)
                 channel, supervisor = self._start_supervisor(request, ends, written.program, program)
             return LinuxTask(channel, own_end, supervisor, written, request.exit_status_path)
         except protocol.PeerGone:
@@ -111,12 +113,15 @@ class LinuxLauncher(Launcher):
             raise
 
 
-def _write(request: LaunchRequest, ends: Ends, opened: Opened, channel: int) -> tuple[Written, int]:
+def _write(
+    request: LaunchRequest, ends: Ends, opened: Opened, channel: int, templates: Templates | None
+) -> tuple[Written, int]:
     """The launch program, also as a descriptor; `channel`: to the child, its end. Raises LaunchFailed."""
     written = Child(request.info, request.stdio, channel, ends.link)
+    renamed = None
     try:
         written.look_into_root(opened.stack)
-        _write_program(written, request, ends, opened)
+        renamed = _write_program(written, request, ends, opened, templates)
         assembled = written.program.assemble()
         written.program.stage = "write the launch program"
         memory = opened.own(runner.into_memory(assembled))
@@ -124,10 +129,13 @@ def _write(request: LaunchRequest, ends: Ends, opened: Opened, channel: int) -> 
         raise explain(protocol.Failed.from_error(written.program.stage, error)) from error
     except TooLarge as error:
         raise LaunchFailed(f"cannot prepare the child: too much is asked of it: {error}") from error
-    return Written(written.program, written.granted, written.reports), memory
+    return Written(written.program, written.granted, written.reports, renamed), memory
 
 
-def _write_program(written: Child, request: LaunchRequest, ends: Ends, opened: Opened) -> None:
+def _write_program(
+    written: Child, request: LaunchRequest, ends: Ends, opened: Opened, templates: Templates | None
+) -> tuple[str, str] | None:
+    """What is renamed in it, if it is written by a template."""
     program, info = written.program, written.info
     cgroup = -1
     if info.cgroup_v2 is not None:
@@ -135,6 +143,9 @@ def _write_program(written: Child, request: LaunchRequest, ends: Ends, opened: O
         home = cgroups.home(info.cgroup_v2)
         cgroup = program.pass_descriptor(opened.open(home, os.O_PATH | os.O_DIRECTORY))
     kept = [program.pass_descriptor(descriptor) for descriptor in ends.kept]
+    like = key(written, request, ends) if templates and not intermediate.is_needed(info) else None
+    if templates and like and (template := templates.find(like, written)):
+        return _follow(template, written, request.container_id)
     supervised = supervisor.Supervised(
         container_id=request.container_id,
         exit_status_path=request.exit_status_path,
@@ -149,11 +160,27 @@ def _write_program(written: Child, request: LaunchRequest, ends: Ends, opened: O
         terminal=isinstance(request.stdio, Terminal),
     )
     supervisor.write(program, supervised)
+    if templates and like:
+        child.write_steps(written, child.STEPS[:-1])
+        program.write_asides()
+        templates.keep(like, Template(program.copy(), request.container_id, dict(written.view.found)))
+        child.write_last_step(written)
+        return None
     if not supervised.intermediate:
         child.write_steps(written, child.STEPS)
-        return
+        return None
     intermediate.write_steps(intermediate.Intermediate(written, _enter(written, opened)))
     child.write_steps(written, child.STEPS_AFTER_INTERMEDIATE)
+    return None
+
+
+def _follow(template: Template, written: Child, name: str) -> tuple[str, str]:
+    """Write the program by a template."""
+    passed = [*written.program.passed, *written.view.trees]
+    written.program = template.program.copy((template.name.encode(), name.encode()))
+    written.program.passed = passed
+    child.write_last_step(written)
+    return template.name, name
 
 
 def _enter(written: Child, opened: Opened) -> dict[str, int]:

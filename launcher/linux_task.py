@@ -36,6 +36,7 @@ from launcher.launch_info import Mount
 from launcher.process_attributes import Clamped
 from launcher.program.assembler import Program
 from launcher.program.messages import CLONED, EXECUTING, PACKET, REPORT, is_failure
+from launcher.program.objects import renamed
 from launcher.task import Task
 
 _ANCILLARY = socket.CMSG_SPACE(4)
@@ -49,6 +50,7 @@ class Written(Data):
     program: Program
     granted: Sequence[Clamped]  # less than was asked for: known by now,
     reports: Sequence[Clamped]  # or reported by the child, by the place here
+    renamed: tuple[str, str] | None = None  # the name in its objects, and that of the container
 
 
 class LinuxTask(Task):
@@ -125,6 +127,8 @@ class LinuxTask(Task):
         if self._runs:
             return LaunchFailed(f"cannot supervise the task: {os.strerror(number).lower()}")
         stage, call, on = self._written.program.origin(address)
+        if self._written.renamed:
+            on = renamed(on, *self._written.renamed)
         if isinstance(on, Mount):
             on = _explained_mount(on)
         return explain_call(stage, call, on, number)

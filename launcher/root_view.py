@@ -37,6 +37,7 @@ class RootView:
     def __init__(self, root: int, trees: tuple[int, ...] = ()) -> None:
         self.root = root
         self.trees = trees
+        self.found: dict[str, bool] = {}  # what `has` has said
 
     def resolve_user(self, user: str | None) -> User:
         """The task's user, from the passwd and group files. Raises OSError."""
@@ -44,11 +45,13 @@ class RootView:
 
     def has(self, path: str) -> bool:
         """Whether the image has something there."""
-        try:
-            os.close(open_beneath(self.root, path, os.O_PATH))
-        except OSError:
-            return False
-        return True
+        if path not in self.found:
+            try:
+                os.close(open_beneath(self.root, path, os.O_PATH))
+                self.found[path] = True
+            except OSError:
+                self.found[path] = False
+        return self.found[path]
 
     def populate(self, mount: Mount) -> None:
         """Copy what the image has at a volume's place into the fresh volume. Raises OSError."""
