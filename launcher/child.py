@@ -98,7 +98,7 @@ class Child:
 def hide(child: Child) -> None:
     """From whoever is in a PID namespace that it enters, and with its supervisor's end: prctl(2)."""
     child.program.call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
-    child.program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_supervisor(child)
 
 
 def take_channel(child: Child) -> None:

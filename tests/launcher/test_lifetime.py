@@ -75,7 +75,9 @@ def test_a_killed_supervisor_takes_the_task_along(launches: Launches) -> None:
 def test_whose_supervisor_has_ended_is_lost(launches: Launches) -> None:
     launched = launches.clone("true")
     assert not launched.task.is_lost
+    child = os.pidfd_open(launched.task.pid)  # which has the channel, too
     kill(launched.supervisor)
+    wait_for_end(child)
     assert launched.task.is_lost
 
 
