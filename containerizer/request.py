@@ -61,6 +61,8 @@ class ContainerRequest(Data, kw_only=True):
         cpu_shares: int | None = None,
         mem: int | str | None = None,
         pids: int | None = None,
+        cpuset_cpus: str | None = None,
+        cpuset_mems: str | None = None,
         env: Mapping[str, str] | None = None,
         pull: Policy = "missing",
         platform: str | None = None,
@@ -81,6 +83,8 @@ class ContainerRequest(Data, kw_only=True):
             cpu_shares=_whole("cpu_shares", cpu_shares),
             memory=None if mem is None else parse_size(mem),
             pids=_whole("pids", pids),
+            cpuset_cpus=cpuset_cpus,
+            cpuset_mems=cpuset_mems,
         )
         for key, value in (env or {}).items():
             if not isinstance(key, str) or not isinstance(value, str):

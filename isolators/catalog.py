@@ -30,6 +30,7 @@ TABLE: Mapping[str, str] = {
     "cgroups/cpu": "isolators.cgroups.cpu:CgroupsCpu",
     "cgroups/mem": "isolators.cgroups.mem:CgroupsMem",
     "cgroups/pids": "isolators.cgroups.pids:CgroupsPids",
+    "cgroups/cpuset": "isolators.cgroups.cpuset:CgroupsCpuset",
     # The last of the cgroups, so the first to kill: what it has frozen does not fork meanwhile.
     "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
     "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
@@ -70,6 +71,8 @@ DEFAULT = (
 # What some requests ask for → who enforces it. Too rare to cost every container a launch step: loaded
 # beside the default ones where it is asked for, and nobody has named isolators.
 ON_DEMAND: Mapping[str, str] = {
+    "cpuset_cpus": "cgroups/cpuset",
+    "cpuset_mems": "cgroups/cpuset",
     "userns": "namespaces/user",
     "time_offsets": "namespaces/time",
 }

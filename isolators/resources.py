@@ -18,6 +18,8 @@ class Resources(Data, kw_only=True):
     cpu_shares: int | None = None  # relative weight under contention, cgroup v1's scale (2–262144)
     memory: int | None = None  # bytes; a hard limit
     pids: int | None = None  # processes and threads
+    cpuset_cpus: str | None = None  # numbers of CPUs, "0-3,5"
+    cpuset_mems: str | None = None  # numbers of memory nodes, likewise
 
     def asked(self) -> set[str]:
         """The names of the resources that the request limits."""

@@ -43,6 +43,8 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         cpu_shares=arguments.cpu_shares,
         mem=arguments.memory,
         pids=arguments.pids_limit,
+        cpuset_cpus=arguments.cpuset_cpus,
+        cpuset_mems=arguments.cpuset_mems,
         env=environment(arguments),
         pull=arguments.pull,
         platform=arguments.platform,
@@ -117,6 +119,8 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--cpu-shares", type=int, metavar="N", help="weight under contention (1024 is one CPU's)"
     )
+    group.add_argument("--cpuset-cpus", metavar="LIST", help="only these CPUs, e.g. 0-3,5")
+    group.add_argument("--cpuset-mems", metavar="LIST", help="only these memory nodes")
     group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m")
     group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
 

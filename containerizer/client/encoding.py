@@ -11,6 +11,7 @@ from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig
+from isolators.resources import Resources
 from launcher.data import Data, asdict, fields
 from launcher.errors import InvalidRequest
 from launcher.process_attributes import Rlimit
@@ -41,6 +42,7 @@ def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Cal
     _refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
     _refuse_others(config, ContainerConfig(), _CARRIED)
     _refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
+    _refuse_others(config.resources, Resources(), {"cpus", "cpu_shares", "memory", "pids"})
     call = agent.Call(type=agent.Call.LAUNCH_CONTAINER)
     launch = call.launch_container
     launch.container_id.CopyFrom(to_message(request.container_id))

@@ -38,6 +38,8 @@ def _check_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: s
         (("-m", "much"), ("true",), 125, ["'much'"]),
         (("--cpus", "0"), ("true",), 125, ["'0'"]),
         (("--cpus", "100000"), ("true",), 125, ["100000"]),
+        (("--cpuset-cpus", "100000"), ("true",), 125, ["no CPUs 100000", "choose from"]),
+        (("--cpuset-mems", "x"), ("true",), 125, ["'x'", "0-3,5"]),
         (("--pids-limit", "0"), ("true",), 125, ["processes"]),
         (("--cap-add", "SYS_ADMINN"), ("true",), 125, ["'SYS_ADMINN'", "CAP_SYS_ADMIN"]),
         (("--hostname", "a b"), ("true",), 125, ["'a b'"]),

@@ -79,6 +79,12 @@ def test_past_the_memory_limit_it_is_killed_and_reported(cli: Cli, busybox: str)
 
 
 @pytest.mark.requires("cgroup1")
+def test_it_runs_on_the_cpus_that_it_is_given(cli: Cli, busybox: str) -> None:
+    cpu = str(max(os.sched_getaffinity(0)))
+    done = cli("run", "--rm", "--cpuset-cpus", cpu, busybox, "grep", "Cpus_allowed_list", "/proc/self/status")
+    assert done.stdout.split() == ["Cpus_allowed_list:", cpu]
+
+
 def test_a_fork_bomb_stops_at_the_limit(cli: Cli, busybox: str) -> None:
     bomb = "for i in $(seq 100); do sleep 1000 & done; cat /sys/fs/cgroup/pids/pids.max"
     done = cli("run", "--rm", "--pids-limit", "20", busybox, "sh", "-c", bomb)

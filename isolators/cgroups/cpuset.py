@@ -1,0 +1,94 @@
+"""cgroups/cpuset: the CPUs and the memory nodes that a container may use, by their numbers.
+
+A list as the kernel writes it, "0-3,5". What is not asked for is as in the cgroup above: on v1 a
+new cpuset is empty, and nobody may run in an empty one, so it is filled from there. See cpuset(7)
+and Documentation/admin-guide/cgroup-v2.rst.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from isolators.cgroups.subsystem import CgroupIsolator, controller_need
+from isolators.resources import Resources
+from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
+from launcher.kernel import cgroups
+
+# File → the field of Resources, and what people call its numbers.
+_FILES: Mapping[str, tuple[str, str]] = {
+    "cpuset.cpus": ("cpuset_cpus", "CPUs"),
+    "cpuset.mems": ("cpuset_mems", "memory nodes"),
+}
+_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
+
+
+class CgroupsCpuset(CgroupIsolator):
+    name = "cgroups/cpuset"
+    controller = "cpuset"
+    needs = (controller_need("cpuset"),)
+    enforces: ClassVar[frozenset[str]] = frozenset(field for field, _ in _FILES.values())
+
+    def check(self, resources: Resources) -> None:
+        for file, (field, what) in _FILES.items():
+            asked = getattr(resources, field)
+            if asked is None:
+                continue
+            host = _effective(self.hierarchy.mount_point, self.hierarchy.version, file)
+            beyond = numbers(asked, what) - numbers(host, what)
+            if beyond:
+                raise InvalidRequest(
+                    f"this host has no {what} {_listed(beyond)} for containers",
+                    hint=f"choose from {host}",
+                )
+
+    def limit(self, cgroup: str, resources: Resources) -> None:
+        if self.hierarchy.version == 1:
+            cgroups.inherit_cpuset(self.hierarchy, os.path.relpath(cgroup, self.hierarchy.mount_point))
+        for file, (field, what) in _FILES.items():
+            asked = getattr(resources, field)
+            if asked is None:  # v2 follows the cgroup above while the file is empty
+                asked = cgroups.read(os.path.dirname(cgroup), file) if self.hierarchy.version == 1 else ""
+            try:
+                cgroups.set_to(cgroup, file, asked)
+            except cgroups.CgroupError as error:
+                error.hint = _hint(error, what, os.path.dirname(cgroup), file)
+                raise
+
+    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
+        cgroup = self.cgroup(container_id)
+        now = {field: _effective(cgroup, self.hierarchy.version, file) for file, (field, _) in _FILES.items()}
+        return {**super().status(container_id), **now}
+
+
+def numbers(text: str, what: str) -> set[int]:
+    """The numbers of a list such as "0-3,5", cpuset(7). Raises InvalidRequest."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        match = _RANGE.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise InvalidRequest(f"invalid list of {what} {text!r}", hint="write it as 0-3,5")
+        found.update(range(first, last + 1))
+    return found
+
+
+def _listed(some: set[int]) -> str:
+    return ",".join(map(str, sorted(some)[:8]))
+
+
+def _effective(cgroup: str, version: int, file: str) -> str:
+    """What those in the cgroup have: at the top of v2 nothing was ever written to the file itself."""
+    return cgroups.read(cgroup, f"{file}.effective" if version == 2 else file)
+
+
+def _hint(error: cgroups.CgroupError, what: str, parent: str, file: str) -> str | None:
+    if error.errno in (errno.EACCES, errno.EINVAL):
+        return f"the cgroup above has the {what} {cgroups.read(parent, file)}: choose from those"
+    if error.errno == errno.EBUSY:
+        return f"a nested container has others of the {what}: change that one first"
+    return None
