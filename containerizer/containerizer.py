@@ -83,10 +83,9 @@ class Containerizer:
         self.fetch_options = fetch_options
         self._flags = flags or IsolatorFlags()
         self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
-        root, insecure = self.paths.root, insecure_registries
         self.provisioner = Provisioner(
-            root,
-            insecure_registries=insecure,
+            self.paths.root,
+            insecure_registries=insecure_registries,
             registries=registries,
             backend=image_backend,
             after_pull=prune_after_pull,
@@ -224,6 +223,7 @@ class Containerizer:
             image=request.image,
             isolation=tuple(isolator.name for isolator in self.isolators),
             keep=request.keep,
+            limits=request.config.resources.limits(),
             owner=owner,
             owner_started=started_at(owner),
             stdio=mode_of(stdio),

@@ -112,6 +112,10 @@ class Paths(Data):
     def launch_info(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "launch_info.json")
 
+    def limits(self, container_id: ContainerId) -> str:
+        """Those in force since the last update."""
+        return os.path.join(self.container_state(container_id), "limits.json")
+
     def exit_status(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "exit_status")
 

@@ -12,7 +12,7 @@ from containerizer.lifecycle import State
 from containerizer.paths import ENDING, RECORD, Paths
 from containerizer.termination import Termination
 from launcher.container_id import MAX_DEPTH, ContainerId
-from launcher.data import Data, asdict, fields
+from launcher.data import Data, asdict, field, fields
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.remove_tree import remove_tree
 
@@ -32,6 +32,7 @@ class ContainerRecord(Data, kw_only=True):
     command: tuple[str, ...] = ()  # as executed, once that is known
     isolation: tuple[str, ...] = ()  # what has to clean up
     keep: bool = False
+    limits: Mapping[str, Any] = field(default_factory=dict)  # of the launch, by the names of Resources
     state: str = State.STARTING.value
     owner: int = 0  # pid of the process that launches it
     owner_started: int | None = None  # see containerizer.liveness

@@ -78,11 +78,11 @@ class ContainerRequest(Data, kw_only=True):
         if isinstance(command, str):
             hint = "pass a list of words: there is no shell between"
             raise InvalidRequest(f"the command {command!r} is a string", hint=hint)
-        resources = Resources(
-            cpus=None if cpus is None else parse_cpus(cpus),
-            cpu_shares=_whole("cpu_shares", cpu_shares),
-            memory=None if mem is None else parse_size(mem),
-            pids=_whole("pids", pids),
+        resources = resources_of(
+            cpus=cpus,
+            cpu_shares=cpu_shares,
+            mem=mem,
+            pids=pids,
             cpuset_cpus=cpuset_cpus,
             cpuset_mems=cpuset_mems,
         )
@@ -100,6 +100,24 @@ class ContainerRequest(Data, kw_only=True):
             keep=keep,
             fetch=_fetched(fetch),
         )
+
+
+def resources_of(
+    *,
+    cpus: float | str | None = None,
+    cpu_shares: int | None = None,
+    mem: int | str | None = None,
+    pids: int | None = None,
+    **others: Any,
+) -> Resources:
+    """Limits in the words of a Python program; `others` are further fields. Raises InvalidRequest."""
+    return Resources(
+        cpus=None if cpus is None else parse_cpus(cpus),
+        cpu_shares=_whole("cpu_shares", cpu_shares),
+        memory=None if mem is None else parse_size(mem),
+        pids=_whole("pids", pids),
+        **others,
+    )
 
 
 def _fetched(uris: Sequence[FetchUri | str]) -> tuple[FetchUri, ...]:

@@ -6,6 +6,7 @@ Each field names its unit, and is of the one isolator that `enforces` or measure
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from launcher.data import Data, asdict, field, fields
 from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
@@ -23,7 +24,11 @@ class Resources(Data, kw_only=True):
 
     def asked(self) -> set[str]:
         """The names of the resources that the request limits."""
-        return {name for name, value in asdict(self).items() if value is not None}
+        return set(self.limits())
+
+    def limits(self) -> dict[str, Any]:
+        """Those, with their limits."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class ProcessAttributes(Data, kw_only=True):

@@ -10,7 +10,8 @@ from importlib import metadata
 
 from aiohttp import web
 
-from containerizer.agent import inspection, views
+from containerizer import inspection
+from containerizer.agent import views
 from containerizer.agent.server import ACTIVITY, ENGINE, FILES, METRICS, SETTINGS, authorize, permits, write
 from containerizer.api.files import container_of
 from containerizer.record import ContainerRecord

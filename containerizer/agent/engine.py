@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from containerizer import inspection, updating
 from containerizer import record as records
-from containerizer.agent import inspection
 from containerizer.agent.admission import Admission, is_stored
 from containerizer.agent.collector import Collector
 from containerizer.agent.events import Events
@@ -281,7 +281,7 @@ class Engine:
 
     async def update(self, container_id: ContainerId, resources: Resources) -> None:
         """Change its limits; those that are None stay. Raises InvalidRequest for what nobody enforces."""
-        await self.call(lambda owner: inspection.update(owner, container_id, resources))
+        await self.call(lambda owner: updating.update(owner, container_id, resources))
 
     async def wait(self, container_id: ContainerId) -> Termination:
         """Wait for its end; everything has been taken back then. Raises NoSuchContainer, also if its

@@ -6,8 +6,8 @@ import stat
 import time
 from typing import Any
 
-from containerizer.agent.inspection import Status
 from containerizer.api.files import Found, group_name, user_name
+from containerizer.inspection import Status
 from containerizer.record import ContainerRecord
 from isolators.resources import Usage
 from launcher.container_id import ContainerId

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from containerizer.cli import attribute_options, headroom_options, registry_options
-from containerizer.request import PULL_POLICIES, ContainerRequest
+from containerizer.request import PULL_POLICIES, ContainerRequest, resources_of
 from isolators.catalog import default_for
 from isolators.isolator import ContainerConfig
+from isolators.resources import Resources
 from launcher.errors import InvalidRequest
 from provisioner.backends.choose import NAMES
 
@@ -21,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options, IMAGE and COMMAND."""
     parser.add_argument("--name", help="the container's id (a random one)")
     _add_task(parser.add_argument_group("the task"))
-    _add_limits(parser.add_argument_group("limits"))
+    add_limits(parser.add_argument_group("limits"))
     attribute_options.add(parser.add_argument_group("process attributes"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
@@ -39,12 +41,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         arguments.image,
         arguments.command_line,
         name=arguments.name,
-        cpus=arguments.cpus,
-        cpu_shares=arguments.cpu_shares,
-        mem=arguments.memory,
-        pids=arguments.pids_limit,
-        cpuset_cpus=arguments.cpuset_cpus,
-        cpuset_mems=arguments.cpuset_mems,
+        **_limits(arguments),
         env=environment(arguments),
         pull=arguments.pull,
         platform=arguments.platform,
@@ -67,6 +64,22 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
     )
+
+
+def resources(arguments: argparse.Namespace) -> Resources:
+    """The limits that the parsed options name. Raises InvalidRequest."""
+    return resources_of(**_limits(arguments))
+
+
+def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "cpus": arguments.cpus,
+        "cpu_shares": arguments.cpu_shares,
+        "mem": arguments.memory,
+        "pids": arguments.pids_limit,
+        "cpuset_cpus": arguments.cpuset_cpus,
+        "cpuset_mems": arguments.cpuset_mems,
+    }
 
 
 def isolation(arguments: argparse.Namespace, config: ContainerConfig) -> str | tuple[str, ...] | None:
@@ -114,7 +127,8 @@ def _add_task(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_limits(group: argparse._ArgumentGroup) -> None:
+def add_limits(group: argparse._ArgumentGroup) -> None:
+    """What `run` and `update` say of limits alike."""
     group.add_argument("--cpus", metavar="N", help="CPUs at most, e.g. 0.5")
     group.add_argument(
         "--cpu-shares", type=int, metavar="N", help="weight under contention (1024 is one CPU's)"
@@ -265,9 +279,9 @@ def _time_offset(text: str) -> tuple[str, int]:
         raise InvalidRequest(f"invalid time offset {text!r}", hint=hint) from None
 
 
-def _security_options(options: list[str]) -> dict[str, bool | str]:
+def _security_options(options: list[str]) -> dict[str, Any]:
     """The fields of ContainerConfig that --security-opt sets; the last one wins."""
-    fields: dict[str, bool | str] = {}
+    fields: dict[str, Any] = {}
     for option in options:
         name, _, setting = option.replace(":", "=", 1).partition("=")
         match name, setting:

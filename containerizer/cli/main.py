@@ -32,6 +32,8 @@ COMMANDS = {
     "attach": Command("see what a container's task writes, and type for it", needs_root=False),
     "logs": Command("show what a container's task has written", needs_root=False),
     "top": Command("show the processes of a container", needs_root=False),
+    "stats": Command("show what containers consume", needs_root=False),
+    "update": Command("change the limits of running containers", needs_root=False),
     "cp": Command("copy files into containers and out of them", needs_root=False),
     "kill": Command("send a signal to containers", needs_root=False),
     "stop": Command("ask containers to stop, and kill those that do not", needs_root=False),
@@ -64,7 +66,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("ps", "logs", "exec", "debug", "attach", "wait", "kill", "stop", "rm", "run", "pause", "unpause"),
-        *("images", "pull", "rmi", "top", "cp"),
+        *("images", "pull", "rmi", "top", "cp", "update"),
     )
 )
 

@@ -16,7 +16,7 @@ from containerizer.api.media import PROTOBUF, RECORDIO
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import process_io_pb2 as process_io
-from containerizer.client.encoding import launch_call
+from containerizer.client.encoding import launch_call, refuse_others
 from containerizer.client.transport import Answer, Credentials, Transport
 from containerizer.nested import ExecRequest
 from containerizer.request import ContainerRequest
@@ -220,7 +220,8 @@ class AgentClient:
         self.call(call)
 
     def update(self, container: str, resources: Resources) -> None:
-        """Change limits; those that are None stay. CPU shares cannot be changed this way."""
+        """Change limits; those that are None stay. Raises InvalidRequest for what the API cannot say."""
+        refuse_others(resources, Resources(), {"cpus", "memory", "pids"})
         call = Call(type=Call.UPDATE_CONTAINER)
         call.update_container.container_id.CopyFrom(to_message(ContainerId.parse(container)))
         memory = None if resources.memory is None else resources.memory / MEBIBYTE

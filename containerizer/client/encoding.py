@@ -39,10 +39,10 @@ _MODES = {False: containers.Volume.RW, True: containers.Volume.RO}
 def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Call:
     """Raises InvalidRequest."""
     config = request.config
-    _refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
-    _refuse_others(config, ContainerConfig(), _CARRIED)
-    _refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
-    _refuse_others(config.resources, Resources(), {"cpus", "cpu_shares", "memory", "pids"})
+    refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
+    refuse_others(config, ContainerConfig(), _CARRIED)
+    refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
+    refuse_others(config.resources, Resources(), {"cpus", "cpu_shares", "memory", "pids"})
     call = agent.Call(type=agent.Call.LAUNCH_CONTAINER)
     launch = call.launch_container
     launch.container_id.CopyFrom(to_message(request.container_id))
@@ -150,7 +150,8 @@ def _add_stdio(launch: agent.Call.LaunchContainer, stdio: Pipes | Terminal) -> N
         launch.container.tty_info.window_size.columns = stdio.columns
 
 
-def _refuse_others(asked: Data, default: Data, carried: set[str]) -> None:
+def refuse_others(asked: Data, default: Data, carried: set[str]) -> None:
+    """Raises InvalidRequest for a field that is asked for and that the API does not carry."""
     for field in fields(asked):
         if field.name not in carried and getattr(asked, field.name) != getattr(default, field.name):
             hint = "ask for it on the agent's host, without --agent"

@@ -10,12 +10,12 @@ from containerizer import liveness
 from containerizer import record as records
 from containerizer.containerizer import Containerizer
 from containerizer.record import ContainerRecord
-from containerizer.remote import NotRunning, RemoteContainer
+from containerizer.remote import RemoteContainer
 from isolators.isolator import Isolator
-from isolators.resources import Resources, Usage
+from isolators.resources import Usage
 from launcher.container_id import ContainerId
 from launcher.data import Data, asdict, field
-from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.errors import ContainerizerError
 
 
 class Status(Data, kw_only=True):
@@ -67,21 +67,6 @@ def usages(owner: Containerizer) -> dict[str, Usage]:
         for record in owner.containers()
         if record.pid is not None and liveness.is_running(record)
     }
-
-
-def update(owner: Containerizer, container_id: ContainerId, resources: Resources) -> None:
-    """Raises NoSuchContainer, NotRunning, and InvalidRequest for what none of its isolators enforces."""
-    record = records.load(owner.paths, container_id)
-    if not liveness.is_running(record) or liveness.is_launching(record):
-        raise NotRunning(f"container {container_id} is not running", hint="look at its state")
-    isolators = _isolators(owner, record)
-    enforced = frozenset[str]().union(*(isolator.enforces for isolator in isolators))
-    for resource in sorted(resources.asked() - enforced):
-        hint = "launch it with the isolator that does"
-        raise InvalidRequest(f"no isolator of container {container_id} enforces {resource}", hint=hint)
-    for isolator in isolators:
-        if isolator.enforces & resources.asked():
-            isolator.update(container_id, resources)
 
 
 def _measured(owner: Containerizer, record: ContainerRecord) -> Usage:

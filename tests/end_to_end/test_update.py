@@ -1,0 +1,113 @@
+"""`containerizer update` and `stats`: limits that change while a task runs, and what it consumes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from containerizer.containerizer import Containerizer
+from isolators.resources import Resources
+from launcher.kernel import cgroups
+from tests.end_to_end.conftest import Cli
+
+pytestmark = pytest.mark.requires("root", "cgroup1", "overlay", "registry", "busybox")
+
+NAME = "changing"
+LIMITS = ("-m", "64m", "--cpus", "0.5", "--cpu-shares", "512", "--pids-limit", "20")
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture
+def running(cli: Cli, busybox: str) -> Iterator[None]:
+    started = cli("run", "-d", "--name", NAME, *LIMITS, busybox, "sleep", "1000")
+    assert started.returncode == 0, started.stderr
+    yield
+    cli("rm", "-f", NAME)
+
+
+def limit(controller: str, file: str, name: str = NAME) -> int:
+    hierarchy = cgroups.find(controller)
+    assert hierarchy
+    return int(cgroups.read(os.path.join(hierarchy.mount_point, "containerizer", f"ct-{name}"), file))
+
+
+def in_force() -> tuple[int, int, int, int]:
+    """MiB, shares, microseconds in a tenth of a second, processes."""
+    return (
+        limit("memory", "memory.limit_in_bytes") // MEBIBYTE,
+        limit("cpu", "cpu.shares"),
+        limit("cpu", "cpu.cfs_quota_us"),
+        limit("pids", "pids.max"),
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_what_is_not_named_stays(cli: Cli) -> None:
+    assert in_force() == (64, 512, 50_000, 20)
+    done = cli("update", "--cpus", "0.25", "-m", "96m", NAME)
+    assert (done.stdout, done.returncode) == (f"{NAME}\n", 0), done.stderr
+    assert in_force() == (96, 512, 25_000, 20)
+    assert cli("update", "--pids-limit", "10", "-m", "32m", NAME).returncode == 0
+    assert in_force() == (32, 512, 25_000, 10)
+
+
+@pytest.mark.usefixtures("running")
+def test_a_lower_limit_holds_at_once(cli: Cli) -> None:
+    forks = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 </dev/null >/dev/null 2>&1 & done; echo all"
+    assert cli("exec", NAME, "sh", "-c", f"{forks}; kill $(jobs -p)").stdout == "all\n"
+    assert cli("update", "--pids-limit", "4", NAME).returncode == 0
+    assert "all" not in cli("exec", NAME, "sh", "-c", forks).stdout
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), ["no limit is named"]),
+        (("-m", "1k"), ["too small"]),
+        (("--cpus", "100000"), ["100000"]),
+        (("--pids-limit", "0"), ["0 processes"]),
+        (("--cpuset-cpus", "0"), ["no isolator of container changing enforces cpuset_cpus"]),
+    ],
+)
+def test_bad_limits_change_nothing(cli: Cli, options: tuple[str, ...], words: list[str]) -> None:
+    done = cli("update", *options, NAME)
+    assert done.returncode == 125
+    assert [word for word in words if word not in done.stderr] == []
+    assert in_force() == (64, 512, 50_000, 20)
+
+
+def test_who_does_not_run_has_no_limits(cli: Cli) -> None:
+    done = cli("update", "-m", "64m", "nobody")
+    assert done.returncode == 125
+    assert "nobody" in done.stderr
+
+
+def test_a_nested_one_has_limits_of_its_own(cli: Cli, busybox: str) -> None:
+    from containerizer.updating import update
+
+    with Containerizer(root=str(cli.root), state=str(cli.state)) as owner:
+        owner.launch(busybox, ["sleep", "1000"], name="outer", mem="64m")
+        inner = owner.launch(busybox, ["sleep", "1000"], name="outer.inner", mem="32m", pids=9)
+        update(owner, inner.id, Resources(memory=48 * MEBIBYTE))
+        nested = "outer/ct-inner"
+        assert limit("memory", "memory.limit_in_bytes", nested) == 48 * MEBIBYTE
+        assert limit("pids", "pids.max", nested) == 9
+        assert limit("memory", "memory.limit_in_bytes", "outer") == 64 * MEBIBYTE
+
+
+@pytest.mark.usefixtures("running")
+def test_stats_tell_what_is_used_and_allowed(cli: Cli) -> None:
+    done = cli("stats", "--no-stream", "--json", "--interval", "0.1")
+    (told,) = [each for each in json.loads(done.stdout) if each["container"] == NAME]
+    assert told["memory_limit_bytes"] == 64 * MEBIBYTE
+    assert told["processes"] == 1
+    assert 0 <= told["cpu_percent"] <= 100
+    table = cli("stats", "--no-stream", "--interval", "0.1", NAME[:5]).stdout.splitlines()
+    assert table[0].split()[:3] == ["CONTAINER", "CPU", "%"]
+    assert table[1].split()[0] == NAME
+    assert "64.0 MiB" in table[1]
+    assert cli("stats", "--no-stream", "nobody").returncode == 125
