@@ -7,6 +7,12 @@ STAMP := $(VENV)/installed
 
 # Programs that tests and the demo start, and the Debian packages that have them.
 PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uidmap openssl:openssl protoc:protobuf-compiler
+VM_TESTS := tests/isolators -q
+VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static
+
+# What of these is not there, as packages.
+FIND_MISSING = missing=; for pair in $(1); do \
+		command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair\#*:}"; done
 
 # Tests and demo need root, for namespaces, cgroups and mounts. Without sudo they run anyway and say
 # what they lack; with it they leave nothing of root's in the checkout.
@@ -21,7 +27,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages demo test lint check proto bench-launch bench-agent bench-pull fuzz clean
+.PHONY: help venv packages vm-packages demo test test-v1 test-v2 test-hybrid lint check proto bench-launch bench-agent bench-pull fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,8 +51,7 @@ $(STAMP): pyproject.toml | packages
 
 # Never fails: without a package manager or a network the tests skip, and the demo goes another way.
 packages: ## the Debian packages that tests and demo use
-	@missing=; \
-	for pair in $(PROGRAMS); do command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair#*:}"; done; \
+	@$(call FIND_MISSING,$(PROGRAMS)); \
 	test -x $(PYTHON) || { $(FIND_PYTHON); \
 		"$$python" -c 'import ensurepip' 2>/dev/null || missing="$$missing $$(basename $$python)-venv"; }; \
 	test -z "$$missing" || .ci/packages $$missing
@@ -56,6 +61,12 @@ demo: venv packages ## a container from a real registry, explained step by step
 
 test: lint packages ## all checks: lint, then every test that this host can run
 	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider)
+
+test-v1 test-v2 test-hybrid: test-%: venv packages vm-packages ## tests in a virtual machine with this version of cgroups
+	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup $* -- $(or $(TESTS),$(VM_TESTS))
+
+vm-packages: # for the virtual machine; as above
+	@$(call FIND_MISSING,$(VM_PROGRAMS)); test -z "$$missing" || .ci/packages $$missing
 
 bench-launch: venv packages $(VENV)/plots ## launch times, ours and those of the runtimes installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/launch.py launches.png
@@ -89,5 +100,5 @@ proto: ## what Python needs of containerizer/api/proto/*.proto, made anew by Deb
 check: test ## the same as test
 
 clean: ## remove all that was made here, the virtual environment included
-	rm -rf $(VENV) *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .vm *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -105,22 +105,28 @@ def _hierarchies(fstype: str) -> list[tuple[Path, set[str]]]:
     return found
 
 
-def _cgroup1() -> str | None:
-    writable = {c for point, options in _hierarchies("cgroup") if os.access(point, os.W_OK) for c in options}
-    return _lacks(writable, "no writable cgroup v1 hierarchy")
+def _controllers1() -> set[str]:
+    return {c for point, options in _hierarchies("cgroup") if os.access(point, os.W_OK) for c in options}
 
 
-def _cgroup2() -> str | None:
+def _controllers2() -> set[str]:
     available: set[str] = set()
     for point, _ in _hierarchies("cgroup2"):
         if os.access(point, os.W_OK):
             available.update((point / "cgroup.controllers").read_text().split())
-    return _lacks(available, "no writable cgroup v2 hierarchy")
+    return available
+
+
+def _cgroup1() -> str | None:
+    return _lacks(_controllers1(), "no writable cgroup v1 hierarchy")
+
+
+def _cgroup2() -> str | None:
+    return _lacks(_controllers2(), "no writable cgroup v2 hierarchy")
 
 
 def _cgroup() -> str | None:
-    lacking = _cgroup1()
-    return lacking and _cgroup2() and f"{lacking}, nor v2"
+    return _lacks(_controllers1() | _controllers2(), "no writable cgroup hierarchy")
 
 
 def _lacks(available: set[str], otherwise: str) -> str | None:
@@ -148,7 +154,7 @@ def _uidmap() -> str | None:
 NEEDS: Mapping[str, Probe] = {
     "root": _root,
     "userns": _userns,
-    "cgroup": _cgroup,  # memory, cpu and pids on either version
+    "cgroup": _cgroup,  # memory, cpu and pids, each on either version
     "cgroup1": _cgroup1,  # memory, cpu and pids on v1
     "cgroup2": _cgroup2,  # memory, cpu and pids on v2
     "overlay": _overlay,

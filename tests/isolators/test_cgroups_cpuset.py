@@ -47,7 +47,7 @@ def running_in(isolator: CgroupsCpuset, container_id: ContainerId) -> Iterator[i
         yield process.pid
 
 
-@pytest.mark.requires("root", "cgroup1")
+@pytest.mark.requires("root", "cgroup")
 @two_cpus
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_a_task_runs_where_it_is_told(cpuset: CgroupsCpuset, depth: int) -> None:
@@ -89,7 +89,7 @@ def test_a_parent_keeps_what_its_nested_one_has(cpuset: CgroupsCpuset) -> None:
     assert caught.value.hint == "a nested container has others of the CPUs: change that one first"
 
 
-@pytest.mark.requires("root", "cgroup1")
+@pytest.mark.requires("root", "cgroup")
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
@@ -122,7 +122,7 @@ def test_v2_follows_the_cgroup_above_while_nothing_is_asked(tmp_path: Path) -> N
     isolator.update(WEB, Resources(cpuset_cpus="2-3"))
     assert (cgroup / "cpuset.cpus").read_text() == "2-3"
     isolator.update(WEB, Resources())
-    assert (cgroup / "cpuset.cpus").read_text() == ""
+    assert (cgroup / "cpuset.cpus").read_text() == "\n"
     assert isolator.status(WEB)["cpuset_cpus"] == "0-7"
 
 
