@@ -51,8 +51,10 @@ class CgroupsCpuset(CgroupIsolator):
             cgroups.inherit_cpuset(self.hierarchy, os.path.relpath(cgroup, self.hierarchy.mount_point))
         for file, (field, what) in _FILES.items():
             asked = getattr(resources, field)
-            if asked is None:  # v2 follows the cgroup above while the file is empty
-                asked = cgroups.read(os.path.dirname(cgroup), file) if self.hierarchy.version == 1 else ""
+            if asked is None:
+                if not cgroups.read(cgroup, file):
+                    continue  # v2 follows the cgroup above; and who runs in it cannot be brought back to that
+                asked = _effective(os.path.dirname(cgroup), self.hierarchy.version, file)
             try:
                 cgroups.set_to(cgroup, file, asked)
             except cgroups.CgroupError as error:

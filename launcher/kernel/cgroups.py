@@ -155,7 +155,7 @@ def write(cgroup: str, file: str, value: str) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
-            os.write(fd, value.encode() or b"\n")  # nothing would not even reach the kernel
+            os.write(fd, value.encode())
         finally:
             os.close(fd)
     except OSError as error:

@@ -119,10 +119,13 @@ def test_v2_follows_the_cgroup_above_while_nothing_is_asked(tmp_path: Path) -> N
     fill(mount_point, {**files, "cpuset.mems.effective": "0", "cgroup.controllers": "cpuset"})
     isolator = CgroupsCpuset(FLAGS, fake.mountinfo)
     cgroup = fill(Path(isolator.cgroup(WEB)), {**files, "cpuset.mems.effective": "0"})
+    fill(cgroup.parent, {**files, "cpuset.mems.effective": "0"})
+    isolator.update(WEB, Resources())
+    assert (cgroup / "cpuset.cpus").read_text() == ""
     isolator.update(WEB, Resources(cpuset_cpus="2-3"))
     assert (cgroup / "cpuset.cpus").read_text() == "2-3"
     isolator.update(WEB, Resources())
-    assert (cgroup / "cpuset.cpus").read_text() == "\n"
+    assert (cgroup / "cpuset.cpus").read_text() == "0-7"
     assert isolator.status(WEB)["cpuset_cpus"] == "0-7"
 
 
