@@ -31,7 +31,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 venv: $(STAMP) ## the virtual environment with this project and its tools
 
