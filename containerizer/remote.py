@@ -188,9 +188,9 @@ class RemoteContainer:
     def remove(self, *, force: bool = False, timeout: float = DESTROY_TIMEOUT) -> None:
         """Delete what is left of a container that has ended; with `force` destroy it first.
 
-        Raises InvalidRequest if it runs, NoSuchContainer, and what `destroy` does.
+        Raises what `destroy` does and, without `force`, InvalidRequest if it runs and NoSuchContainer.
         """
-        if liveness.is_running(self.record) and not force:
+        if not force and liveness.is_running(self.record):
             hint = "stop it first, or use `containerizer rm --force`"
             raise InvalidRequest(f"container {self.id} is running", hint=hint)
         self.destroy(timeout)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from containerizer.containerizer import Containerizer
 from containerizer.ending import Ending
 from containerizer.paths import Paths
+from containerizer.record import NoSuchContainer
 from launcher.container_id import ContainerId
 from tests.end_to_end.conftest import Cli
 
@@ -83,6 +85,17 @@ def test_ten_that_remove(cli: Cli, options: tuple[str, ...], round: int) -> None
         assert ending.termination.exit_code == 137
     cli.wait_for_reapers()
     assert cli.containers() == []
+
+
+def test_who_removes_by_force_may_come_late(cli: Cli) -> None:
+    assert cli("run", "-d", "--name", NAME, "host", "sleep", "1000").returncode == 0
+    owner = Containerizer(root=str(cli.root), state=str(cli.state), isolation=())
+    late = owner.get(NAME)
+    owner.get(NAME).remove(force=True)
+    late.remove(force=True)
+    with pytest.raises(NoSuchContainer):
+        late.remove()
+    cli.wait_for_reapers()
 
 
 @pytest.mark.parametrize("round", range(ROUNDS))
