@@ -54,6 +54,7 @@ def _merged(
 
     merged = merge(contributions())
     merged.fill("request", of_request(config))
+    _search(merged)
     if config.parent is not None:
         merged.fill("parent", nested.shared(config))
     if config.rootfs is not None and "rootfs" not in merged.values:
@@ -62,3 +63,12 @@ def _merged(
     if not merged.info.argv:
         raise InvalidRequest("no command given", hint="name one, or load docker/runtime for the image's")
     return merged
+
+
+def _search(merged: Merged) -> None:
+    """Put the directories of `search_paths` before what their variables say."""
+    searched = merged.values.pop("search_paths", {})
+    environment = merged.values.setdefault("environment", {}) if searched else {}
+    for variable, first in searched.items():
+        rest = environment.get(variable)
+        environment[variable] = f"{first}:{rest}" if rest else first

@@ -63,6 +63,7 @@ class ContainerRequest(Data, kw_only=True):
         pids: int | None = None,
         cpuset_cpus: str | None = None,
         cpuset_mems: str | None = None,
+        gpus: int | str | None = None,
         env: Mapping[str, str] | None = None,
         pull: Policy = "missing",
         platform: str | None = None,
@@ -85,14 +86,12 @@ class ContainerRequest(Data, kw_only=True):
             pids=pids,
             cpuset_cpus=cpuset_cpus,
             cpuset_mems=cpuset_mems,
+            gpus=None if gpus is None else str(gpus),
         )
-        for key, value in (env or {}).items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                raise InvalidRequest(f"the environment variable {key!r}: {value!r} is no text")
         return cls(
             image=image,
             config=ContainerConfig(
-                command=tuple(command), environment=dict(env or {}), resources=resources, **options
+                command=tuple(command), environment=_texts(env or {}), resources=resources, **options
             ),
             container_id=ContainerId.parse(name) if name else ContainerId.generate(),
             pull=pull,
@@ -118,6 +117,13 @@ def resources_of(
         pids=_whole("pids", pids),
         **others,
     )
+
+
+def _texts(environment: Mapping[str, str]) -> dict[str, str]:
+    for key, value in environment.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise InvalidRequest(f"the environment variable {key!r}: {value!r} is no text")
+    return dict(environment)
 
 
 def _fetched(uris: Sequence[FetchUri | str]) -> tuple[FetchUri, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
 from launcher.data import Data
 from launcher.errors import InvalidRequest
 
@@ -21,6 +21,8 @@ TABLE: Mapping[str, str] = {
     "filesystem/linux": "isolators.filesystem.linux:FilesystemLinux",
     # After the standard mounts: an image's volume may lie below none of them.
     "docker/runtime": "isolators.docker.runtime:DockerRuntime",
+    # Mounts the driver over what the image's volumes have there.
+    "gpu/nvidia": "isolators.gpu.nvidia:GpuNvidia",
     "namespaces/pid": "isolators.namespaces.pid:PidNamespace",
     "namespaces/ipc": "isolators.namespaces.ipc:IpcNamespace",
     "namespaces/uts": "isolators.namespaces.uts:UtsNamespace",
@@ -75,6 +77,7 @@ ON_DEMAND: Mapping[str, str] = {
     "cpuset_mems": "cgroups/cpuset",
     "userns": "namespaces/user",
     "time_offsets": "namespaces/time",
+    "gpus": "gpu/nvidia",
 }
 
 # The same for a namespace of this kind that a request names.
@@ -91,6 +94,7 @@ class NeedStatus(Data, kw_only=True):
     what: str
     present: bool
     mend: str
+    optional: bool = False  # most hosts do without
 
 
 class Description(Data, kw_only=True):
@@ -197,10 +201,14 @@ def _describe(isolator_class: type[Isolator]) -> Description:
     return Description(
         name=isolator_class.name,
         summary=_summary(isolator_class),
-        needs=tuple(NeedStatus(what=n.what, present=n.present(), mend=n.mend) for n in isolator_class.needs),
+        needs=tuple(_status(need) for need in isolator_class.needs),
         requires=isolator_class.requires,
         enforces=tuple(sorted(isolator_class.enforces)),
     )
+
+
+def _status(need: Need) -> NeedStatus:
+    return NeedStatus(what=need.what, present=need.present(), mend=need.mend, optional=need.optional)
 
 
 def _summary(isolator_class: type[Isolator]) -> str:

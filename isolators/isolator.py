@@ -168,6 +168,7 @@ class Need(Data):
     what: str  # "cgroup controller memory"
     present: Callable[[], bool]  # cheap, touches nothing
     mend: str  # how the operator provides it
+    optional: bool = False  # hardware that most hosts do without: no defect of theirs
 
 
 class IsolatorFlags(Data, kw_only=True):
@@ -175,6 +176,7 @@ class IsolatorFlags(Data, kw_only=True):
 
     cgroups_root: str = "containerizer"  # below the mount point of each hierarchy
     state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
+    nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
 
 
 class Isolator:

@@ -21,6 +21,7 @@ class Resources(Data, kw_only=True):
     pids: int | None = None  # processes and threads
     cpuset_cpus: str | None = None  # numbers of CPUs, "0-3,5"
     cpuset_mems: str | None = None  # numbers of memory nodes, likewise
+    gpus: str | None = None  # "all", a number, or "device=NAME,NAME" with indices or UUIDs
 
     def asked(self) -> set[str]:
         """The names of the resources that the request limits."""

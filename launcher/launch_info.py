@@ -115,6 +115,7 @@ class LaunchInfo(Data, kw_only=True):
     # The task. `user` is "name|uid[:group|gid]", resolved by the child from the image's own files.
     argv: tuple[str, ...] | None = _owned(tuple)
     environment: Mapping[str, str] = _disjoint()
+    search_paths: Mapping[str, str] = _disjoint()  # variable → directories that come first in it
     working_directory: str | None = _owned()  # absolute, in the container; created when missing
     user: str | None = _owned()
     stop_signal: str | None = _owned()  # what asks the task to end, e.g. "SIGTERM"

@@ -40,6 +40,10 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in _words(text))
+
+
 def _fraction(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
@@ -78,6 +82,7 @@ TABLE: Mapping[str, Flag] = {
     "isolation": Flag(None, "the isolators to load, with commas (the launcher's default)", _words),
     "launcher": Flag("linux", "how tasks are launched: linux or posix", _one_of(*LAUNCHERS)),
     "cgroups_root": Flag("containerizer", "the cgroup of all containers, in each hierarchy"),
+    "nvidia_gpu_devices": Flag(None, "indices of the GPUs to give out, with commas (all)", _numbers),
     "recover": Flag(
         "reconnect", "to what runs at the start, or cleanup: destroy it", _one_of("reconnect", "cleanup")
     ),

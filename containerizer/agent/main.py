@@ -125,7 +125,9 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
             stall_timeout=flags["fetcher_stall_timeout"],
             timeout=flags["fetcher_timeout"],
         ),
-        isolator_flags=IsolatorFlags(cgroups_root=flags["cgroups_root"]),
+        isolator_flags=IsolatorFlags(
+            cgroups_root=flags["cgroups_root"], nvidia_gpu_devices=flags["nvidia_gpu_devices"]
+        ),
         launching_lanes=flags["launches"],
         pulls=flags["pulls"],
         destroy_timeout=flags["destroy_timeout"],

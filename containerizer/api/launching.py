@@ -129,14 +129,15 @@ def resources_of(
     """
     asked = dict(_amounts(requests))
     hard = {name: scalar.value for name, scalar in limits.items()}
-    for name in sorted((asked.keys() | hard.keys()) - {"cpus", "mem", "pids"}):
-        raise BadRequest(f"the resource {name!r} is not supported", hint="cpus, mem and pids are")
+    for name in sorted((asked.keys() | hard.keys()) - {"cpus", "mem", "pids", "gpus"}):
+        raise BadRequest(f"the resource {name!r} is not supported", hint="cpus, mem, pids and gpus are")
     memory, pids = hard.get("mem", asked.get("mem")), hard.get("pids", asked.get("pids"))
     return Resources(
         cpus=_finite(hard.get("cpus")),
         cpu_shares=max(_LEAST_SHARES, int(asked["cpus"] * _SHARES_OF_A_CPU)) if "cpus" in asked else None,
         memory=_whole(memory, MEBIBYTE),
         pids=_whole(pids, 1),
+        gpus=_gpus(hard.get("gpus", asked.get("gpus", 0.0))),
     )
 
 
@@ -266,6 +267,12 @@ def _amounts(requests: Iterable[resource.Resource]) -> Iterator[tuple[str, float
 def _finite(value: float | None) -> float | None:
     """None, and an infinite amount, is no limit."""
     return None if value is None or value == math.inf else value
+
+
+def _gpus(number: float) -> str | None:
+    if not (number >= 0 and float(number).is_integer()):
+        raise BadRequest(f"{number:g} GPUs are asked for", hint="a GPU is given whole, to one container")
+    return str(int(number)) if number else None
 
 
 def _whole(value: float | None, unit: int) -> int | None:

@@ -23,7 +23,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the options, IMAGE and COMMAND."""
     parser.add_argument("--name", help="the container's id (a random one)")
     _add_task(parser.add_argument_group("the task"))
-    add_limits(parser.add_argument_group("limits"))
+    limits = parser.add_argument_group("limits")
+    add_limits(limits)
+    limits.add_argument("--gpus", metavar="all|N|device=NAME[,NAME]", help="NVIDIA GPUs, for it alone")
     attribute_options.add(parser.add_argument_group("process attributes"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
@@ -42,6 +44,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         arguments.command_line,
         name=arguments.name,
         **_limits(arguments),
+        gpus=arguments.gpus,
         env=environment(arguments),
         pull=arguments.pull,
         platform=arguments.platform,

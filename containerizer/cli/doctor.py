@@ -57,7 +57,13 @@ def _examine(root: str, state: str) -> Iterator[Finding]:
         for need in description.needs:
             if need.what not in seen:
                 seen.add(need.what)
-                yield Finding(f"{need.what} (for {description.name})", need.present, need.mend)
+                yield _need(need, description.name)
+
+
+def _need(need: catalog.NeedStatus, isolator: str) -> Finding:
+    if need.optional and not need.present:
+        return Finding(f"no {need.what}, and so no {isolator}", True, "")
+    return Finding(f"{need.what} (for {isolator})", need.present, need.mend)
 
 
 def _kernel(release: str) -> Finding:

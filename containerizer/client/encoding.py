@@ -42,7 +42,7 @@ def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Cal
     refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
     refuse_others(config, ContainerConfig(), _CARRIED)
     refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
-    refuse_others(config.resources, Resources(), {"cpus", "cpu_shares", "memory", "pids"})
+    refuse_others(config.resources, Resources(), {"cpus", "cpu_shares", "memory", "pids", "gpus"})
     call = agent.Call(type=agent.Call.LAUNCH_CONTAINER)
     launch = call.launch_container
     launch.container_id.CopyFrom(to_message(request.container_id))
@@ -110,10 +110,14 @@ def _add_rlimit(container: containers.ContainerInfo, name: str, limit: Rlimit) -
 
 def _add_limits(launch: agent.Call.LaunchContainer, config: ContainerConfig) -> None:
     asked = config.resources
+    if asked.gpus is not None and not asked.gpus.isdecimal():
+        hint = "ask for a number of them"
+        raise InvalidRequest(f"the GPUs {asked.gpus!r} cannot be asked of an agent", hint=hint)
     amounts = {
         "cpus": asked.cpus,
         "mem": None if asked.memory is None else asked.memory / MEBIBYTE,
         "pids": asked.pids,
+        "gpus": None if asked.gpus is None else int(asked.gpus),
     }
     for name, amount in amounts.items():
         if amount is not None:

@@ -83,6 +83,8 @@ def test_commands(command: dict[str, Any], entrypoint: tuple[str, ...] | None, a
         ({"mem": 64}, {"mem": 96}, Resources(memory=96 << 20)),
         ({"mem": 64}, {"mem": "Infinity"}, Resources()),
         ({}, {"pids": 9}, Resources(pids=9)),
+        ({"gpus": 2}, {}, Resources(gpus="2")),
+        ({"gpus": 0}, {}, Resources()),
     ],
 )
 def test_resources(resources: dict[str, Any], limits: dict[str, Any], granted: Resources) -> None:
@@ -207,7 +209,7 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
             stop_signal="SIGINT",
             init=True,
             readonly_rootfs=True,
-            resources=Resources(cpus=0.25, cpu_shares=77, memory=12345678, pids=3),
+            resources=Resources(cpus=0.25, cpu_shares=77, memory=12345678, pids=3, gpus="1"),
             capabilities_add=("KILL",),
             capabilities_drop=("CHOWN",),
             no_new_privileges=False,
@@ -239,3 +241,15 @@ def test_ids_deeper_than_there_are_levels() -> None:
 def test_names_that_are_none(name: str) -> None:
     with pytest.raises(InvalidRequest):
         to_id(ContainerID(value=name))
+
+
+@pytest.mark.parametrize("number", [0.5, -1, "Infinity", "NaN"])
+def test_gpus_are_whole(number: float | str) -> None:
+    with pytest.raises(BadRequest, match="GPUs"):
+        config(limits={"gpus": {"value": number}})
+
+
+def test_gpus_by_name_are_not_carried() -> None:
+    asked = ContainerRequest(image="host", config=ContainerConfig(resources=Resources(gpus="device=0")))
+    with pytest.raises(InvalidRequest, match="device=0"):
+        launch_call(asked, Pipes())

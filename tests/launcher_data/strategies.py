@@ -55,6 +55,7 @@ id_maps = st.lists(st.builds(IdMapping, *[st.integers(0, 2**32)] * 3), max_size=
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "argv": st.none() | tuples,
     "environment": mappings,
+    "search_paths": mappings,
     "working_directory": st.none() | paths,
     "user": st.none() | words,
     "stop_signal": st.none() | words,

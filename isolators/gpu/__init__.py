@@ -1,0 +1,1 @@
+"""The isolators of graphics processors."""
