@@ -90,7 +90,7 @@ def test_one_without_has_nothing_of_it(containerizer: Containerizer, busybox: st
     ]
 
 
-def test_a_gpu_stays_its_owners_after_the_launcher_has_left_it(
+def test_a_gpu_is_its_owners_until_its_end(
     containerizer: Containerizer, busybox: str, tmp_path: Path
 ) -> None:
     first = containerizer.launch(busybox, ["sleep", "1000"], gpus=1)
