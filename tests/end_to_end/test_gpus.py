@@ -1,4 +1,4 @@
-"""Containers with GPUs, on a recorded NVML; nodes like /dev/null stand for the GPUs' nodes."""
+"""Containers with GPUs, on an NVML written by hand; nodes like /dev/null stand for the GPUs' nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gpu/nvidia on a recorded NVML, and on files that stand for a host's driver."""
+"""gpu/nvidia on an NVML written by hand, and on files that stand for a host's driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host with NVIDIA's GPUs, recorded: what NVML answers, and the files of a driver."""
+"""A host with NVIDIA's GPUs, written by hand: what NVML answers, and the files of a driver."""
 
 from __future__ import annotations
 
