@@ -12,7 +12,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isolators.gpu import driver, inventory, ownership
+from isolators import ownership
+from isolators.gpu import driver, inventory
 from isolators.gpu.inventory import Gpu
 from isolators.gpu.request import Gpus, parse
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need
@@ -67,10 +68,14 @@ class GpuNvidia(Isolator):
             return LaunchInfo()
         candidates, count = self._candidates(asked)
         uuids = ownership.held(self._owners, str(container_id))
-        uuids = uuids or ownership.free(self._owners, [gpu.uuid for gpu in candidates])[:count]
+        uuids = uuids or ownership.free(self._owners, [gpu.uuid for gpu in candidates], count)
         if len(uuids) < count:
             raise self._none_free(candidates, count)
         return self._launch_info([gpu for gpu in candidates if gpu.uuid in uuids], _capabilities(config))
+
+    def check(self, resources: Resources) -> None:
+        if resources.gpus is not None:
+            parse(resources.gpus)
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
         """Raises InvalidRequest: what a task has opened cannot be taken from it."""

@@ -13,6 +13,7 @@ import binascii
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+from isolators import ownership
 from isolators.isolator import (
     ContainerConfig,
     Isolator,
@@ -22,7 +23,7 @@ from isolators.isolator import (
     joins,
     shares,
 )
-from isolators.namespaces import allocated_ids, id_maps, subordinate_ids
+from isolators.namespaces import id_maps, subordinate_ids
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import IdMapping, LaunchInfo
@@ -40,7 +41,7 @@ RANGES = 0x0FFF
 
 _LAST = 2**32 - 2  # the next one stands for none
 
-_Pick = Callable[[str, str, Iterable[int]], int | None]  # directory, holder, candidates
+_Pick = Callable[[str, str, Iterable[str]], list[str] | None]  # directory, holder, numbers of ranges
 
 
 class NoFreeRange(ContainerizerError):
@@ -53,6 +54,14 @@ def _supported() -> bool:
             return int(file.read()) > 0
     except FileNotFoundError:
         return os.path.exists("/proc/self/ns/user")
+
+
+def _take_one(directory: str, holder: str, numbers: Iterable[str]) -> list[str] | None:
+    return ownership.take(directory, holder, numbers, 1)
+
+
+def _see_one(directory: str, _: str, numbers: Iterable[str]) -> list[str] | None:
+    return ownership.free(directory, numbers, 1)
 
 
 class UserNamespace(Isolator):
@@ -79,16 +88,14 @@ class UserNamespace(Isolator):
         self._allocated = os.path.join(flags.state, "users")
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        return self._launch_info(container_id, config, allocated_ids.take)
+        return self._launch_info(container_id, config, _take_one)
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         """With `auto`, the range that it would get now."""
-        return self._launch_info(
-            container_id, config, lambda directory, _, free: allocated_ids.first_free(directory, free)
-        )
+        return self._launch_info(container_id, config, _see_one)
 
     def cleanup(self, container_id: ContainerId) -> None:
-        allocated_ids.release(self._allocated, str(container_id))
+        ownership.release(self._allocated, str(container_id))
 
     def _launch_info(self, container_id: ContainerId, config: ContainerConfig, pick: _Pick) -> LaunchInfo:
         if config.parent is not None:
@@ -122,13 +129,12 @@ class UserNamespace(Isolator):
 
     def _picked(self, holder: str, pick: _Pick) -> int:
         """The number of its range: one that it holds already, or is given now."""
-        picked = allocated_ids.held(self._allocated, holder)
-        if picked is None:
-            picked = pick(self._allocated, holder, self._candidates(holder))
-        if picked is None:
+        picked = ownership.held(self._allocated, holder)
+        picked = picked or pick(self._allocated, holder, map(str, self._candidates(holder))) or []
+        if not picked:
             hint = f"remove containers, or what {self._allocated} has of those that are gone"
             raise NoFreeRange(f"all {RANGES} ranges of users are taken", hint=hint)
-        return picked
+        return int(picked[0])
 
     def _candidates(self, holder: str) -> Iterator[int]:
         """All, from one that goes by the name: the same container gets the same again if it can."""

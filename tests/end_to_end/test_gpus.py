@@ -13,8 +13,8 @@ from containerizer import Containerizer
 from containerizer.request import ContainerRequest
 from isolators import catalog
 from isolators.gpu import nvidia
-from isolators.gpu.ownership import holder_of
 from isolators.isolator import IsolatorFlags
+from isolators.ownership import holder_of
 from launcher.stdio import Inherit
 from tests.support.nvidia import FakeNvml, make_host
 

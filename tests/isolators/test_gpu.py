@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from isolators.gpu import driver, library_cache, ownership
+from isolators import ownership
+from isolators.gpu import driver, library_cache
 from isolators.gpu.inventory import NvmlError
 from isolators.gpu.nvidia import GpuNvidia, NoFreeGpu
 from isolators.gpu.request import Gpus, parse
@@ -73,6 +74,11 @@ def test_an_instance_comes_with_its_capability_nodes(make: Callable[..., GpuNvid
 def test_prepare_gives_the_same_again_and_what_contribute_tells(make: Callable[..., GpuNvidia]) -> None:
     told = make().contribute(A, asking("2"))
     assert make().prepare(A, asking("2")) == make().prepare(A, asking("2")) == told
+
+
+def test_bad_words_are_refused_before_anything_is_looked_at(make: Callable[..., GpuNvidia]) -> None:
+    with pytest.raises(InvalidRequest, match="invalid GPUs 'some'"):
+        make(broken=True).check(Resources(gpus="some"))
 
 
 @pytest.mark.parametrize("text", ["5", "device=9", "device=GPU-7", "device=2"])
@@ -155,7 +161,7 @@ def test_taking_is_all_or_nothing(tmp_path: Path) -> None:
     directory = str(tmp_path / "gpus")
     assert ownership.take(directory, "a", ["x"], 1) == ["x"]
     assert ownership.take(directory, "b", ["x", "y"], 2) is None
-    assert ownership.free(directory, ["x", "y"]) == ["y"]
+    assert ownership.free(directory, ["x", "y"], 2) == ["y"]
 
 
 def test_the_cache_is_read_after_an_older_one_and_for_this_machine() -> None:
