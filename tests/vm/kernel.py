@@ -27,11 +27,11 @@ def fetch(directory: Path) -> Path:
         partial = directory.with_name(directory.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _run("apt-get", "download", _versioned(), cwd=partial)
+        run("apt-get", "download", _versioned(), cwd=partial)
         (package,) = partial.glob("*.deb")
-        _run("dpkg", "-x", package.name, ".", cwd=partial)
+        run("dpkg", "-x", package.name, ".", cwd=partial)
         package.unlink()
-        _run(BUSYBOX, "depmod", "-b", str(partial), release(partial), cwd=partial)
+        run(BUSYBOX, "depmod", "-b", str(partial), release(partial), cwd=partial)
         partial.rename(directory)
     return directory
 
@@ -51,7 +51,7 @@ def initramfs(kernel: Path) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     for name in ("bin", "modules", "proc", "dev", "lower", "scratch", "root"):
         (root / name).mkdir(parents=True)
-    shutil.copy(_program(BUSYBOX), root / "bin/busybox")
+    shutil.copy(found(BUSYBOX), root / "bin/busybox")
     shutil.copy(Path(__file__).with_name("init"), root / "init")
     for number, module in enumerate(_in_order(kernel / "lib/modules" / release(kernel))):
         shutil.copy(module, root / f"modules/{number:02}-{module.name}")
@@ -93,10 +93,10 @@ def _name(path: str) -> str:
 
 def _versioned() -> str:
     """The package with the kernel itself, on which the one with the stable name depends."""
-    _program("apt-get")
+    found("apt-get")
     for attempt in ("apt-cache depends", "with new lists"):
         if attempt == "with new lists":
-            _run("apt-get", "update", cwd=Path("/"))
+            run("apt-get", "update", cwd=Path("/"))
         listed = subprocess.run(["apt-cache", "depends", PACKAGE], capture_output=True, text=True).stdout
         for line in listed.splitlines():
             relation, _, package = line.strip().partition(": ")
@@ -105,14 +105,16 @@ def _versioned() -> str:
     raise Unavailable(f"apt knows no package {PACKAGE}: is this Debian, on x86_64?")
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise Unavailable(f"{name} is not installed")
-    return found
+def found(program: str) -> str:
+    """Where the program is. Raises Unavailable."""
+    path = shutil.which(program)
+    if path is None:
+        raise Unavailable(f"{program} is not installed: `make vm-packages` installs what Debian has")
+    return path
 
 
-def _run(*argv: str, cwd: Path) -> None:
-    done = subprocess.run([_program(argv[0]), *argv[1:]], cwd=cwd, capture_output=True, text=True)
+def run(*argv: str, cwd: Path | None = None) -> None:
+    """Raises Unavailable, with what the program said, if it fails."""
+    done = subprocess.run([found(argv[0]), *argv[1:]], cwd=cwd, capture_output=True, text=True)
     if done.returncode != 0:
         raise Unavailable(f"{' '.join(argv)} failed: {(done.stderr or done.stdout).strip()}")

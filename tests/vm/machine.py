@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -83,7 +82,8 @@ def _prepare(results: Path, job: Job) -> None:
     for name, size in (("scratch", SCRATCH_BYTES), ("blank", BLANK_BYTES)):
         with (results / name).open("wb") as disk:
             disk.truncate(size)
-    _check(["mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota", str(results / "scratch")])
+    scratch = str(results / "scratch")
+    kernel.run("mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota", scratch)
 
 
 def _qemu(kernel_directory: Path, results: Path, shared: str) -> list[str]:
@@ -93,7 +93,7 @@ def _qemu(kernel_directory: Path, results: Path, shared: str) -> list[str]:
     if json.loads((results / "job.json").read_text())["cgroup"] == "v2":
         words.append(NO_V1)
     return [
-        *(_found(QEMU), "-accel", "tcg,thread=multi", "-cpu", "max", "-no-reboot"),
+        *(kernel.found(QEMU), "-accel", "tcg,thread=multi", "-cpu", "max", "-no-reboot"),
         *(
             "-nodefaults",
             "-display",
@@ -175,16 +175,3 @@ def _relay(guest: subprocess.Popen[bytes], deadline: float) -> bool:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     return False
-
-
-def _check(argv: list[str]) -> None:
-    done = subprocess.run([_found(argv[0]), *argv[1:]], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Unavailable(f"{' '.join(argv)} failed: {done.stderr.strip()}")
-
-
-def _found(program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        raise Unavailable(f"{program} is not installed: `make vm-packages`")
-    return found
