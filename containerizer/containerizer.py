@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import ending, launchers, merging, nested, sandbox
+from containerizer import admissible, ending, launchers, merging, nested, sandbox
 from containerizer import record as records
 from containerizer.blame import named
 from containerizer.cleanup import reaper, take_back
@@ -23,12 +23,12 @@ from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import HOST, ContainerRequest, with_image
 from isolators import catalog
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags
+from isolators.isolator import Isolator, IsolatorFlags
 from isolators.resources import Usage
 from launcher.base import Launcher, LaunchRequest
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace
-from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.errors import ContainerizerError
 from launcher.launch_info import LaunchInfo
 from launcher.stdio import Inherit, Service, Stdio, mode_of
 from provisioner.provisioner import Provisioner
@@ -180,7 +180,7 @@ class Containerizer:
     def isolators_of(self, record: ContainerRecord) -> list[Isolator]:
         """Those that the container was launched with. Raises UnknownIsolator, IsolatorUnavailable."""
         if record.isolation not in self._loaded:
-            self._loaded[record.isolation] = catalog.load(record.isolation, self._flags)
+            self._loaded[record.isolation] = catalog.load(record.isolation, self._flags, launched=True)
         return self._loaded[record.isolation]
 
     def attach(self, container_id: ContainerId) -> Attachment:
@@ -203,18 +203,10 @@ class Containerizer:
     # The steps of a launch, in their order -----------------------------------------------------
 
     def _begin(self, request: ContainerRequest) -> None:
-        self._check_enforced(request.config)
+        admissible.check(self.isolators, request.config)
         launchers.check_image(self._launcher_name, request)
         for isolator in self.isolators:
             isolator.stays = True  # until `close`: others may follow
-
-    def _check_enforced(self, config: ContainerConfig) -> None:
-        """A limit that nobody enforces is an error, not a wish."""
-        enforced = frozenset[str]().union(*(isolator.enforces for isolator in self.isolators))
-        for resource in sorted(config.asked() - enforced):
-            able = [d.name for d in catalog.describe() if resource in d.enforces]
-            hint = f"add {' or '.join(able)} to --isolation" if able else None
-            raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=hint)
 
     def _admit(self, request: ContainerRequest, stdio: Stdio) -> Container:
         owner = os.getpid()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from containerizer import checkpoint, liveness
+from containerizer import admissible, checkpoint, liveness
 from containerizer import record as records
 from containerizer.blame import named
 from containerizer.containerizer import Containerizer
+from containerizer.ending import Ending
 from containerizer.record import ContainerRecord
 from containerizer.remote import NotRunning
 from isolators.resources import Resources
@@ -20,25 +21,32 @@ from launcher.errors import InvalidRequest
 
 
 def update(owner: Containerizer, container_id: ContainerId, resources: Resources) -> None:
-    """Raises NoSuchContainer, NotRunning, InvalidRequest for what none of its isolators enforces, and
-    ContainerizerError where the kernel refuses a limit: those before it are in force then.
+    """Raises NoSuchContainer, NotRunning, InvalidRequest for limits that make no sense or that none of its
+    isolators enforces, and ContainerizerError where the kernel refuses one: those before it stay in force.
     """
-    record = records.load(owner.paths, container_id)
+    end = Ending.open(owner.paths, container_id)
+    if end is None:
+        raise records.unknown(container_id)
+    with end, end.locked():  # one at a time; and nobody takes the container back meanwhile
+        _update(owner, records.load(owner.paths, container_id), resources)
+
+
+def _update(owner: Containerizer, record: ContainerRecord, resources: Resources) -> None:
     if not liveness.is_running(record) or liveness.is_launching(record):
-        raise NotRunning(f"container {container_id} is not running", hint="look at its state")
+        raise NotRunning(f"container {record.id} is not running", hint="look at its state")
     isolators = owner.isolators_of(record)
-    enforced = frozenset[str]().union(*(isolator.enforces for isolator in isolators))
-    for resource in sorted(resources.asked() - enforced):
+    asked = resources.limits()
+    for resource in admissible.unenforced(isolators, asked):
         hint = "launch it with the isolator that does"
-        raise InvalidRequest(f"no isolator of container {container_id} enforces {resource}", hint=hint)
+        raise InvalidRequest(f"no isolator of container {record.id} enforces {resource}", hint=hint)
+    admissible.check_limits(isolators, resources)
     limits = in_force(owner, record)
     for isolator in isolators:
-        if changed := isolator.enforces & resources.asked():
-            after = limits | {name: resources.limits()[name] for name in changed}
+        if changed := {name: value for name, value in asked.items() if name in isolator.enforces}:
             with named(isolator):
-                isolator.update(container_id, Resources(**after))
-            limits = after
-            checkpoint.write(owner.paths.limits(container_id), limits)
+                isolator.update(record.id, Resources(**{**limits, **changed}))
+            limits |= changed
+            checkpoint.write(owner.paths.limits(record.id), limits)
 
 
 def in_force(owner: Containerizer, record: ContainerRecord) -> dict[str, Any]:

@@ -111,15 +111,19 @@ class Description(Data, kw_only=True):
         return all(need.present for need in self.needs)
 
 
-def load(names: Sequence[str], flags: IsolatorFlags, launcher: str = "linux") -> list[Isolator]:
+def load(
+    names: Sequence[str], flags: IsolatorFlags, launcher: str = "linux", *, launched: bool = False
+) -> list[Isolator]:
     """The isolators of these names, in the table's order; those of others last, in the order given.
 
+    `launched`: for a container that has been launched with them. What they need may have gone since, and what
+    they gave has to be taken back all the same.
     Raises UnknownIsolator, IsolatorUnavailable, and InvalidRequest for a name that comes twice or
     without one that it requires, or that the launcher cannot serve.
     """
     _reject_repeated(names)
     classes = _classes(names)
-    for isolator_class in classes:
+    for isolator_class in () if launched else classes:
         _check_launcher(isolator_class, launcher)
         _check_required(isolator_class, names)
         _check_needs(isolator_class)

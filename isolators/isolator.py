@@ -3,6 +3,7 @@
 An isolator limits or shields one thing. The containerizer calls it with plain synchronous
 functions, in the catalog's order (clean-up in reverse), never two at once for one container:
 
+    check     before anything is touched: refuse limits that make no sense here
     prepare   before the clone: say, as data, what the launcher has to do
     isolate   the child exists and is blocked: act on its pid from outside (attach networks …)
     watch     while it runs: what to poll to learn of a limit that was reached
@@ -197,6 +198,12 @@ class Isolator:
     def __init__(self, flags: IsolatorFlags) -> None:
         self.flags = flags
 
+    def check(self, resources: Resources) -> None:
+        """Refuse limits that make no sense or that this host does not have; of a launch and of an update.
+
+        Touches nothing. Raises InvalidRequest.
+        """
+
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         """What the launcher has to do; may also make things on the host that `cleanup` removes.
 
@@ -223,7 +230,7 @@ class Isolator:
         return None
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
-        """Apply new limits to a running container."""
+        """Apply new limits to a running container; they have been checked."""
 
     def usage(self, container_id: ContainerId) -> Usage:
         """What the container consumes now; only the fields that this isolator measures are set."""

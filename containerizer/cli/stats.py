@@ -18,12 +18,13 @@ from containerizer.containerizer import Containerizer
 from containerizer.units import format_size
 from isolators.resources import Usage
 from launcher.data import asdict
+from launcher.errors import InvalidRequest
 
 USAGE = "%(prog)s [OPTION ...] [CONTAINER ...]"
 
 _HEADER = ("CONTAINER", "CPU %", "MEMORY", "LIMIT", "MEM %", "PEAK", "PROCESSES")
 _CLEAR = "\x1b[H\x1b[J"  # the cursor home, and all after it erased: ECMA-48
-_LEAST = 0.05  # seconds; what is counted in ticks of 0.01 says nothing about less
+_LEAST, _MOST = 0.05, 86_400  # seconds; what is counted in ticks of 0.01 says nothing about less
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     owner = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    interval = max(_LEAST, arguments.interval)
+    interval = arguments.interval
+    if not _LEAST <= interval <= _MOST:
+        hint = f"use {_LEAST} to {_MOST} seconds"
+        raise InvalidRequest(f"invalid interval of {interval} seconds", hint=hint)
     live = sys.stdout.isatty() and arguments.format == "table" and not arguments.no_stream
     with contextlib.suppress(KeyboardInterrupt):
         before = _look(owner, arguments.containers)

@@ -67,9 +67,6 @@ class CgroupIsolator(Isolator):
         """The hierarchy that can do what the isolator does."""
         return cgroups.find(cls.controller, mountinfo)
 
-    def check(self, resources: Resources) -> None:
-        """Refuse limits that make no sense, before anything is touched. Raises InvalidRequest."""
-
     def limit(self, cgroup: str, resources: Resources) -> None:
         """Make the cgroup's limits those of `resources`, higher or lower. Raises CgroupError."""
         raise NotImplementedError
@@ -77,7 +74,6 @@ class CgroupIsolator(Isolator):
     # The contract.
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        self.check(config.resources)
         path = path_of(self.root, container_id)
         directories = {os.path.join(h.mount_point, path): h.version for _, h in self._hierarchies()}
         return LaunchInfo(
@@ -96,7 +92,6 @@ class CgroupIsolator(Isolator):
         return info
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
-        self.check(resources)
         self.limit(self.cgroup(container_id), resources)
 
     def processes(self, container_id: ContainerId) -> list[int] | None:

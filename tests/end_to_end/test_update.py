@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -70,6 +72,7 @@ def test_a_lower_limit_holds_at_once(cli: Cli) -> None:
         (("-m", "1k"), ["too small"]),
         (("--cpus", "100000"), ["100000"]),
         (("--pids-limit", "0"), ["0 processes"]),
+        (("-m", "32m", "--pids-limit", "0"), ["0 processes"]),
         (("--cpuset-cpus", "0"), ["no isolator of container changing enforces cpuset_cpus"]),
     ],
 )
@@ -78,6 +81,26 @@ def test_bad_limits_change_nothing(cli: Cli, options: tuple[str, ...], words: li
     assert done.returncode == 125
     assert [word for word in words if word not in done.stderr] == []
     assert in_force() == (64, 512, 50_000, 20)
+
+
+@pytest.mark.usefixtures("running")
+def test_two_that_change_different_limits_lose_none(cli: Cli) -> None:
+    from containerizer.updating import update
+
+    def change(**limit: Any) -> None:
+        owner = Containerizer(root=str(cli.root), state=str(cli.state), isolation=())
+        update(owner, owner.get(NAME).id, Resources(**limit))
+
+    for round in range(20):
+        threads = [
+            threading.Thread(target=change, kwargs=limit)
+            for limit in ({"cpu_shares": 600 + round}, {"cpus": 0.1 + round / 1000}, {"pids": 30 + round})
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert in_force() == (64, 600 + round, int((0.1 + round / 1000) * 100_000), 30 + round)
 
 
 def test_who_does_not_run_has_no_limits(cli: Cli) -> None:
@@ -111,3 +134,5 @@ def test_stats_tell_what_is_used_and_allowed(cli: Cli) -> None:
     assert table[1].split()[0] == NAME
     assert "64.0 MiB" in table[1]
     assert cli("stats", "--no-stream", "nobody").returncode == 125
+    for interval in ("0", "-1", "nan", "inf"):
+        assert "invalid interval" in cli("stats", "--no-stream", f"--interval={interval}").stderr

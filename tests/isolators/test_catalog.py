@@ -43,6 +43,10 @@ def test_nothing_named_loads_nothing() -> None:
     assert catalog.load([], FLAGS) == []
 
 
+def test_what_was_launched_is_taken_back_though_its_needs_have_gone(third_party: None) -> None:
+    assert names(catalog.load(["example/impossible"], FLAGS, launched=True)) == ["example/impossible"]
+
+
 def test_third_party_comes_after_the_built_in(third_party: None) -> None:
     assert names(catalog.load(["example/one", "linux/nnp"], FLAGS)) == ["linux/nnp", "example/one"]
 

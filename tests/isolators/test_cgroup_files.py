@@ -107,7 +107,7 @@ def test_weight_is_exact_at_the_ends_and_the_default_and_grows() -> None:
 def test_invalid_cpus(fake: FakeCgroupfs, cpus: float) -> None:
     isolator, cgroup = on_v2(fake, CgroupsCpu)
     with pytest.raises(InvalidRequest, match="invalid number of CPUs"):
-        isolator.update(WEB, Resources(cpus=cpus))
+        isolator.check(Resources(cpus=cpus))
     assert contents(cgroup, "cpu.max") == ["max 100000"]
 
 
@@ -115,7 +115,7 @@ def test_invalid_cpus(fake: FakeCgroupfs, cpus: float) -> None:
 def test_invalid_shares(fake: FakeCgroupfs, shares: int) -> None:
     isolator, _ = on_v2(fake, CgroupsCpu)
     with pytest.raises(InvalidRequest, match=f"invalid CPU shares {shares}"):
-        isolator.update(WEB, Resources(cpu_shares=shares))
+        isolator.check(Resources(cpu_shares=shares))
 
 
 # mem
@@ -176,7 +176,7 @@ def test_too_little_memory_is_refused_before_anything_is_made(fake: FakeCgroupfs
     mount_point = fake.mount_v1("memory")
     isolator = CgroupsMem(FLAGS, fake.mountinfo)
     with pytest.raises(InvalidRequest, match="too small"):
-        isolator.prepare(WEB, replace(CONFIG, resources=Resources(memory=memory)))
+        isolator.check(Resources(memory=memory))
     assert list(mount_point.iterdir()) == []
 
 
@@ -214,7 +214,7 @@ def test_pids(fake: FakeCgroupfs, version: int) -> None:
 def test_invalid_pids(fake: FakeCgroupfs, pids: int) -> None:
     isolator, _ = on_v1(fake, CgroupsPids, "pids")
     with pytest.raises(InvalidRequest, match=f"invalid limit of {pids} processes"):
-        isolator.update(WEB, Resources(pids=pids))
+        isolator.check(Resources(pids=pids))
 
 
 def test_prepare_on_v2_enables_the_controller_from_the_mount_point_down(fake: FakeCgroupfs) -> None:

@@ -26,7 +26,13 @@ MEBIBYTE = 1 << 20
 PATIENCE = 30  # seconds until a test gives up
 
 HOG = f"held = bytearray({200 * MEBIBYTE})"
-HOLD = f"held = bytearray({32 * MEBIBYTE}); print(flush=True); sys.stdin.readline()"
+HOLD = f"""
+import ctypes
+held = bytearray({32 * MEBIBYTE})
+assert ctypes.CDLL(None).mlockall(1) == 0  # MCL_CURRENT: where there is swap, it would go there
+print(flush=True)
+sys.stdin.readline()
+"""
 FORK = """
 import os
 forked = 0

@@ -107,7 +107,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_made(
     cpuset: CgroupsCpuset, resources: Resources, message: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        cpuset.prepare(WEB, replace(CONFIG, resources=resources))
+        cpuset.check(resources)
     assert str(caught.value).startswith(f"{message}; ")
     assert not os.path.exists(cpuset.cgroup(WEB))
 

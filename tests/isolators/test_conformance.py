@@ -111,6 +111,7 @@ def test_steps_of_a_running_container(prepared: Isolator, config: ContainerConfi
         prepared.isolate(WEB, process.pid)
         json.dumps(dict(prepared.status(WEB)))
         prepared.usage(WEB)
+        prepared.check(config.resources)
         prepared.update(WEB, config.resources)
         watch = prepared.watch(WEB)
         if watch:
