@@ -9,7 +9,7 @@ from containerizer.units import parse_cpus, parse_size
 from isolators.isolator import OF_HOST, ContainerConfig
 from isolators.resources import Resources
 from launcher.container_id import ContainerId
-from launcher.data import Data, field, replace
+from launcher.data import Data, field, fields, replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
 from launcher.namespaces import KINDS, NEW
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HOST = "host"  # the image name that stands for no image: the host's own filesystem
 CONTAINER = "container:"  # of a namespace: then the name of the container that has it
+_LIMITS = frozenset(field.name for field in fields(Resources))
 PULL_POLICIES: tuple[Policy, ...] = ("always", "missing", "never")
 
 
@@ -61,8 +62,6 @@ class ContainerRequest(Data, kw_only=True):
         cpu_shares: int | None = None,
         mem: int | str | None = None,
         pids: int | None = None,
-        cpuset_cpus: str | None = None,
-        cpuset_mems: str | None = None,
         gpus: int | str | None = None,
         env: Mapping[str, str] | None = None,
         pull: Policy = "missing",
@@ -73,8 +72,8 @@ class ContainerRequest(Data, kw_only=True):
     ) -> ContainerRequest:
         """A request in the words of a Python program: sizes as "64m" or bytes, ids as text.
 
-        `fetch` has the words of `run --fetch`. `options` are further fields of ContainerConfig, e.g.
-        `user="1000"`. Raises InvalidRequest.
+        `fetch` has the words of `run --fetch`. `options` are further fields of Resources and ContainerConfig,
+        e.g. `cpuset_cpus="0-3"`, `user="1000"`. Raises InvalidRequest.
         """
         if isinstance(command, str):
             hint = "pass a list of words: there is no shell between"
@@ -84,9 +83,8 @@ class ContainerRequest(Data, kw_only=True):
             cpu_shares=cpu_shares,
             mem=mem,
             pids=pids,
-            cpuset_cpus=cpuset_cpus,
-            cpuset_mems=cpuset_mems,
             gpus=None if gpus is None else str(gpus),
+            **{name: options.pop(name) for name in _LIMITS & options.keys()},
         )
         return cls(
             image=image,

@@ -6,6 +6,7 @@ since an update have a file beside it. So whoever updates next, after any restar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from containerizer import admissible, checkpoint, liveness
@@ -44,9 +45,15 @@ def _update(owner: Containerizer, record: ContainerRecord, resources: Resources)
     for isolator in isolators:
         if changed := {name: value for name, value in asked.items() if name in isolator.enforces}:
             with named(isolator):
-                isolator.update(record.id, Resources(**{**limits, **changed}))
-            limits |= changed
+                limits = _merged(limits, changed)
+                isolator.update(record.id, Resources(**limits))
             checkpoint.write(owner.paths.limits(record.id), limits)
+
+
+def _merged(limits: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """What is changed goes before; of several limits by name, those that are named."""
+    maps = {name: new for name, new in changed.items() if isinstance(new, dict)}
+    return {**limits, **changed, **{name: {**limits.get(name, {}), **new} for name, new in maps.items()}}
 
 
 def in_force(owner: Containerizer, record: ContainerRecord) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from containerizer.api import limits
 from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
 from containerizer.api.proto import agent_pb2 as agent
@@ -29,7 +30,6 @@ from launcher.data import replace
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
-MEBIBYTE = 1 << 20
 _SHARES_OF_A_CPU = 1024
 _LEAST_SHARES = 2  # of cpu.shares, cgroup v1
 
@@ -121,21 +121,21 @@ def environment_of(environment: containers.Environment) -> dict[str, str]:
 
 
 def resources_of(
-    requests: Iterable[resource.Resource], limits: Mapping[str, values.Value.Scalar]
+    requests: Iterable[resource.Resource], at_most: Mapping[str, values.Value.Scalar]
 ) -> Resources:
     """CPUs that are requested are a weight, and a limit is one; memory is a limit either way.
 
     Raises BadRequest for resources that nobody limits here.
     """
     asked = dict(_amounts(requests))
-    hard = {name: scalar.value for name, scalar in limits.items()}
+    hard = {name: scalar.value for name, scalar in at_most.items()}
     for name in sorted((asked.keys() | hard.keys()) - {"cpus", "mem", "pids", "gpus"}):
         raise BadRequest(f"the resource {name!r} is not supported", hint="cpus, mem, pids and gpus are")
     memory, pids = hard.get("mem", asked.get("mem")), hard.get("pids", asked.get("pids"))
     return Resources(
         cpus=_finite(hard.get("cpus")),
         cpu_shares=max(_LEAST_SHARES, int(asked["cpus"] * _SHARES_OF_A_CPU)) if "cpus" in asked else None,
-        memory=_whole(memory, MEBIBYTE),
+        memory=_whole(memory, limits.MEBIBYTE),
         pids=_whole(pids, 1),
         gpus=_gpus(hard.get("gpus", asked.get("gpus", 0.0))),
     )
@@ -173,8 +173,10 @@ def _fetch(asked: extensions.LaunchOptions.Fetch) -> FetchUri:
 
 
 def _resources(call: agent.Call.LaunchContainer) -> Resources:
+    options = call.options
+    shares = {"cpu_shares": options.cpu_shares} if options.cpu_shares else {}
     asked = resources_of(call.resources, call.limits)
-    return replace(asked, cpu_shares=call.options.cpu_shares) if call.options.cpu_shares else asked
+    return replace(asked, **{**shares, **limits.fields_of(options.limits)})
 
 
 def _options(options: extensions.LaunchOptions) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import argparse
 import os
 from typing import Any
 
-from containerizer.cli import attribute_options, headroom_options, registry_options
-from containerizer.request import PULL_POLICIES, ContainerRequest, resources_of
+from containerizer.cli import attribute_options, headroom_options, limit_options, registry_options
+from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import default_for
 from isolators.isolator import ContainerConfig
-from isolators.resources import Resources
 from launcher.errors import InvalidRequest
 from provisioner.backends.choose import NAMES
 
@@ -24,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="the container's id (a random one)")
     _add_task(parser.add_argument_group("the task"))
     limits = parser.add_argument_group("limits")
-    add_limits(limits)
+    limit_options.add(limits)
     limits.add_argument("--gpus", metavar="all|N|device=NAME[,NAME]", help="NVIDIA GPUs, for it alone")
     attribute_options.add(parser.add_argument_group("process attributes"))
     _add_shields(parser.add_argument_group("shields"))
@@ -43,7 +42,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         arguments.image,
         arguments.command_line,
         name=arguments.name,
-        **_limits(arguments),
+        **limit_options.asked(arguments),
         gpus=arguments.gpus,
         env=environment(arguments),
         pull=arguments.pull,
@@ -67,22 +66,6 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
     )
-
-
-def resources(arguments: argparse.Namespace) -> Resources:
-    """The limits that the parsed options name. Raises InvalidRequest."""
-    return resources_of(**_limits(arguments))
-
-
-def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "cpus": arguments.cpus,
-        "cpu_shares": arguments.cpu_shares,
-        "mem": arguments.memory,
-        "pids": arguments.pids_limit,
-        "cpuset_cpus": arguments.cpuset_cpus,
-        "cpuset_mems": arguments.cpuset_mems,
-    }
 
 
 def isolation(arguments: argparse.Namespace, config: ContainerConfig) -> str | tuple[str, ...] | None:
@@ -128,18 +111,6 @@ def _add_task(group: argparse._ArgumentGroup) -> None:
         metavar="URI[,extract][,executable][,cache][,output=NAME][,checksum=sha256:HEX]",
         help="bring a file into $MESOS_SANDBOX before the task runs",
     )
-
-
-def add_limits(group: argparse._ArgumentGroup) -> None:
-    """What `run` and `update` say of limits alike."""
-    group.add_argument("--cpus", metavar="N", help="CPUs at most, e.g. 0.5")
-    group.add_argument(
-        "--cpu-shares", type=int, metavar="N", help="weight under contention (1024 is one CPU's)"
-    )
-    group.add_argument("--cpuset-cpus", metavar="LIST", help="only these CPUs, e.g. 0-3,5")
-    group.add_argument("--cpuset-mems", metavar="LIST", help="only these memory nodes")
-    group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m")
-    group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
 
 
 def _add_shields(group: argparse._ArgumentGroup) -> None:

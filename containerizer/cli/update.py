@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from containerizer.cli import container_options
+from containerizer.cli import limit_options
 from containerizer.cli.several import add_names, each
 from containerizer.containerizer import Containerizer
 from isolators.resources import Resources
@@ -18,7 +18,7 @@ USAGE = "%(prog)s LIMIT ... CONTAINER [CONTAINER ...]"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    container_options.add_limits(parser.add_argument_group("limits"))
+    limit_options.add(parser.add_argument_group("limits"))
     add_names(parser)
 
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def asked(arguments: argparse.Namespace) -> Resources:
     """The limits that the options name. Raises InvalidRequest."""
-    resources = container_options.resources(arguments)
+    resources = limit_options.resources(arguments)
     if not resources.asked():
         raise InvalidRequest("no limit is named", hint="name one, e.g. --memory 128m")
     return resources

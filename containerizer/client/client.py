@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Self, TypeVar
 
 from google.protobuf.message import Message
 
-from containerizer.api import media, recordio
+from containerizer.api import limits, media, recordio
 from containerizer.api.describing import duration
 from containerizer.api.ids import to_id, to_message
-from containerizer.api.launching import MEBIBYTE
 from containerizer.api.media import PROTOBUF, RECORDIO
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
@@ -221,14 +220,12 @@ class AgentClient:
 
     def update(self, container: str, resources: Resources) -> None:
         """Change limits; those that are None stay. Raises InvalidRequest for what the API cannot say."""
-        refuse_others(resources, Resources(), {"cpus", "memory", "pids"})
+        refuse_others(resources, Resources(), limits.CARRIED)
         call = Call(type=Call.UPDATE_CONTAINER)
         call.update_container.container_id.CopyFrom(to_message(ContainerId.parse(container)))
-        memory = None if resources.memory is None else resources.memory / MEBIBYTE
-        amounts: Mapping[str, float | None] = {"cpus": resources.cpus, "mem": memory, "pids": resources.pids}
-        for name, amount in amounts.items():
-            if amount is not None:
-                call.update_container.limits[name].value = amount
+        for name, amount in limits.amounts(resources).items():
+            call.update_container.limits[name].value = amount
+        call.update_container.further.CopyFrom(limits.further(resources))
         self.call(call)
 
     def processes(self, container: str) -> list[extensions.Processes.Process]:

@@ -5,8 +5,10 @@ What the message has no room for is refused here by its name, as the agent refus
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from containerizer.api import limits
 from containerizer.api.ids import to_message
-from containerizer.api.launching import MEBIBYTE
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.request import CONTAINER, HOST, ContainerRequest
@@ -42,7 +44,7 @@ def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Cal
     refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
     refuse_others(config, ContainerConfig(), _CARRIED)
     refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
-    refuse_others(config.resources, Resources(), {"cpus", "cpu_shares", "memory", "pids", "gpus"})
+    refuse_others(config.resources, Resources(), limits.CARRIED)
     call = agent.Call(type=agent.Call.LAUNCH_CONTAINER)
     launch = call.launch_container
     launch.container_id.CopyFrom(to_message(request.container_id))
@@ -109,21 +111,9 @@ def _add_rlimit(container: containers.ContainerInfo, name: str, limit: Rlimit) -
 
 
 def _add_limits(launch: agent.Call.LaunchContainer, config: ContainerConfig) -> None:
-    asked = config.resources
-    if asked.gpus is not None and not asked.gpus.isdecimal():
-        hint = "ask for a number of them"
-        raise InvalidRequest(f"the GPUs {asked.gpus!r} cannot be asked of an agent", hint=hint)
-    amounts = {
-        "cpus": asked.cpus,
-        "mem": None if asked.memory is None else asked.memory / MEBIBYTE,
-        "pids": asked.pids,
-        "gpus": None if asked.gpus is None else int(asked.gpus),
-    }
-    for name, amount in amounts.items():
-        if amount is not None:
-            launch.limits[name].value = amount
-    if asked.cpu_shares is not None:
-        launch.options.cpu_shares = asked.cpu_shares
+    for name, amount in limits.amounts(config.resources).items():
+        launch.limits[name].value = amount
+    launch.options.limits.CopyFrom(limits.further(config.resources))
 
 
 def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) -> None:
@@ -154,7 +144,7 @@ def _add_stdio(launch: agent.Call.LaunchContainer, stdio: Pipes | Terminal) -> N
         launch.container.tty_info.window_size.columns = stdio.columns
 
 
-def refuse_others(asked: Data, default: Data, carried: set[str]) -> None:
+def refuse_others(asked: Data, default: Data, carried: Collection[str]) -> None:
     """Raises InvalidRequest for a field that is asked for and that the API does not carry."""
     for field in fields(asked):
         if field.name not in carried and getattr(asked, field.name) != getattr(default, field.name):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
+from containerizer.api import limits
 from containerizer.api.errors import BadRequest
 from containerizer.api.ids import to_id, to_message
 from containerizer.api.launching import container_request
@@ -19,6 +20,7 @@ from containerizer.sandbox_volumes import SandboxVolume
 from isolators.isolator import ContainerConfig
 from isolators.resources import ProcessAttributes, Resources
 from launcher.container_id import MAX_DEPTH, ContainerId
+from launcher.data import fields
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
 from launcher.process_attributes import Rlimit
@@ -209,7 +211,15 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
             stop_signal="SIGINT",
             init=True,
             readonly_rootfs=True,
-            resources=Resources(cpus=0.25, cpu_shares=77, memory=12345678, pids=3, gpus="1"),
+            resources=Resources(
+                cpus=0.25,
+                cpu_shares=77,
+                memory=12345678,
+                pids=3,
+                gpus="1",
+                cpuset_cpus="0-1",
+                cpuset_mems="0",
+            ),
             capabilities_add=("KILL",),
             capabilities_drop=("CHOWN",),
             no_new_privileges=False,
@@ -221,6 +231,11 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
     )
     call = launch_call(request, Pipes())
     assert container_request(to_id(call.launch_container.container_id), call.launch_container) == request
+
+
+def test_every_limit_can_be_asked_of_an_agent() -> None:
+    """One that is new belongs into the message Limits of extensions.proto, under its own name."""
+    assert {field.name for field in fields(Resources)} == set(limits.CARRIED)
 
 
 def test_what_the_client_cannot_carry_is_refused() -> None:

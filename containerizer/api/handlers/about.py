@@ -9,7 +9,7 @@ from importlib import metadata
 
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
-from containerizer.api.launching import MEBIBYTE
+from containerizer.api.limits import MEBIBYTE
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import resources_pb2 as resources
 from containerizer.api.proto import tasks_pb2 as tasks

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from containerizer.api import checking, describing, launching
+from containerizer.api import checking, describing, launching, limits
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import ApiError, BadRequest, NotFound
@@ -25,7 +25,7 @@ from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import STOP_TIMEOUT, DestroyTimeout, NotRunning, RemoteContainer
 from isolators.resources import Usage
 from launcher.container_id import ContainerId
-from launcher.data import asdict
+from launcher.data import asdict, replace
 from launcher.errors import ContainerizerError
 
 Response = agent.Response
@@ -243,6 +243,7 @@ async def unpause_container(context: Context, call: agent.Call) -> None:
 async def update_container(context: Context, call: agent.Call) -> None:
     asked = call.update_container
     resources = launching.resources_of(asked.resources, asked.limits)
+    resources = replace(resources, **limits.fields_of(asked.further))
     await context.engine.update(to_id(asked.container_id), resources)
 
 

@@ -191,7 +191,7 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "entrypoint", "fetch", "health_check", "init", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
+    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "entrypoint", "fetch", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +216,7 @@ class LaunchOptions(_message.Message):
     FETCH_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     INIT_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
     PERSONALITY_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
@@ -234,6 +235,7 @@ class LaunchOptions(_message.Message):
     fetch: _containers.RepeatedCompositeFieldContainer[LaunchOptions.Fetch]
     health_check: _containers_pb2.HealthCheck
     init: bool
+    limits: Limits
     new_privileges: bool
     personality: str
     platform: str
@@ -243,7 +245,17 @@ class LaunchOptions(_message.Message):
     stop_signal: str
     umask: int
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ["cpu_shares", "cpuset_cpus", "cpuset_mems"]
+    CPUSET_CPUS_FIELD_NUMBER: _ClassVar[int]
+    CPUSET_MEMS_FIELD_NUMBER: _ClassVar[int]
+    CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
+    cpu_shares: int
+    cpuset_cpus: str
+    cpuset_mems: str
+    def __init__(self, cpu_shares: _Optional[int] = ..., cpuset_cpus: _Optional[str] = ..., cpuset_mems: _Optional[str] = ...) -> None: ...
 
 class ListContainers(_message.Message):
     __slots__ = ["all"]
@@ -333,7 +345,7 @@ class UnpauseContainer(_message.Message):
     def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
 
 class UpdateContainer(_message.Message):
-    __slots__ = ["container_id", "limits", "resources"]
+    __slots__ = ["container_id", "further", "limits", "resources"]
     class LimitsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -342,9 +354,11 @@ class UpdateContainer(_message.Message):
         value: _values_pb2.Value.Scalar
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_values_pb2.Value.Scalar, _Mapping]] = ...) -> None: ...
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     container_id: _values_pb2.ContainerID
+    further: Limits
     limits: _containers.MessageMap[str, _values_pb2.Value.Scalar]
     resources: _containers.RepeatedCompositeFieldContainer[_resources_pb2.Resource]
-    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., resources: _Optional[_Iterable[_Union[_resources_pb2.Resource, _Mapping]]] = ..., limits: _Optional[_Mapping[str, _values_pb2.Value.Scalar]] = ...) -> None: ...
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., resources: _Optional[_Iterable[_Union[_resources_pb2.Resource, _Mapping]]] = ..., limits: _Optional[_Mapping[str, _values_pb2.Value.Scalar]] = ..., further: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,37 @@
+"""The options for limits, as `run`, `plan` and `update` share them; named as Docker's are."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from containerizer.request import resources_of
+from isolators.resources import Resources
+
+
+def add(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--cpus", metavar="N", help="CPUs at most, e.g. 0.5")
+    group.add_argument(
+        "--cpu-shares", type=int, metavar="N", help="weight under contention (1024 is one CPU's)"
+    )
+    group.add_argument("--cpuset-cpus", metavar="LIST", help="only these CPUs, e.g. 0-3,5")
+    group.add_argument("--cpuset-mems", metavar="LIST", help="only these memory nodes")
+    group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m")
+    group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
+
+
+def resources(arguments: argparse.Namespace) -> Resources:
+    """The limits that the parsed options name. Raises InvalidRequest."""
+    return resources_of(**asked(arguments))
+
+
+def asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those in the words of ContainerRequest.of. Raises InvalidRequest."""
+    return {
+        "cpus": arguments.cpus,
+        "cpu_shares": arguments.cpu_shares,
+        "mem": arguments.memory,
+        "pids": arguments.pids_limit,
+        "cpuset_cpus": arguments.cpuset_cpus,
+        "cpuset_mems": arguments.cpuset_mems,
+    }
