@@ -9,6 +9,7 @@ from containerizer.blame import named
 from containerizer.request import HOST, ContainerRequest, of_request
 from isolators.isolator import ContainerConfig, Isolator
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo
 from launcher.merge import Merged, merge
@@ -35,9 +36,12 @@ def _merged(
         config = fetching.starting_there(config)
 
     def contributions() -> Iterator[tuple[str, LaunchInfo]]:
+        told = config
         for isolator, method in methods:
             with named(isolator):
-                part = method(request.container_id, config)
+                part = method(request.container_id, told)
+            if part.devices:
+                told = replace(told, granted_devices=(*told.granted_devices, *part.devices))
             yield isolator.name, part
         if request.debugs:
             from containerizer import debugging

@@ -33,6 +33,8 @@ TABLE: Mapping[str, str] = {
     "cgroups/mem": "isolators.cgroups.mem:CgroupsMem",
     "cgroups/pids": "isolators.cgroups.pids:CgroupsPids",
     "cgroups/cpuset": "isolators.cgroups.cpuset:CgroupsCpuset",
+    # After those that give devices.
+    "cgroups/devices": "isolators.cgroups.devices:CgroupsDevices",
     # The last of the cgroups, so the first to kill: what it has frozen does not fork meanwhile.
     "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
     "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
@@ -78,7 +80,12 @@ ON_DEMAND: Mapping[str, str] = {
     "userns": "namespaces/user",
     "time_offsets": "namespaces/time",
     "gpus": "gpu/nvidia",
+    "device_rules": "cgroups/devices",
+    "device_access": "cgroups/devices",
 }
+
+# Who gives devices → who keeps the container from others; loaded with it on demand, if the host can do that.
+COMPANIONS: Mapping[str, str] = {"gpu/nvidia": "cgroups/devices"}
 
 # The same for a namespace of this kind that a request names.
 ON_DEMAND_KINDS: Mapping[str, str] = {"user": "namespaces/user", "time": "namespaces/time"}
@@ -134,7 +141,12 @@ def default_for(config: ContainerConfig) -> tuple[str, ...]:
     """The default isolators, and those that this request needs besides."""
     needed = [ON_DEMAND[asked] for asked in sorted(config.asked() & set(ON_DEMAND))]
     needed += [ON_DEMAND_KINDS[kind] for kind in config.namespaces if kind in ON_DEMAND_KINDS]
+    needed += [COMPANIONS[name] for name in needed if name in COMPANIONS and _is_available(COMPANIONS[name])]
     return tuple(dict.fromkeys((*DEFAULT, *needed)))
+
+
+def _is_available(name: str) -> bool:
+    return all(need.present() for need in _imported(TABLE[name]).needs)
 
 
 def describe(names: Iterable[str] = TABLE) -> list[Description]:

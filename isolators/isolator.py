@@ -96,6 +96,7 @@ class ContainerConfig(Data, kw_only=True):
     rootfs_mounts: tuple[Mount, ...] = ()  # what makes it, from the provisioner
     rootfs_inside: tuple[Mount, ...] = ()  # what belongs to it besides; mounted in it before all others
     image_config: Mapping[str, Any] | None = None  # "config" of the OCI image configuration
+    granted_devices: tuple[str, ...] = ()  # LaunchInfo.devices of the isolators that have prepared already
 
     def asked(self) -> set[str]:
         """What of this some isolator has to enforce."""

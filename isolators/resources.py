@@ -21,6 +21,7 @@ class Resources(Data, kw_only=True):
     pids: int | None = None  # processes and threads
     cpuset_cpus: str | None = None  # numbers of CPUs, "0-3,5"
     cpuset_mems: str | None = None  # numbers of memory nodes, likewise
+    device_rules: str | None = None  # devices besides, "c 10:* rwm,b 8:0 r": isolators/devices.py
     gpus: str | None = None  # "all", a number, or "device=NAME,NAME" with indices or UUIDs
 
     def asked(self) -> set[str]:

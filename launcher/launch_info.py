@@ -137,6 +137,10 @@ class LaunchInfo(Data, kw_only=True):
     cgroups_v1: tuple[str, ...] = _appended()  # the child joins each of them
     cgroup_v2: str | None = _owned()  # the child is cloned into it
 
+    # Devices that the task may use, as in devices.list of cgroup v1, e.g. "c 10:229 rw". The launcher does
+    # nothing with them: they are for the isolators that prepare later (ContainerConfig.granted_devices).
+    devices: tuple[str, ...] = _appended()
+
     # The filesystem. Without `rootfs` the task sees the host's, in its own mount namespace.
     rootfs: str | None = _owned()  # host directory that becomes /
     rootfs_mounts: tuple[Mount, ...] = _appended(_each(Mount.decode))  # targets are host paths

@@ -16,6 +16,12 @@ def add(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--cpuset-cpus", metavar="LIST", help="only these CPUs, e.g. 0-3,5")
     group.add_argument("--cpuset-mems", metavar="LIST", help="only these memory nodes")
+    group.add_argument(
+        "--device-cgroup-rule",
+        action="append",
+        metavar="'KIND MAJOR:MINOR ACCESS'",
+        help="devices it may use besides, e.g. 'c 10:229 rw'",
+    )
     group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m")
     group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
 
@@ -34,4 +40,5 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "pids": arguments.pids_limit,
         "cpuset_cpus": arguments.cpuset_cpus,
         "cpuset_mems": arguments.cpuset_mems,
+        "device_rules": ",".join(arguments.device_cgroup_rule) if arguments.device_cgroup_rule else None,
     }

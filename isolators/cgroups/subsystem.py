@@ -71,6 +71,10 @@ class CgroupIsolator(Isolator):
         """Make the cgroup's limits those of `resources`, higher or lower. Raises CgroupError."""
         raise NotImplementedError
 
+    def fill(self, cgroup: str, config: ContainerConfig) -> None:
+        """Make the new cgroup what the request asks for. Raises CgroupError."""
+        self.limit(cgroup, config.resources)
+
     # The contract.
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
@@ -88,7 +92,7 @@ class CgroupIsolator(Isolator):
             if hierarchy.version == 2 and container_id.parent:
                 cgroups.vacate(self.cgroup(container_id.parent))
             cgroups.create(hierarchy, path_of(self.root, container_id), controller)
-        self.limit(self.cgroup(container_id), config.resources)
+        self.fill(self.cgroup(container_id), config)
         return info
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isolators import ownership
+from isolators.devices import rule_of
 from isolators.gpu import driver, inventory
 from isolators.gpu.inventory import Gpu
 from isolators.gpu.request import Gpus, parse
@@ -113,8 +114,10 @@ class GpuNvidia(Isolator):
         mounted = driver.mounts(words, self._host)
         control = [node for node in inventory.CONTROL if os.path.exists(self._on_host(node))]
         nodes = dict.fromkeys([*control, *(node for gpu in gpus for node in gpu.nodes)])
+        rules = [rule_of(self._on_host(node), "rw") for node in nodes]
         return LaunchInfo(
             mounts=(*(self._node(node) for node in nodes), *mounted),
+            devices=tuple(str(rule) for rule in rules if rule),
             file_operations=driver.links(mounted),
             search_paths={"LD_LIBRARY_PATH": driver.LIBRARIES, "PATH": driver.TOOLS},
         )

@@ -219,6 +219,7 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
                 gpus="1",
                 cpuset_cpus="0-1",
                 cpuset_mems="0",
+                device_rules="c 10:229 rw",
             ),
             capabilities_add=("KILL",),
             capabilities_drop=("CHOWN",),

@@ -39,6 +39,7 @@ def _check_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: s
         (("--cpus", "0"), ("true",), 125, ["'0'"]),
         (("--cpus", "100000"), ("true",), 125, ["100000"]),
         (("--cpuset-cpus", "100000"), ("true",), 125, ["no CPUs 100000", "choose from"]),
+        (("--device-cgroup-rule", "c 1:3"), ("true",), 125, ["'c 1:3'", "c 10:229 rwm"]),
         (("--cpuset-mems", "x"), ("true",), 125, ["'x'", "0-3,5"]),
         (("--pids-limit", "0"), ("true",), 125, ["processes"]),
         (("--cap-add", "SYS_ADMINN"), ("true",), 125, ["'SYS_ADMINN'", "CAP_SYS_ADMIN"]),

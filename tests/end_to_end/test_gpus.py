@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.support.nvidia import FakeNvml, make_host
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
-_NULL = os.makedev(1, 3)
+_NULL, _KMSG = os.makedev(1, 3), os.makedev(1, 11)
 _SHOW = """
 for node in /dev/nvidia*; do test -c $node && (: <$node) && echo $node; done
 ls /usr/local/nvidia/lib64 /usr/local/nvidia/bin
@@ -39,6 +40,8 @@ def containerizer(
     for name in os.listdir(host / "dev"):
         (host / "dev" / name).unlink()
         os.mknod(host / "dev" / name, stat.S_IFCHR | 0o666, _NULL)
+    (host / "dev/nvidia0").unlink()
+    os.mknod(host / "dev/nvidia0", stat.S_IFCHR | 0o666, _KMSG)
     (host / "usr/bin/nvidia-smi").chmod(0o755)
 
     class OnThisHost(nvidia.GpuNvidia):
@@ -48,7 +51,7 @@ def containerizer(
             super().__init__(flags, FakeNvml(), str(host))
 
     monkeypatch.setattr(nvidia, "GpuNvidia", OnThisHost)
-    isolation = (*catalog.DEFAULT, "gpu/nvidia")
+    isolation = (*catalog.DEFAULT, "gpu/nvidia", "cgroups/devices")
     flags = IsolatorFlags(state=str(tmp_path / "state"))
     paths = {"root": str(directories / "root"), "state": str(directories / "state")}
     with Containerizer(isolation=isolation, flags=flags, **paths) as made:
@@ -82,6 +85,16 @@ def test_a_container_has_its_gpu_and_the_driver(containerizer: Containerizer, bu
     assert "/usr/local/nvidia/bin/nvidia-smi" in lines
     assert any("Read-only" in line for line in lines)
     assert lines[-1] == "denied"
+
+
+def test_who_may_mount_has_no_other_gpu_either(containerizer: Containerizer, busybox: str) -> None:
+    script = """
+mkdir /mine && mount -t tmpfs none /mine && mknod /mine/gpu c 1 11 &&
+    if (: </mine/gpu) 2>/dev/null; then echo opened; else echo denied; fi
+"""
+    asked: Any = {"capabilities_add": ("SYS_ADMIN", "SYSLOG"), "seccomp": "unconfined"}
+    assert _output(containerizer, busybox, script, gpus="device=1", **asked) == ["denied"]
+    assert _output(containerizer, busybox, script, gpus="device=0", **asked) == ["opened"]
 
 
 def test_one_without_has_nothing_of_it(containerizer: Containerizer, busybox: str) -> None:

@@ -69,6 +69,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "interfaces_up": tuples,
     "cgroups_v1": tuples,
     "cgroup_v2": st.none() | paths,
+    "devices": tuples,
     "rootfs": st.none() | paths,
     "rootfs_mounts": st.lists(mounts, max_size=2, unique=True).map(tuple),
     "mounts": st.lists(mounts, max_size=3, unique_by=lambda mount: mount.target).map(tuple),
