@@ -17,6 +17,7 @@ from launcher.namespaces import KINDS, NEW
 if TYPE_CHECKING:
     from containerizer.fetcher.uri import FetchUri
     from containerizer.sandbox_volumes import SandboxVolume
+    from isolators.devices import Device
     from provisioner.image import Image, Rootfs
     from provisioner.provisioner import Policy
 
@@ -68,12 +69,13 @@ class ContainerRequest(Data, kw_only=True):
         platform: str | None = None,
         keep: bool = False,
         fetch: Sequence[FetchUri | str] = (),
+        devices: Sequence[Device | str] = (),
         **options: Any,
     ) -> ContainerRequest:
         """A request in the words of a Python program: sizes as "64m" or bytes, ids as text.
 
-        `fetch` has the words of `run --fetch`. `options` are further fields of Resources and ContainerConfig,
-        e.g. `cpuset_cpus="0-3"`, `user="1000"`. Raises InvalidRequest.
+        `fetch` and `devices` have the words of `run`. `options` are further fields of Resources and
+        ContainerConfig, e.g. `cpuset_cpus="0-3"`, `user="1000"`. Raises InvalidRequest.
         """
         if isinstance(command, str):
             hint = "pass a list of words: there is no shell between"
@@ -89,7 +91,11 @@ class ContainerRequest(Data, kw_only=True):
         return cls(
             image=image,
             config=ContainerConfig(
-                command=tuple(command), environment=_texts(env or {}), resources=resources, **options
+                command=tuple(command),
+                environment=_texts(env or {}),
+                resources=resources,
+                devices=_devices(devices),
+                **options,
             ),
             container_id=ContainerId.parse(name) if name else ContainerId.generate(),
             pull=pull,
@@ -130,6 +136,14 @@ def _fetched(uris: Sequence[FetchUri | str]) -> tuple[FetchUri, ...]:
     from containerizer.fetcher.uri import parse  # for those who fetch
 
     return tuple(parse(uri) if isinstance(uri, str) else uri for uri in uris)
+
+
+def _devices(devices: Sequence[Device | str]) -> tuple[Device, ...]:
+    if not devices:
+        return ()
+    from isolators.devices import parse_device  # for those who ask for some
+
+    return tuple(parse_device(device) if isinstance(device, str) else device for device in devices)
 
 
 def _whole(name: str, value: int | None) -> int | None:

@@ -23,6 +23,7 @@ TABLE: Mapping[str, str] = {
     "docker/runtime": "isolators.docker.runtime:DockerRuntime",
     # Mounts the driver over what the image's volumes have there.
     "gpu/nvidia": "isolators.gpu.nvidia:GpuNvidia",
+    "linux/devices": "isolators.linux.devices:LinuxDevices",
     "namespaces/pid": "isolators.namespaces.pid:PidNamespace",
     "namespaces/ipc": "isolators.namespaces.ipc:IpcNamespace",
     "namespaces/uts": "isolators.namespaces.uts:UtsNamespace",
@@ -80,12 +81,16 @@ ON_DEMAND: Mapping[str, str] = {
     "userns": "namespaces/user",
     "time_offsets": "namespaces/time",
     "gpus": "gpu/nvidia",
+    "devices": "linux/devices",
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",
 }
 
 # Who gives devices → who keeps the container from others; loaded with it on demand, if the host can do that.
-COMPANIONS: Mapping[str, str] = {"gpu/nvidia": "cgroups/devices"}
+COMPANIONS: Mapping[str, str] = {
+    "gpu/nvidia": "cgroups/devices",
+    "linux/devices": "cgroups/devices",
+}
 
 # The same for a namespace of this kind that a request names.
 ON_DEMAND_KINDS: Mapping[str, str] = {"user": "namespaces/user", "time": "namespaces/time"}

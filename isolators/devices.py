@@ -69,3 +69,32 @@ def rule_of(path: str, access: str = ALL) -> DeviceRule | None:
         return None
     number = status.st_rdev
     return DeviceRule(kind=kind, major=os.major(number), minor=os.minor(number), access=access)
+
+
+class Device(Data, kw_only=True):
+    """A device of the host's that a request names by its path: a node, or a directory of nodes."""
+
+    source: str  # absolute
+    target: str  # in the container, absolute
+    access: str = ALL
+
+    def __str__(self) -> str:
+        """As `parse_device` reads it."""
+        return f"{self.source}:{self.target}:{self.access}"
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether reading or writing is left out, which a node alone does not see to."""
+        return not {"r", "w"} <= set(self.access)
+
+
+def parse_device(text: str) -> Device:
+    """What `--device HOST[:CONTAINER][:rwm]` says, as Docker has it. Raises InvalidRequest."""
+    source, *rest = text.split(":")
+    access = rest.pop() if rest and rest[-1] and set(rest[-1]) <= set(ALL) else ALL
+    target = rest.pop(0) if rest else source
+    paths = (source, target)
+    if rest or len(set(access)) != len(access) or not all(os.path.isabs(path) for path in paths):
+        hint = "write HOST[:CONTAINER][:rwm], paths that begin with /"
+        raise InvalidRequest(f"invalid device {text!r}", hint=hint)
+    return Device(source=source, target=os.path.normpath(target), access=ordered(access))

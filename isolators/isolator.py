@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from isolators.resources import Limitation, ProcessAttributes, Resources, Usage
 from launcher.container_id import ContainerId
@@ -30,6 +30,9 @@ from launcher.data import Data, field
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.namespaces import NEW
+
+if TYPE_CHECKING:
+    from isolators.devices import Device
 
 # A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
 # Shared, since both filesystem/linux and namespaces/pid need it: two equal mounts are no conflict.
@@ -86,6 +89,7 @@ class ContainerConfig(Data, kw_only=True):
     no_new_privileges: bool = True
     seccomp: str = BUILTIN_SECCOMP  # or UNCONFINED: every system call
     attributes: ProcessAttributes = ProcessAttributes()
+    devices: tuple[Device, ...] = ()  # of the host's, by their paths
     umask: int | None = None  # None: 0o022
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
 
@@ -100,7 +104,9 @@ class ContainerConfig(Data, kw_only=True):
 
     def asked(self) -> set[str]:
         """What of this some isolator has to enforce."""
-        own = {name for name in ("userns", "time_offsets") if getattr(self, name)}
+        own = {name for name in ("userns", "time_offsets", "devices") if getattr(self, name)}
+        if any(device.is_restricted for device in self.devices):
+            own.add("device_access")
         return self.resources.asked() | self.attributes.asked() | own
 
 

@@ -25,6 +25,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("limits")
     limit_options.add(limits)
     limits.add_argument("--gpus", metavar="all|N|device=NAME[,NAME]", help="NVIDIA GPUs, for it alone")
+    limits.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="HOST[:CONTAINER][:rwm]",
+        help="a device of the host's, or all in a directory",
+    )
     attribute_options.add(parser.add_argument_group("process attributes"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
@@ -49,6 +56,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         platform=arguments.platform,
         keep=keep,
         fetch=arguments.fetch,
+        devices=arguments.device,
         entrypoint=None if arguments.entrypoint is None else tuple(filter(None, [arguments.entrypoint])),
         user=arguments.user,
         working_directory=absolute(arguments.workdir),

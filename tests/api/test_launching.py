@@ -17,6 +17,7 @@ from containerizer.client.encoding import launch_call
 from containerizer.fetcher.uri import FetchUri
 from containerizer.request import ContainerRequest
 from containerizer.sandbox_volumes import SandboxVolume
+from isolators.devices import Device
 from isolators.isolator import ContainerConfig
 from isolators.resources import ProcessAttributes, Resources
 from launcher.container_id import MAX_DEPTH, ContainerId
@@ -228,6 +229,7 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
             attributes=ProcessAttributes(rlimits={"core": Rlimit(soft=0, hard=5)}),
             umask=0,
             personality="addr_no_randomize",
+            devices=(Device(source="/dev/x", target="/dev/y", access="rw"),),
         ),
     )
     call = launch_call(request, Pipes())

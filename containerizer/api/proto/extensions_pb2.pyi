@@ -191,7 +191,7 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "entrypoint", "fetch", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
+    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -212,6 +212,7 @@ class LaunchOptions(_message.Message):
     CHECK_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
     DEBUG_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
     ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
@@ -231,6 +232,7 @@ class LaunchOptions(_message.Message):
     check: _containers_pb2.CheckInfo
     cpu_shares: int
     debug: bool
+    devices: _containers.RepeatedScalarFieldContainer[str]
     entrypoint: _containers.RepeatedScalarFieldContainer[str]
     fetch: _containers.RepeatedCompositeFieldContainer[LaunchOptions.Fetch]
     health_check: _containers_pb2.HealthCheck
@@ -245,7 +247,7 @@ class LaunchOptions(_message.Message):
     stop_signal: str
     umask: int
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ["cpu_shares", "cpuset_cpus", "cpuset_mems", "device_rules"]

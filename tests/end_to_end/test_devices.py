@@ -1,0 +1,90 @@
+"""--device and --device-cgroup-rule: what a task can open, in user namespaces and nested containers too."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Cli
+
+pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox", "cgroup")
+
+_ROOT = ("--cap-add", "SYSLOG")  # which kmsg asks for besides
+_TRY = """
+for device in "$@"; do
+    (: <$device) 2>/dev/null && echo r $device
+    (: >>$device) 2>/dev/null && echo w $device
+done
+"""
+_ABLE = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", *_ROOT)
+_MOUNT = "mkdir /mine && mount -t tmpfs none /mine && mknod /mine/own c 1 11"
+_OPEN = "if (: </mine/own) 2>/dev/null; then echo opened; else echo denied; fi"
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[str]:
+    """That of kmsg, which no container has by itself, for everybody."""
+    path = tmp_path / "kmsg"
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 11))
+    os.chmod(path, 0o666)
+    yield str(path)
+
+
+def tried(cli: Cli, *arguments: str, devices: tuple[str, ...]) -> list[str]:
+    image = arguments[-1]
+    done = cli("run", "--rm", *_ROOT, *arguments[:-1], image, "sh", "-c", _TRY, "sh", *devices)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_device_is_there_with_what_is_allowed(cli: Cli, busybox: str, node: str) -> None:
+    both = ["r /dev/kmsg", "w /dev/kmsg"]
+    place = "/dev/kmsg"
+    assert tried(cli, busybox, devices=(place,)) == ["w /dev/kmsg"]  # a file in /dev
+    assert tried(cli, "--device", f"{node}:{place}", busybox, devices=(place,)) == both
+    assert tried(cli, "--device", f"{node}:{place}:r", busybox, devices=(place,)) == both[:1]
+
+
+def test_a_rule_is_for_nodes_of_its_own(cli: Cli, busybox: str) -> None:
+    for rule, told in {"c 1:11 r": "opened\n", "c 1:12 r": "denied\n"}.items():
+        run = ("run", "--rm", *_ABLE, "--device-cgroup-rule", rule, busybox, "sh", "-c", f"{_MOUNT}; {_OPEN}")
+        assert cli(*run).stdout == told
+
+
+def test_a_directory_of_devices(cli: Cli, busybox: str, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("zero", "sub/full"):
+        os.mknod(tmp_path / name, stat.S_IFCHR | 0o666, os.makedev(1, 5 if name == "zero" else 7))
+        os.chmod(tmp_path / name, 0o666)
+    script = "head -c 3 /dev/all/zero | wc -c; echo x >/dev/all/sub/full"
+    done = cli("run", "--rm", "--device", f"{tmp_path}:/dev/all", busybox, "sh", "-c", script)
+    assert done.stdout.split() == ["3"]
+    assert "No space left" in done.stderr
+
+
+def test_in_a_user_namespace(cli: Cli, busybox: str, tmp_path: Path) -> None:
+    os.mknod(tmp_path / "full", stat.S_IFCHR | 0o666, os.makedev(1, 7))
+    os.chmod(tmp_path / "full", 0o666)
+    own = ("--userns", "100000:65536", "--device", f"{tmp_path}/full:/dev/sub/full")
+    done = cli(
+        "run", "--rm", *own, busybox, "sh", "-c", "id -u; cat /proc/self/uid_map; echo x >/dev/sub/full"
+    )
+    assert "No space left" in done.stderr
+    assert "100000" in done.stdout
+
+
+def test_rules_of_what_runs_are_changed(cli: Cli, busybox: str) -> None:
+    script = f"{_MOUNT}; {_OPEN}; echo ready; read line; {_OPEN}"
+    run = ("run", "-i", "--rm", "--name", "changing", *_ABLE, "--device-cgroup-rule", "c 1:12 r")
+    with cli.start(*run, busybox, "sh", "-c", script) as process:
+        assert process.stdin and process.stdout
+        assert [process.stdout.readline() for _ in range(2)] == ["denied\n", "ready\n"]
+        assert cli("update", "--device-cgroup-rule", "c 1:11 r", "changing").returncode == 0
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "opened\n"
+        process.wait(30)
