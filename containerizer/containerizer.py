@@ -81,7 +81,11 @@ class Containerizer:
         """
         self.paths = Paths.of(root, state)
         self.fetch_options = fetch_options
-        self._flags = flags or IsolatorFlags()
+        self._flags = replace(
+            flags or IsolatorFlags(),
+            networks=self.paths.networks,
+            networks_state=self.paths.networks_state,
+        )
         self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
         self.provisioner = Provisioner(
             self.paths.root,

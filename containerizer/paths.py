@@ -4,10 +4,12 @@
 |                                   others than root $XDG_DATA_HOME/containerizer
 |-- store/                          the provisioner's: see provisioner.store
 |-- fetched/                        what several containers fetch: containerizer.fetcher.cache
+|-- networks/                       which there are, and who is in them: isolators.network.places
 `-- containers/
     `-- <name>/                     a container's sandbox
         |-- rootfs/ upper/ work/    the backend's: mount point and writable layer
         |-- volumes/                the image's volumes
+        |-- network/                /etc/hosts and resolv.conf: isolators.network.files
         |-- fetched/                what was fetched for the task: containerizer.fetching
         |-- pod-volumes/            of a pod: its emptyDir volumes
         |-- previous-logs/          of a pod: those of its containers' runs before the last
@@ -18,6 +20,7 @@
 <state>                             forgotten at reboot; default /run/containerizer, for
 |                                   others than root $XDG_RUNTIME_DIR/containerizer
 |-- agent.lock                      of the agent that serves both: containerizer.agent.lock
+|-- networks/                       what is of this boot: isolators.network.places
 |-- relays/                         of those who serve stdio: launcher.io.relays
 `-- containers/
     `-- <name>/
@@ -84,6 +87,14 @@ class Paths(Data):
     @property
     def fetch_cache(self) -> str:
         return os.path.join(self.root, "fetched")
+
+    @property
+    def networks(self) -> str:
+        return os.path.join(self.root, "networks")
+
+    @property
+    def networks_state(self) -> str:
+        return os.path.join(self.state, "networks")
 
     @property
     def relays(self) -> str:

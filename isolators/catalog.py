@@ -46,6 +46,8 @@ TABLE: Mapping[str, str] = {
     "linux/sysctls": "isolators.linux.sysctls:LinuxSysctls",
     "posix/rlimits": "isolators.posix.rlimits:PosixRlimits",
     "network/loopback": "isolators.network.loopback:NetworkLoopback",
+    # Last, so the first to clean up, while what the plug-ins may ask for is still there.
+    "network/cni": "isolators.network.cni:NetworkCni",
 }
 
 LAUNCHERS = ("linux", "posix")
@@ -84,6 +86,7 @@ ON_DEMAND: Mapping[str, str] = {
     "devices": "linux/devices",
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",
+    "networks": "network/cni",
 }
 
 # Who gives devices → who keeps the container from others; loaded with it on demand, if the host can do that.

@@ -24,6 +24,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from isolators.networks import NetworkRequest
 from isolators.resources import Limitation, ProcessAttributes, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.data import Data, field
@@ -92,6 +93,7 @@ class ContainerConfig(Data, kw_only=True):
     devices: tuple[Device, ...] = ()  # of the host's, by their paths
     umask: int | None = None  # None: 0o022
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
+    networks: NetworkRequest = NetworkRequest()
 
     # Added by the containerizer.
     parent: Parent | None = None  # of a nested container
@@ -107,6 +109,7 @@ class ContainerConfig(Data, kw_only=True):
         own = {name for name in ("userns", "time_offsets", "devices") if getattr(self, name)}
         if any(device.is_restricted for device in self.devices):
             own.add("device_access")
+        own |= {"networks"} if self.networks.names else set()
         return self.resources.asked() | self.attributes.asked() | own
 
 
@@ -118,6 +121,11 @@ def shares(kind: str, config: ContainerConfig) -> bool:
 def joins(kind: str, config: ContainerConfig) -> bool:
     """Whether the request has its namespace of this kind from somebody else."""
     return shares(kind, config) and config.namespaces[kind] != OF_HOST
+
+
+def has_own_network(config: ContainerConfig) -> bool:
+    """Whether it gets a network namespace of its own; a nested container does if it joins networks."""
+    return bool(config.networks.names) or (config.parent is None and not shares("net", config))
 
 
 def idmapped_paths(config: ContainerConfig) -> tuple[str, ...]:
@@ -184,6 +192,10 @@ class IsolatorFlags(Data, kw_only=True):
 
     cgroups_root: str = "containerizer"  # below the mount point of each hierarchy
     state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
+    networks: str = "/var/lib/containerizer/networks"  # what survives a reboot: isolators.network.places
+    networks_state: str = "/run/containerizer/networks"  # and what does not
+    cni_config_dirs: tuple[str, ...] = ("/etc/cni/net.d",)  # looked at after those of `network create`
+    cni_plugins_dirs: tuple[str, ...] = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
     nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
 
 

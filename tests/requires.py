@@ -147,6 +147,11 @@ def _keyctl() -> str | None:
     return None if os.path.exists("/proc/keys") else "the kernel has no keys (CONFIG_KEYS)"
 
 
+def _cni() -> str | None:
+    missing = [name for name in ("bridge", "portmap") if not os.access(f"/usr/lib/cni/{name}", os.X_OK)]
+    return "no CNI plug-ins (apt-get install containernetworking-plugins)" if missing else None
+
+
 def _uidmap() -> str | None:
     return next(filter(None, (_program(name, "uidmap")() for name in ("newuidmap", "newgidmap"))), None)
 
@@ -163,6 +168,7 @@ NEEDS: Mapping[str, Probe] = {
     "tun": _tun,
     "keyctl": _keyctl,
     "uidmap": _uidmap,
+    "cni": _cni,  # Debian's plug-ins
     "registry": _program("docker-registry", "docker-registry"),
     "busybox": _program("busybox", "busybox-static"),
     "openssl": _program("openssl", "openssl"),

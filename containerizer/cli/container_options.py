@@ -6,7 +6,13 @@ import argparse
 import os
 from typing import Any
 
-from containerizer.cli import attribute_options, headroom_options, limit_options, registry_options
+from containerizer.cli import (
+    attribute_options,
+    headroom_options,
+    limit_options,
+    network_options,
+    registry_options,
+)
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import default_for
 from isolators.isolator import ContainerConfig
@@ -33,6 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a device of the host's, or all in a directory",
     )
     attribute_options.add(parser.add_argument_group("process attributes"))
+    network_options.add(parser.add_argument_group("networks"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
     parser.add_argument(
@@ -45,6 +52,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRequest:
     """The request that the parsed options make. Raises InvalidRequest."""
+    networks = network_options.fields(arguments)
+    namespaces = {**networks.pop("namespaces"), **_namespaces(arguments)}
     return ContainerRequest.of(
         arguments.image,
         arguments.command_line,
@@ -64,7 +73,8 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         stop_signal=arguments.stop_signal,
         init=arguments.init,
         userns=None if arguments.userns == "host" else arguments.userns,
-        namespaces=_namespaces(arguments),
+        namespaces=namespaces,
+        **networks,
         time_offsets=dict(map(_time_offset, arguments.time_offset)),
         readonly_rootfs=arguments.read_only,
         capabilities_add=tuple(arguments.cap_add),

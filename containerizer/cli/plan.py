@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from containerizer.cli import container_options, registry_options
+from containerizer.cli import container_options, network_options, registry_options
 from containerizer.cli.progress import layer_bars
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         root=arguments.root,
         state=arguments.state,
         isolation=container_options.isolation(arguments, request.config),
+        flags=network_options.flags(arguments),
         launcher=arguments.launcher,
         registries=registry_options.of(arguments),
         image_backend=arguments.image_provisioner_backend,

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from containerizer.cli import container_options, headroom_options, registry_options
+from containerizer.cli import container_options, headroom_options, network_options, registry_options
 from containerizer.cli.attribute_options import warn_of_clamped
 from containerizer.cli.detach_keys import DetachKeys
 from containerizer.cli.progress import layer_bars
@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         root=arguments.root,
         state=arguments.state,
         isolation=container_options.isolation(arguments, request.config),
+        flags=network_options.flags(arguments),
         launcher=arguments.launcher,
         registries=registry_options.of(arguments),
         image_backend=arguments.image_provisioner_backend,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from isolators.isolator import ContainerConfig, Isolator, Need, hostname_of, shares
+from isolators.isolator import ContainerConfig, Isolator, Need, has_own_network, hostname_of
 from launcher.container_id import ContainerId
 from launcher.launch_info import FileOperation, LaunchInfo
 
@@ -31,11 +31,12 @@ class NetworkLoopback(Isolator):
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         hostname = hostname_of(container_id, config)
         content = HOSTS if hostname is None else f"{HOSTS}127.0.0.1\t{hostname}\n"
-        has_own = config.parent is None and not shares("net", config)
-        # Without a root file system of its own, /etc/hosts is the host's.
+        has_own = has_own_network(config)
+        # Without a root file system of its own, /etc/hosts is the host's. In networks, network/cni has one.
+        is_alone = config.rootfs is not None and not config.networks.names
         file = FileOperation(kind="write", path="/etc/hosts", content=content)
         return LaunchInfo(
             namespaces={"net": "new"} if has_own else {},
             interfaces_up=("lo",) if has_own else (),
-            file_operations=() if config.rootfs is None else (file,),
+            file_operations=(file,) if is_alone else (),
         )

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.support import images
+from tests.support.netns import HostNetwork, host_network
 from tests.support.registry import Registry
 
 Write = Callable[..., str]
@@ -141,6 +142,27 @@ def cli(directories: Path) -> Iterator[Cli]:
     command = Cli(directories / "root", directories / "state")
     yield command
     assert command.left() == []
+
+
+@pytest.fixture
+def network() -> Iterator[HostNetwork]:
+    """What stands for the host's network."""
+    with host_network() as made:
+        yield made
+
+
+@pytest.fixture
+def here(directories: Path, tmp_path: Path, network: HostNetwork, busybox: str) -> Iterator[Cli]:
+    """A command in that network, which its containers must have left in the end."""
+    root, state = directories / "root", tmp_path / "state"
+    assert Cli(root, state)("pull", busybox).returncode == 0  # there is no way to the registry from there
+    command = Cli(root, state, within=network.within)
+    yield command
+    assert command.left() == []
+    attached = root / "networks" / "attached"
+    assert not attached.exists() or list(attached.iterdir()) == []
+    assert list(state.glob("networks/namespaces/*")) == []
+    assert not (state / "networks" / "ports").exists()
 
 
 @pytest.fixture

@@ -1,0 +1,218 @@
+"""network/cni: networks by CNI plug-ins, and those of our own: an address for each container in each.
+
+A container that asks for networks has a network namespace of its own and an interface in it for each,
+eth0 first, made from outside while the child is blocked. The namespace is kept by a mount until all is
+taken back. What has to be taken back is written down before it is made: attachments.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, hostname_of, shares
+from isolators.network import attachments, capabilities, config_list, files, namespace, published, result
+from isolators.network.attachments import Attached, Attachment
+from isolators.network.chain import Chain
+from isolators.network.config_list import ConfigList
+from isolators.network.places import Places
+from isolators.network.plugin import TIMEOUT, Call, PluginFailed
+from launcher.container_id import ContainerId
+from launcher.data import replace
+from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.launch_info import LaunchInfo
+
+
+class NetworkFailed(ContainerizerError):
+    """A container could not join a network, or leave it."""
+
+
+class NetworkCni(Isolator):
+    name = "network/cni"
+    enforces = frozenset({"networks"})
+    needs = (
+        Need(
+            "network namespaces",
+            lambda: os.path.exists("/proc/self/ns/net"),
+            "use a kernel with CONFIG_NET_NS",
+        ),
+    )
+
+    def __init__(self, flags: IsolatorFlags, timeout: float = TIMEOUT) -> None:
+        super().__init__(flags)
+        self.places = Places(flags.networks, flags.networks_state)
+        self._timeout = timeout
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        if not config.networks.names:
+            return LaunchInfo()
+        info = self.contribute(container_id, config)
+        os.makedirs(self.places.attached(), mode=0o700, exist_ok=True)
+        if attachments.load(self.places, container_id) is None:
+            self._begin(container_id, config)
+        files.make(config.sandbox)
+        return info
+
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        if not config.networks.names:
+            return LaunchInfo()
+        if shares("net", config):
+            hint = "name networks, or another network namespace"
+            raise InvalidRequest("a container in another network namespace joins no networks", hint=hint)
+        networks = self._networks(config)
+        capabilities.of_each(networks, config.networks)
+        for network in networks:
+            self.chain(network).check_installed()
+        host = host_address()
+        return LaunchInfo(
+            namespaces={"net": "new"},
+            interfaces_up=("lo",),
+            environment={"HOST_IP": host} if host and "HOST_IP" not in config.environment else {},
+            mounts=files.mounts(config),
+        )
+
+    def isolate(self, container_id: ContainerId, pid: int) -> None:
+        attached = attachments.load(self.places, container_id)
+        if attached is None:
+            return
+        path = self.places.namespace(attached.id)
+        namespace.pin(pid, path)
+        for index, attachment in enumerate(attached.attachments):
+            if attachment.result is None:
+                attached = self._add(attached, index)
+        files.write(attached)
+
+    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
+        attached = attachments.load(self.places, container_id)
+        return {} if attached is None else described(attached)
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        attached = attachments.load(self.places, container_id)
+        if attached is not None:
+            self.detach(attached)
+
+    def detach(self, attached: Attached) -> None:
+        """Take back all that a container was given. Raises NetworkFailed; then it can be tried again.
+
+        A plug-in that has failed to add it, and now fails to remove it, does not keep it from going: what
+        may be left of it is for the next who collects garbage.
+        """
+        call = self._call(attached)
+        for index in reversed(range(len(attached.attachments))):
+            each = attached.attachments[index]
+            if not each.version:  # nothing has been asked of a plug-in
+                continue
+            try:
+                self._delete(attached, each, call)
+            except NetworkFailed:
+                if each.result is not None:
+                    raise
+                continue
+            attached = attached.with_attachment(index, version="", result=None)
+            attached.save(self.places)
+        namespace.unpin(self.places.namespace(attached.id))
+        published.release(self.places, attached.id)
+        if any(each.version for each in attached.attachments):
+            attached.orphan(self.places)
+        else:
+            attached.remove(self.places)
+
+    def chain(self, network: ConfigList, directories: tuple[str, ...] | None = None) -> Chain:
+        return Chain(network, directories or self.flags.cni_plugins_dirs, self._timeout, self.places)
+
+    # How ---------------------------------------------------------------------------------------
+
+    def _networks(self, config: ContainerConfig) -> list[ConfigList]:
+        directories = (self.places.networks, *self.flags.cni_config_dirs)
+        return [config_list.find(directories, name) for name in config.networks.names]
+
+    def _begin(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        """Write down what will be made. Raises InvalidRequest for ports that others have."""
+        networks = self._networks(config)
+        id_ = attachments.new_id(container_id)
+        request = published.take(self.places, id_, config.networks)
+        told = capabilities.of_each(
+            networks, request, names=(container_id.name, hostname_of(container_id, config))
+        )
+        attached = Attached(
+            container=str(container_id),
+            id=id_,
+            boot=attachments.boot_id(),
+            directories=self.flags.cni_plugins_dirs,
+            sandbox=config.sandbox,
+            hostname=hostname_of(container_id, config),
+            request=request,
+            attachments=tuple(
+                Attachment(interface=f"eth{index}", network=network, capabilities=told[index])
+                for index, network in enumerate(networks)
+            ),
+        )
+        attached.save(self.places)
+
+    def _call(self, attached: Attached) -> Call:
+        path = self.places.namespace(attached.id)
+        return Call(
+            command="",
+            container_id=attached.id,
+            netns=path if namespace.is_pinned(path) else "",
+            arguments="IgnoreUnknown=1",
+        )
+
+    def _add(self, attached: Attached, index: int) -> Attached:
+        each = attached.attachments[index]
+        chain = self.chain(each.network, attached.directories)
+        with self._failing(f"cannot add container {attached.container} to network {each.network.name}"):
+            attached = attached.with_attachment(index, version=chain.version())
+            attached.save(self.places)
+            each = attached.attachments[index]
+            call = replace(self._call(attached), interface=each.interface)
+            with self.places.locked():
+                added = chain.add(call, each.version, each.capabilities)
+        attached = attached.with_attachment(index, result=added)
+        attached.save(self.places)
+        return attached
+
+    def _delete(self, attached: Attached, each: Attachment, call: Call) -> None:
+        chain = self.chain(each.network, attached.directories)
+        call = replace(call, interface=each.interface)
+        with (
+            self._failing(f"cannot remove container {attached.container} from network {each.network.name}"),
+            self.places.locked(),
+        ):
+            chain.delete(call, each.version, each.capabilities, each.result)
+
+    @contextlib.contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except PluginFailed as error:
+            raise NetworkFailed(f"{what}: {error.message}", hint=error.hint) from error
+
+
+def described(attached: Attached) -> dict[str, Any]:
+    """For people and programs: addresses by interface, and published ports."""
+    interfaces = {}
+    for each in attached.attachments:
+        got = each.result or {}
+        interfaces[each.interface] = {
+            "network": each.network.name,
+            "addresses": [str(address) for address in result.addresses(got, each.interface)],
+            "gateways": result.gateways(got),
+            "mac": result.hardware_address(got, each.interface),
+        }
+    return {"interfaces": interfaces, "ports": [str(port) for port in attached.request.ports]}
+
+
+def host_address() -> str | None:
+    """The host's own, by which others reach it: the one that its default route would use. None: it has none.
+
+    No packet is sent for it: connect(2) of a datagram socket only chooses.
+    """
+    for family, somewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as chooser, contextlib.suppress(OSError):
+            chooser.connect((somewhere, 9))
+            return str(chooser.getsockname()[0])
+    return None

@@ -1,0 +1,57 @@
+"""Where what is known of networks is on disk. Nothing else of this package makes up a path.
+
+<networks>                      survives a reboot; default /var/lib/containerizer/networks
+|-- <name>.conflist             what `network create` has made
+|-- lock                        shared by who attaches or detaches; GC has it for itself
+`-- attached/<container>.json   which container is where: isolators.network.attachments
+
+<state>                         forgotten at a reboot; default /run/containerizer/networks
+|-- namespaces/<id>             a container's network namespace, mounted
+|-- ports/                      of the host, each a link to who has it: isolators.ownership
+`-- of/<network>/               of a network of our own: isolators.network.bridge
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+
+from launcher.data import Data
+
+
+class Places(Data):
+    networks: str
+    state: str
+
+    def attached(self, container: str = "") -> str:
+        directory = os.path.join(self.networks, "attached")
+        return os.path.join(directory, f"{container}.json") if container else directory
+
+    def orphans(self, id_: str = "") -> str:
+        directory = os.path.join(self.networks, "orphans")
+        return os.path.join(directory, f"{id_}.json") if id_ else directory
+
+    def namespace(self, id_: str) -> str:
+        return os.path.join(self.state, "namespaces", id_)
+
+    @property
+    def ports(self) -> str:
+        return os.path.join(self.state, "ports")
+
+    def own(self, network: str) -> str:
+        return os.path.join(self.state, "of", network)
+
+    @contextlib.contextmanager
+    def locked(self, *, alone: bool = False) -> Iterator[None]:
+        """Within, nobody collects garbage; or nobody attaches or detaches."""
+        os.makedirs(self.networks, mode=0o700, exist_ok=True)
+        descriptor = os.open(
+            os.path.join(self.networks, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,95 @@
+"""Ports of the host that containers have: each of one container's, and of no process of the host."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+
+from isolators import ownership
+from isolators.network.places import Places
+from isolators.networks import NetworkRequest, PortMapping
+from launcher.data import replace
+from launcher.errors import ContainerizerError, InvalidRequest
+
+_TYPES = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, 132)}
+_ATTEMPTS = 64  # to find a free port; each is lost to somebody who is as fast
+
+
+class PortTaken(ContainerizerError):
+    """Somebody else has the port of the host."""
+
+
+def take(places: Places, holder: str, request: NetworkRequest) -> NetworkRequest:
+    """Give the ports to the holder; the request with the numbers of those that were free to choose.
+
+    Raises PortTaken, InvalidRequest; then it has none.
+    """
+    try:
+        ports = tuple(_take(places, holder, port) for port in request.ports)
+    except BaseException:
+        ownership.release(places.ports, holder)
+        raise
+    return replace(request, ports=ports)
+
+
+def release(places: Places, holder: str) -> None:
+    """Idempotent."""
+    ownership.release(places.ports, holder)
+
+
+def _take(places: Places, holder: str, port: PortMapping) -> PortMapping:
+    for _ in range(_ATTEMPTS):
+        chosen = replace(port, host_port=_bound(port))
+        owner = _other(places, chosen, holder)
+        if owner is None and ownership.take(places.ports, holder, [_name(chosen)], 1):
+            return chosen
+        if port.host_port:
+            owner = owner or ownership.holder_of(places.ports, _name(chosen)) or "another container"
+            hint = "choose another port of the host, or end that container"
+            raise PortTaken(f"port {chosen.host_port}/{chosen.protocol} is published by {owner}", hint=hint)
+    raise PortTaken(f"no port of the host is free for {port.container_port}/{port.protocol}")
+
+
+def _bound(port: PortMapping) -> int:
+    """The port, or one that is free for 0; by having it for a moment. Raises PortTaken, InvalidRequest."""
+    kind, protocol = _TYPES[port.protocol]
+    family = socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            if kind == socket.SOCK_STREAM:  # connections that are over do not count
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((port.host_ip or "0.0.0.0", port.host_port))  # noqa: S104 - it listens to nobody
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            hint = "a process of the host listens there; choose another port of the host"
+            raise PortTaken(
+                f"port {port.host_port}/{port.protocol} of the host is taken", hint=hint
+            ) from None
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = "name one of its addresses, or leave it out for all"
+            raise InvalidRequest(f"the host has no address {port.host_ip}", hint=hint) from None
+        if error.errno == errno.EPROTONOSUPPORT:  # sctp is a module that nobody may have loaded
+            return port.host_port
+        raise
+
+
+def _name(port: PortMapping) -> str:
+    return f"{port.protocol} {port.host_ip or '*'} {port.host_port}"
+
+
+def _other(places: Places, port: PortMapping, holder: str) -> str | None:
+    """Who else has the port, for an address that is among ours, or that ours is among."""
+    names: list[str] = []
+    with contextlib.suppress(FileNotFoundError):
+        names = os.listdir(places.ports)
+    for name in names:
+        protocol, address, number = name.split(" ")
+        same = protocol == port.protocol and int(number) == port.host_port
+        if same and (address in ("*", port.host_ip) or not port.host_ip):
+            owner = ownership.holder_of(places.ports, name)
+            if owner not in (None, holder):
+                return owner
+    return None

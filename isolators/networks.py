@@ -1,0 +1,93 @@
+"""What a request asks of networks: which ones to join, and how it is known and reached there."""
+
+from __future__ import annotations
+
+import re
+
+from launcher.data import Data
+from launcher.errors import InvalidRequest
+
+HOST_GATEWAY = "host-gateway"  # in place of an address: the host, as the container reaches it
+PROTOCOLS = ("tcp", "udp", "sctp")
+
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of a network: CNI spec, section 1
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
+
+
+class PortMapping(Data, kw_only=True):
+    """A port of the container that the host answers for."""
+
+    container_port: int  # 1 to 65535
+    host_port: int = 0  # 0: one that is free
+    host_ip: str = ""  # an address of the host; "": all of them
+    protocol: str = "tcp"  # one of PROTOCOLS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.container_port <= 65535 or not 0 <= self.host_port <= 65535:
+            raise InvalidRequest(f"invalid port in {self}", hint="ports are numbers from 1 to 65535")
+        if self.protocol not in PROTOCOLS:
+            hint = f"use one of {', '.join(PROTOCOLS)}"
+            raise InvalidRequest(f"unknown protocol {self.protocol!r} of a port", hint=hint)
+        if self.host_ip:
+            check_address(self.host_ip)
+
+    def __str__(self) -> str:
+        host = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip
+        return f"{host}{':' if host else ''}{self.host_port}:{self.container_port}/{self.protocol}"
+
+
+class NetworkRequest(Data, kw_only=True):
+    """Networks of one container. Without names none is joined, and the rest means nothing."""
+
+    names: tuple[str, ...] = ()  # of networks; the first is eth0, and its routes are the container's
+    ports: tuple[PortMapping, ...] = ()
+    addresses: tuple[str, ...] = ()  # of eth0, one a family; empty: as the network gives them out
+    mac_address: str | None = None  # of eth0
+    aliases: tuple[str, ...] = ()  # further names by which others in its networks find it
+    dns_servers: tuple[str, ...] = ()  # in place of the host's
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()  # of resolv.conf(5)
+    extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address or HOST_GATEWAY) for /etc/hosts
+    ingress_rate: int | None = None  # bits a second that it receives at most
+    egress_rate: int | None = None  # bits a second that it sends at most
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            check_network_name(name)
+            if self.names.count(name) > 1:
+                raise InvalidRequest(f"network {name} is named twice", hint="name each network once")
+        given = [address for _, address in self.extra_hosts if address != HOST_GATEWAY]
+        for address in (*self.addresses, *self.dns_servers, *given):
+            check_address(address)
+        for name in (*self.aliases, *self.dns_search, *(name for name, _ in self.extra_hosts)):
+            if not _HOST_NAME.fullmatch(name.removesuffix(".")):
+                raise InvalidRequest(
+                    f"invalid host name {name!r}", hint="use letters, digits, '-', '_' and '.'"
+                )
+        if self.mac_address is not None and not _MAC.fullmatch(self.mac_address):
+            hint = "write six hexadecimal bytes, such as 02:00:00:00:00:01"
+            raise InvalidRequest(f"invalid hardware address {self.mac_address!r}", hint=hint)
+        if any(not option.isprintable() or " " in option for option in self.dns_options):
+            raise InvalidRequest(f"invalid option of resolv.conf in {self.dns_options!r}")
+        if not self.names and any(value for value in self.__dict__.values()):
+            hint = "name a network, e.g. --network bridge"
+            raise InvalidRequest("ports, addresses and names need a network to be in", hint=hint)
+
+
+def check_network_name(name: str) -> None:
+    """Raises InvalidRequest for what is no name of a network."""
+    if not _NAME.fullmatch(name) or len(name) > 64:
+        hint = "use at most 64 letters, digits, '_', '.' and '-', a letter or digit first"
+        raise InvalidRequest(f"invalid name of a network {name!r}", hint=hint)
+
+
+def check_address(text: str) -> None:
+    """Raises InvalidRequest for what is no IP address."""
+    import ipaddress  # 4 ms, and most containers join no network
+
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        hint = "write one such as 10.0.0.2 or fd00::2"
+        raise InvalidRequest(f"invalid IP address {text!r}", hint=hint) from None
