@@ -21,6 +21,13 @@ def parse_size(text: str | int) -> int:
     return int(float(match[1]) * _FACTORS[match[2].lower()])
 
 
+def parse_count(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not (text.isascii() and text.isdecimal()):
+        raise InvalidRequest(f"invalid number {text!r}", hint="write a whole number")
+    return int(text)
+
+
 def parse_cpus(text: str | float) -> float:
     """CPUs from "0.5" or a number; more than none, and finite."""
     try:

@@ -38,6 +38,8 @@ TABLE: Mapping[str, str] = {
     "cgroups/devices": "isolators.cgroups.devices:CgroupsDevices",
     # The last of the cgroups, so the first to kill: what it has frozen does not fork meanwhile.
     "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
+    # But after it: who waits for its turn at a disk neither freezes nor ends before it had it.
+    "cgroups/blkio": "isolators.cgroups.blkio:CgroupsBlkio",
     "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
     "linux/nnp": "isolators.linux.nnp:LinuxNnp",
     "linux/seccomp": "isolators.linux.seccomp:LinuxSeccomp",
@@ -80,6 +82,11 @@ DEFAULT = (
 ON_DEMAND: Mapping[str, str] = {
     "cpuset_cpus": "cgroups/cpuset",
     "cpuset_mems": "cgroups/cpuset",
+    "device_read_bps": "cgroups/blkio",
+    "device_write_bps": "cgroups/blkio",
+    "device_read_iops": "cgroups/blkio",
+    "device_write_iops": "cgroups/blkio",
+    "blkio_weight": "cgroups/blkio",
     "userns": "namespaces/user",
     "time_offsets": "namespaces/time",
     "gpus": "gpu/nvidia",

@@ -22,6 +22,12 @@ class Resources(Data, kw_only=True):
     cpuset_cpus: str | None = None  # numbers of CPUs, "0-3,5"
     cpuset_mems: str | None = None  # numbers of memory nodes, likewise
     device_rules: str | None = None  # devices besides, "c 10:* rwm,b 8:0 r": isolators/devices.py
+    # Path of a block device, or of what lies on one → bytes or operations a second; 0: no limit.
+    device_read_bps: Mapping[str, int] | None = None
+    device_write_bps: Mapping[str, int] | None = None
+    device_read_iops: Mapping[str, int] | None = None
+    device_write_iops: Mapping[str, int] | None = None
+    blkio_weight: int | None = None  # share of a busy disk, 10 to 1000; 0: the normal one, 100
     gpus: str | None = None  # "all", a number, or "device=NAME,NAME" with indices or UUIDs
 
     def asked(self) -> set[str]:
@@ -59,6 +65,11 @@ class Usage(Data, kw_only=True):
     memory_peak_bytes: int | None = None
     memory_limit_bytes: int | None = None
     processes: int | None = None
+    io_read_bytes: int | None = None
+    io_written_bytes: int | None = None
+    io_reads: int | None = None
+    io_writes: int | None = None
+    io_disks: Mapping[str, Mapping[str, int]] | None = None  # "254:0" → the same four, without "io_"
 
 
 class Limitation(Data, kw_only=True):

@@ -138,6 +138,13 @@ def _tun() -> str | None:
     return None if os.access("/dev/net/tun", os.R_OK | os.W_OK) else "/dev/net/tun cannot be opened"
 
 
+def _device_mapper() -> str | None:
+    if not shutil.which("dmsetup"):
+        return "dmsetup is not installed (apt-get install dmsetup)"
+    lacking = "the kernel has no device mapper (CONFIG_BLK_DEV_DM)"
+    return None if os.path.exists("/sys/class/misc/device-mapper") else lacking
+
+
 def _program(name: str, package: str) -> Probe:
     lacking = f"{name} is not installed (apt-get install {package})"
     return lambda: None if shutil.which(name) else lacking
@@ -166,6 +173,7 @@ NEEDS: Mapping[str, Probe] = {
     "ext4": _ext4,  # on a loop device
     "reflink": _reflink,  # an xfs on a loop device (apt-get install xfsprogs)
     "tun": _tun,
+    "device-mapper": _device_mapper,  # apt-get install dmsetup
     "keyctl": _keyctl,
     "uidmap": _uidmap,
     "cni": _cni,  # Debian's plug-ins

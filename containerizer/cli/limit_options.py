@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from containerizer.request import resources_of
+from containerizer.units import parse_count, parse_size
 from isolators.resources import Resources
+from launcher.errors import InvalidRequest
 
 
 def add(group: argparse._ArgumentGroup) -> None:
@@ -23,6 +26,16 @@ def add(group: argparse._ArgumentGroup) -> None:
         help="devices it may use besides, e.g. 'c 10:229 rw'",
     )
     group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m")
+    for option, what in (("bps", "SIZE"), ("iops", "N")):
+        for verb in ("read", "write"):
+            group.add_argument(
+                f"--device-{verb}-{option}",
+                action="append",
+                default=[],
+                metavar=f"PATH:{what}",
+                help=f"{verb} at most so much a second, of a disk or of the one that PATH lies on",
+            )
+    group.add_argument("--blkio-weight", type=int, metavar="N", help="share of busy disks, 10 to 1000 (100)")
     group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
 
 
@@ -41,4 +54,20 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "cpuset_cpus": arguments.cpuset_cpus,
         "cpuset_mems": arguments.cpuset_mems,
         "device_rules": ",".join(arguments.device_cgroup_rule) if arguments.device_cgroup_rule else None,
+        "device_read_bps": _by_path(arguments.device_read_bps, parse_size),
+        "device_write_bps": _by_path(arguments.device_write_bps, parse_size),
+        "device_read_iops": _by_path(arguments.device_read_iops, parse_count),
+        "device_write_iops": _by_path(arguments.device_write_iops, parse_count),
+        "blkio_weight": arguments.blkio_weight,
     }
+
+
+def _by_path(options: Sequence[str], parse: Callable[[str], int]) -> dict[str, int] | None:
+    """Values by the paths before them; the last one wins. Raises InvalidRequest."""
+    found = {}
+    for option in options:
+        path, colon, value = option.rpartition(":")
+        if not (path and colon):
+            raise InvalidRequest(f"invalid rate {option!r}", hint="write PATH:VALUE, e.g. /dev/sda:1m")
+        found[path] = parse(value)
+    return found or None

@@ -46,7 +46,7 @@ def controller_need(controller: str) -> Need:
 class CgroupIsolator(Isolator):
     """The base of the isolators in this directory; not an isolator itself."""
 
-    controller: ClassVar[str]
+    controller: str  # as the hierarchy that `find` has found calls it
     companions: ClassVar[tuple[str, ...]] = ()  # v1 controllers to join as well, where they exist
 
     def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:

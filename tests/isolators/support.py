@@ -82,9 +82,9 @@ def fill(cgroup: Path, files: dict[str, str]) -> Path:
 
 
 @contextmanager
-def task(program: str) -> Iterator[subprocess.Popen[bytes]]:
+def task(program: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process that waits for a line on stdin and then runs `program`; killed at the end."""
-    command = [sys.executable, "-c", f"import sys\nsys.stdin.readline()\n{program}"]
+    command = [sys.executable, "-c", f"import sys\nsys.stdin.readline()\n{program}", *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield process

@@ -23,7 +23,7 @@ SWAP_BYTES = 512 << 20  # of zram
 PRIVATE = ("/tmp", "/var/tmp", "/var/lib/containerizer")
 
 # Those that no mount and no system call loads by itself.
-MODULES = ("loop", "zram", "tun", "bfq")
+MODULES = ("loop", "zram", "tun", "bfq", "dm_mod")
 
 MOUNTS = (  # type, where, options
     ("sysfs", "/sys", ""),

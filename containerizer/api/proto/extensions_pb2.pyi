@@ -250,16 +250,54 @@ class LaunchOptions(_message.Message):
     def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ["cpu_shares", "cpuset_cpus", "cpuset_mems", "device_rules"]
+    __slots__ = ["blkio_weight", "cpu_shares", "cpuset_cpus", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops"]
+    class DeviceReadBpsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class DeviceReadIopsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class DeviceWriteBpsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class DeviceWriteIopsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    BLKIO_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CPUSET_CPUS_FIELD_NUMBER: _ClassVar[int]
     CPUSET_MEMS_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_READ_BPS_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_READ_IOPS_FIELD_NUMBER: _ClassVar[int]
     DEVICE_RULES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_WRITE_BPS_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_WRITE_IOPS_FIELD_NUMBER: _ClassVar[int]
+    blkio_weight: int
     cpu_shares: int
     cpuset_cpus: str
     cpuset_mems: str
+    device_read_bps: _containers.ScalarMap[str, int]
+    device_read_iops: _containers.ScalarMap[str, int]
     device_rules: str
-    def __init__(self, cpu_shares: _Optional[int] = ..., cpuset_cpus: _Optional[str] = ..., cpuset_mems: _Optional[str] = ..., device_rules: _Optional[str] = ...) -> None: ...
+    device_write_bps: _containers.ScalarMap[str, int]
+    device_write_iops: _containers.ScalarMap[str, int]
+    def __init__(self, cpu_shares: _Optional[int] = ..., cpuset_cpus: _Optional[str] = ..., cpuset_mems: _Optional[str] = ..., device_rules: _Optional[str] = ..., device_read_bps: _Optional[_Mapping[str, int]] = ..., device_write_bps: _Optional[_Mapping[str, int]] = ..., device_read_iops: _Optional[_Mapping[str, int]] = ..., device_write_iops: _Optional[_Mapping[str, int]] = ..., blkio_weight: _Optional[int] = ...) -> None: ...
 
 class ListContainers(_message.Message):
     __slots__ = ["all"]
