@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from containerizer import ending
+from containerizer import ending, reached
 from containerizer import record as records
 from containerizer.lifecycle import BRIEF, LAUNCHING, State, transition
 from containerizer.liveness import is_running
@@ -42,6 +42,8 @@ class Container:
         self.termination: Termination | None = None
         self.clamped: tuple[Clamped, ...] = ()  # what the host granted less of than was asked
         self._owner = owner
+        self.reached: list[Limitation] = []  # limits that it ran into and goes on within
+        self.on_reached: Callable[[Limitation], object] | None = None  # called for each of these
         self._watches: list[Watch] = []
         self._limitation: Limitation | None = None
 
@@ -171,12 +173,18 @@ class Container:
 
     def _check(self, watch: Watch) -> None:
         """Learn whether a limit was reached; if so it is the end of the container."""
-        limitation = self._reached(watch)
+        limitation = reached.check(partial(self._ask, watch), self._note)
         if limitation and not self._limitation:
             self._limitation = limitation
             self.kill()
 
-    def _reached(self, watch: Watch) -> Limitation | None:
+    def _note(self, limitation: Limitation) -> None:
+        if reached.note(self._owner.paths, self.id, limitation):
+            self.reached.append(limitation)
+            if self.on_reached is not None:
+                self.on_reached(limitation)
+
+    def _ask(self, watch: Watch) -> Limitation | None:
         try:
             return watch.check()
         except ContainerizerError:
@@ -200,6 +208,8 @@ class Container:
         if status is None:
             self._owner.resume(self)  # what the kernel has killed in its freezer dies only now
         for watch in self._watches:  # the kernel may have killed before we were told of the limit
-            self._limitation = self._limitation or self._reached(watch)
+            self._limitation = reached.check(partial(self._ask, watch), self._note) or self._limitation
+        for limitation in reached.counted(self._owner.paths, self.record, self._owner.isolators):
+            self._note(limitation)
         self.termination = Termination(exit_status=status or _KILLED, limitation=self._limitation)
         self._owner.terminated(self)

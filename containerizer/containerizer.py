@@ -302,7 +302,10 @@ class Containerizer:
 
             container.record.save(self.paths)  # for once it is not brief
             fetching.fetch(self, container, request, info)
+        asked = request.config.resources.asked()
         for isolator in self.isolators:
+            if isolator.watches_what_is_asked and asked.isdisjoint(isolator.enforces):
+                continue
             with named(isolator):
                 watch = isolator.watch(container.id)
             if watch is not None:

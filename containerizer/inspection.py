@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from containerizer import liveness
+from containerizer import liveness, reached
 from containerizer import record as records
 from containerizer.containerizer import Containerizer
+from containerizer.reached import Noted
 from containerizer.record import ContainerRecord
 from containerizer.remote import RemoteContainer
 from isolators.isolator import Isolator
@@ -26,6 +27,7 @@ class Status(Data, kw_only=True):
     running: bool
     paused: bool
     facts: Mapping[str, Any] = field(default_factory=dict)  # by isolator: its cgroups, its addresses …
+    reached: tuple[Noted, ...] = ()  # limits that it ran into and goes on within, or did until its end
 
 
 def status(owner: Containerizer, container_id: ContainerId) -> Status:
@@ -50,7 +52,12 @@ def _described(owner: Containerizer, record: ContainerRecord) -> Status:
             if told := isolator.status(container_id):
                 facts[isolator.name] = told
     return Status(
-        record=record, state=liveness.state_of(record).value, running=running, paused=paused, facts=facts
+        record=record,
+        state=liveness.state_of(record).value,
+        running=running,
+        paused=paused,
+        facts=facts,
+        reached=reached.known(owner.paths, record, _isolators(owner, record) if running else ()),
     )
 
 

@@ -28,6 +28,7 @@
         |-- launch_info.json        what later commands in it need: containerizer.nested
         |-- ending                  who ends the container, and that it has ended: containerizer.ending
         |-- exit_status             written by the supervisor when the task has ended
+        |-- reached                 limits that it ran into and goes on within: containerizer.reached
         |-- attach.sock             where the task's stdio is served: launcher.attach_protocol
         |-- checks.json             of an agent's container that has some: containerizer.api.checking
         |-- pod.json                of a pod: what is in it: containerizer.pods.status
@@ -126,6 +127,9 @@ class Paths(Data):
     def limits(self, container_id: ContainerId) -> str:
         """Those in force since the last update."""
         return os.path.join(self.container_state(container_id), "limits.json")
+
+    def reached(self, container_id: ContainerId) -> str:
+        return os.path.join(self.container_state(container_id), "reached")
 
     def exit_status(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "exit_status")

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Sequence
 
+from containerizer import reached
 from containerizer.lifecycle import State
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
@@ -33,6 +34,8 @@ def examine(paths: Paths, record: ContainerRecord, isolators: Sequence[Isolator]
     if record.termination is not None:
         return record
     recorded = _read(paths, record.id)
+    for limitation in reached.counted(paths, record, isolators):
+        reached.note(paths, record.id, limitation)
     ended = replace(
         record,
         state=State.DESTROYING.value,

@@ -8,6 +8,7 @@ functions, in the catalog's order (clean-up in reverse), never two at once for o
     isolate   the child exists and is blocked: act on its pid from outside (attach networks …)
     watch     while it runs: what to poll to learn of a limit that was reached
               (`limitation` is asked after the end, where nobody has watched)
+    reached   while it runs and after its end: the limits that it ran into and goes on within
     update    change the limits of a running container
     usage     what the container consumes now
     processes which processes are the container's
@@ -164,7 +165,9 @@ class Watch:
     """Tells when a limit was reached. The containerizer polls `fileno()` and then asks `check()`.
 
     `check` never blocks, may be called at any time before `cleanup`, and is called once more after
-    the task has ended: the kernel kills faster than anyone polls.
+    the task has ended: the kernel kills faster than anyone polls. It returns a limit that ends the
+    container each time, and one that does not (`fatal`) only once: it is called again until there is
+    no further one. What has nothing left to tell must not poll ready again and again.
     """
 
     def fileno(self) -> int | None:
@@ -211,6 +214,7 @@ class Isolator:
     requires: ClassVar[tuple[str, ...]] = ()  # other isolators without which it makes no sense
     launchers: ClassVar[tuple[str, ...]] = ("linux",)  # those that can do what it asks
     enforces: ClassVar[frozenset[str]] = frozenset()  # fields of Resources and ProcessAttributes
+    watches_what_is_asked: ClassVar[bool] = False  # no `watch` for a launch that asks for none of `enforces`
     stays = False  # whether `close` will be called in the end
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
 
@@ -247,6 +251,14 @@ class Isolator:
         For who was not there to `watch`. Unknown ids are fine.
         """
         return None
+
+    def reached(self, container_id: ContainerId) -> Sequence[Limitation]:
+        """The limits, each once, that it ran into so far and goes on within, by what is counted of them.
+
+        Asked between the launch and `cleanup`, where something that it `enforces` is limited. None is fatal.
+        Unknown ids are fine.
+        """
+        return ()
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
         """Apply new limits to a running container; they have been checked."""

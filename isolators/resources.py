@@ -73,8 +73,11 @@ class Usage(Data, kw_only=True):
 
 
 class Limitation(Data, kw_only=True):
-    """A limit that the container ran into, and that ends it."""
+    """A limit that the container ran into: one that ends it, or one that it goes on within."""
 
     isolator: str
     resource: str  # "memory", "pids", "disk" …
     message: str  # for people: the limit, and what was used
+    fatal: bool = True  # whether it ends the container; else it is told, and kept
+    limit: float | None = None  # bytes, processes, CPUs …; None: only the message has it
+    usage: float | None = None  # in the same unit

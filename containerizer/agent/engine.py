@@ -29,7 +29,6 @@ from containerizer.agent.lanes.messages import Create, Execute
 from containerizer.agent.lanes.pool import Held, Lanes
 from containerizer.agent.settings import EngineSettings
 from containerizer.agent.streams import Stream
-from containerizer.agent.tracked import Launched
 from containerizer.agent.workers import Workers
 from containerizer.containerizer import Containerizer
 from containerizer.fetcher.errors import FetchFailed
@@ -82,8 +81,9 @@ class Engine:
             return lane.containerizer(settings, in_process=False)
 
         self.paths = make().paths  # and tells now if something is missing
-        self._lanes = Lanes(settings, settings.launching_lanes, self._lane_gone)
-        self._fetching = Lanes(settings, settings.launching_lanes, self._lane_gone)  # what may take minutes
+        told = (self._lane_gone, self.events.tell_reached)
+        self._lanes = Lanes(settings, settings.launching_lanes, *told)
+        self._fetching = Lanes(settings, settings.launching_lanes, *told)  # what may take minutes
         self._control = Workers("control", settings.control_threads, make)
         self._pulls = ThreadPoolExecutor(settings.pulls, thread_name_prefix="pull")
         self.provisioner = Provisioner(
@@ -195,7 +195,7 @@ class Engine:
         return Launch(record=held.record, clamped=held.clamped)
 
     def _adopt(self, held: Held) -> None:
-        self.keeper.adopt(Launched(held, self._control.pick(), self.keeper.readiness))
+        self.keeper.hold(held, self._control.pick())
 
     def _destroy_unwanted(self, work: asyncio.Future[Held]) -> None:
         """Nobody waits for the launch any more."""

@@ -13,7 +13,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
-from launcher.data import Data, field
+from isolators.resources import Limitation
+from launcher.data import Data, asdict, field
 
 _KEPT = 1000  # events that wait for a slow reader
 
@@ -39,6 +40,7 @@ KINDS: Mapping[str, str] = {
     "launched": "seconds",
     "launch-failed": "stage, seconds, message",
     "recovered": "",
+    "limit-reached": "isolator, resource, message, limit, usage: of one that the container goes on within",
     "health": "healthy, passing, code, message, as far as its checks have said something",
     "ended": "exit_code, message; limitation if a limit ended it",
     "destroy-failed": "message, attempts",
@@ -62,6 +64,11 @@ class Events:
         event = Event(kind=kind, subject=str(subject), details=details)
         for observer in tuple(self._observers):
             observer(event)
+
+    def tell_reached(self, subject: object, limitation: Limitation) -> None:
+        """Of a limit that a container goes on within."""
+        told = {name: value for name, value in asdict(limitation).items() if value is not None}
+        self.tell("limit-reached", subject, **{name: told[name] for name in told if name != "fatal"})
 
     def observe(self, observer: Observer) -> None:
         """Call this for every event from now on."""

@@ -16,12 +16,12 @@ from typing import Any
 from containerizer import liveness
 from containerizer import record as records
 from containerizer.agent.events import Events
-from containerizer.agent.lanes.pool import LaneGone, Lanes
+from containerizer.agent.lanes.pool import Held, LaneGone, Lanes
 from containerizer.agent.readiness import Readiness
 from containerizer.agent.settings import EngineSettings
 from containerizer.agent.survey import survey as look_around
-from containerizer.agent.tracked import Found, Tracked
-from containerizer.agent.workers import Workers
+from containerizer.agent.tracked import Found, Launched, Tracked
+from containerizer.agent.workers import Worker, Workers
 from containerizer.cleanup import take_back
 from containerizer.containerizer import Containerizer
 from containerizer.paths import Paths
@@ -114,6 +114,10 @@ class Keeper:
 
         tracked.arm(at_end)
 
+    def hold(self, held: Held, worker: Worker) -> None:
+        """The same for one that a lane has launched."""
+        self.adopt(Launched(held, worker, self.readiness, self._events.tell_reached))
+
     @property
     def running(self) -> int:
         """How many are held."""
@@ -183,7 +187,7 @@ class Keeper:
     # How ---------------------------------------------------------------------------------------
 
     async def _found(self, record: ContainerRecord) -> Tracked:
-        found = Found(record, self._workers.pick(), self.readiness)
+        found = Found(record, self._workers.pick(), self.readiness, self._events.tell_reached)
         await found.open()
         self.adopt(found)
         return found

@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from containerizer import liveness
-from containerizer.agent.lanes.pool import Held, LaneGone
+from containerizer import liveness, reached
+from containerizer.agent.lanes.pool import Held, LaneGone, Told
 from containerizer.agent.readiness import Readiness
 from containerizer.agent.workers import Worker
 from containerizer.containerizer import Containerizer
@@ -34,11 +34,15 @@ _TIMEOUT = 10.0  # seconds from the end of the last process until everything has
 class Tracked:
     """`ended` is done when everything has been taken back; its result is None for one that is gone."""
 
-    def __init__(self, record: ContainerRecord, worker: Worker, readiness: Readiness) -> None:
+    def __init__(
+        self, record: ContainerRecord, worker: Worker, readiness: Readiness, on_reached: Told
+    ) -> None:
+        """`on_reached` is called, in the loop, for each limit that it goes on within."""
         self.record = record
         self.ended: asyncio.Future[Termination | None] = asyncio.get_running_loop().create_future()
         self._worker = worker
         self._readiness = readiness
+        self._on_reached = on_reached
         self._armed: list[int] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,20 +81,12 @@ class Tracked:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _watch(self, descriptor: int, check: Callable[[Containerizer], None]) -> None:
-        async def look() -> None:
-            with contextlib.suppress(ContainerizerError, OSError):  # it ends just now
-                await self._worker.run(check)
-                self._readiness.rearm(descriptor)
-
-        self._add(descriptor, lambda: self._spawn(look()))
-
 
 class Launched(Tracked):
     """A container that a lane sees to; if the lane is killed, it is one that was found."""
 
-    def __init__(self, held: Held, worker: Worker, readiness: Readiness) -> None:
-        super().__init__(held.record, worker, readiness)
+    def __init__(self, held: Held, worker: Worker, readiness: Readiness, on_reached: Told) -> None:
+        super().__init__(held.record, worker, readiness, on_reached)
         self._held = held
         self._found: Found | None = None
 
@@ -104,7 +100,7 @@ class Launched(Tracked):
     async def finish(self) -> Termination | None:
         with contextlib.suppress(LaneGone):
             return await asyncio.shield(self._held.ended)
-        self._found = Found(self.record, self._worker, self._readiness)
+        self._found = Found(self.record, self._worker, self._readiness, self._on_reached)
         await self._found.open()
         over = asyncio.Event()
         self._found.arm(over.set)
@@ -120,20 +116,24 @@ class Launched(Tracked):
 class Found(Tracked):
     """A container that another process has launched, perhaps an agent before this one."""
 
-    def __init__(self, record: ContainerRecord, worker: Worker, readiness: Readiness) -> None:
-        super().__init__(record, worker, readiness)
+    def __init__(
+        self, record: ContainerRecord, worker: Worker, readiness: Readiness, on_reached: Told
+    ) -> None:
+        super().__init__(record, worker, readiness, on_reached)
         self._pidfd: int | None = None
         self._watches: list[Watch] = []
+        self._known: set[object] = set()  # keys of the limits that were told, by us or before us
 
     async def open(self) -> None:
         """Take back what watches the limits, as far as there is something to watch."""
         self._watches = await self._worker.run(self._opened)
+        await self._tell_reached()
 
     def arm(self, at_end: Callable[[], None]) -> None:
         for watch in self._watches:
             descriptor = watch.fileno()
             if descriptor is not None:
-                self._watch(descriptor, partial(self._check, watch))
+                self._watch(descriptor, watch)
         self._pidfd = _last_process(self.record)
         if self._pidfd is None:
             asyncio.get_running_loop().call_soon(at_end)
@@ -142,7 +142,9 @@ class Found(Tracked):
 
     async def finish(self) -> Termination | None:
         await self._close()
-        return await self._worker.run(self._wait)
+        termination = await self._worker.run(self._wait)
+        await self._tell_reached()  # whoever took it back has counted them
+        return termination
 
     async def let_go(self) -> None:
         await self._close()
@@ -157,7 +159,23 @@ class Found(Tracked):
             os.close(self._pidfd)
             self._pidfd = None
 
+    def _watch(self, descriptor: int, watch: Watch) -> None:
+        async def look() -> None:
+            with contextlib.suppress(ContainerizerError, OSError):  # it ends just now
+                if await self._worker.run(partial(self._check, watch)):
+                    await self._tell_reached()
+                self._readiness.rearm(descriptor)
+
+        self._add(descriptor, lambda: self._spawn(look()))
+
+    async def _tell_reached(self) -> None:
+        for each in await self._worker.run(lambda owner: reached.noted(owner.paths, self.id)):
+            if each.key not in self._known:
+                self._known.add(each.key)
+                self._on_reached(self.id, each.limitation)
+
     def _opened(self, owner: Containerizer) -> list[Watch]:
+        self._known = {each.key for each in reached.noted(owner.paths, self.id)}
         opened = []
         for isolator in owner.isolators_of(self.record):
             with contextlib.suppress(OSError):  # it ends just now, and its cgroup is gone
@@ -169,11 +187,18 @@ class Found(Tracked):
                 self._check(watch, owner)
         return opened
 
-    def _check(self, watch: Watch, owner: Containerizer) -> None:
-        limitation: Limitation | None = watch.check()
-        if limitation:  # the reaper asks the isolators again, and records it
+    def _check(self, watch: Watch, owner: Containerizer) -> bool:
+        """Whether something was noted that was not known."""
+        fresh = False
+
+        def note(limitation: Limitation) -> None:
+            nonlocal fresh
+            fresh |= reached.note(owner.paths, self.id, limitation)
+
+        if reached.check(watch.check, note):  # the reaper asks the isolators again, and records it
             with contextlib.suppress(NoSuchContainer, NotRunning):
                 RemoteContainer(owner, self.id).kill(signal.SIGKILL)
+        return fresh
 
     def _wait(self, owner: Containerizer) -> Termination | None:
         try:

@@ -11,6 +11,7 @@ from containerizer.inspection import Status
 from containerizer.record import ContainerRecord
 from isolators.resources import Usage
 from launcher.container_id import ContainerId
+from launcher.data import asdict
 
 # Field of Usage → name in ResourceStatistics.
 _STATISTICS = {
@@ -48,6 +49,7 @@ def container(status: Status, usage: Usage) -> dict[str, Any]:
             "state": status.state,
             "paused": status.paused,
             **dict(status.facts),
+            "limits_reached": [asdict(noted) for noted in status.reached],
         },
         "statistics": statistics(usage),
     }

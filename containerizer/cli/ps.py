@@ -10,7 +10,7 @@ import contextlib
 import shlex
 import time
 
-from containerizer import ending
+from containerizer import ending, reached
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
 from containerizer.lifecycle import State
@@ -18,6 +18,7 @@ from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
 from containerizer.remote import stands_still
 from containerizer.units import format_age, format_size
+from launcher.data import asdict
 from launcher.errors import ContainerizerError
 
 LOST = "lost"  # neither is there a task, nor anybody who would take back what it has left
@@ -44,7 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     found = [record for record, _, _ in records]
     if arguments.format == "json":
         sizes = _sizes(containerizer, found) if arguments.size else {}
-        print_json([_as_json(*known) | _size(sizes, known[0]) for known in records])
+        limits = {record.container_id: _limits_reached(containerizer, record) for record in found}
+        print_json(
+            [_as_json(*known) | limits[known[0].container_id] | _size(sizes, known[0]) for known in records]
+        )
     elif arguments.quiet:
         print("".join(f"{record.container_id}\n" for record in found), end="")
     else:
@@ -64,6 +68,13 @@ def _sizes(containerizer: Containerizer, found: list[ContainerRecord]) -> dict[s
     """Bytes on disk of what each has written to its root filesystem."""
     paths, size = containerizer.paths, containerizer.provisioner.writable_size
     return {record.container_id: size(paths.sandbox(record.id)) for record in found}
+
+
+def _limits_reached(containerizer: Containerizer, record: ContainerRecord) -> dict[str, object]:
+    """Those that it goes on within."""
+    isolators = containerizer.isolators_of(record) if record.limits and is_running(record) else ()
+    known = reached.known(containerizer.paths, record, isolators)
+    return {"limits_reached": [asdict(noted) for noted in known]}
 
 
 def _size(sizes: dict[str, int], record: ContainerRecord) -> dict[str, object]:

@@ -1,16 +1,18 @@
 """cgroups/pids: how many processes and threads a container may have; past it, fork(2) fails.
 
 The files are the same on v1 and v2: Documentation/admin-guide/cgroup-v1/pids.rst. A container that
-reaches the limit goes on within it, so no limitation is reported; `status` counts the refusals.
+reaches the limit goes on within it, so that is told, and ends nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need
-from isolators.resources import Resources, Usage
+from isolators.isolator import Watch
+from isolators.resources import Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
@@ -21,6 +23,7 @@ class CgroupsPids(CgroupIsolator):
     controller = "pids"
     needs = (controller_need("pids"),)
     enforces = frozenset({"pids"})
+    watches_what_is_asked = True
 
     def check(self, resources: Resources) -> None:
         if resources.pids is not None and resources.pids < 1:
@@ -29,9 +32,52 @@ class CgroupsPids(CgroupIsolator):
     def limit(self, cgroup: str, resources: Resources) -> None:
         cgroups.write(cgroup, "pids.max", "max" if resources.pids is None else str(resources.pids))
 
+    def watch(self, container_id: ContainerId) -> Watch | None:
+        from isolators.cgroups.notices import Notices, OnceWatch
+
+        cgroup = self.cgroup(container_id)
+        if cgroups.read(cgroup, "pids.max") == "max":
+            return None
+        notices = Notices()
+        try:
+            notices.add_file(cgroup, _events_file(cgroup))
+            if self.hierarchy.version == 1:
+                notices.add_timer()  # since Linux 6.12 the file does not tell there
+        except BaseException:
+            notices.close()
+            raise
+        return OnceWatch(notices, lambda: self.passed(cgroup))
+
+    def passed(self, cgroup: str) -> Iterator[Limitation]:
+        limit = cgroups.read(cgroup, "pids.max")
+        refused = 0 if limit == "max" else _refused(cgroup)
+        if refused:
+            present = cgroups.read(cgroup, "pids.current")
+            times = "once" if refused == 1 else f"{refused} times"
+            yield Limitation(
+                isolator=self.name,
+                resource="pids",
+                message=f"fork was refused {times}: limit {limit}, {present} processes and threads now",
+                fatal=False,
+                limit=int(limit),
+                usage=int(present),
+            )
+
     def usage(self, container_id: ContainerId) -> Usage:
         return Usage(processes=int(cgroups.read(self.cgroup(container_id), "pids.current")))
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
-        events = cgroups.read_flat(self.cgroup(container_id), "pids.events")
-        return {**super().status(container_id), "pids_refused_forks": events["max"]}
+        refused = _refused(self.cgroup(container_id))
+        return {**super().status(container_id), "pids_refused_forks": refused}
+
+
+def _events_file(cgroup: str) -> str:
+    """What counts this cgroup's own limit alone: since Linux 6.12 the other one counts those below too."""
+    return next(file for file in ("pids.events.local", "pids.events") if cgroups.has(cgroup, file))
+
+
+def _refused(cgroup: str) -> int:
+    """How many forks were; older kernels count them where the process is, not where the limit is."""
+    places = (cgroup, os.path.join(cgroup, cgroups.LEAF))
+    found = [place for place in places if cgroups.has(place, "pids.events")]
+    return sum(cgroups.read_flat(place, _events_file(place))["max"] for place in found)

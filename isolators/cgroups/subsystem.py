@@ -18,12 +18,13 @@ container is prepared, its parent's processes move into the parent's `leaf`. The
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
-from isolators.resources import Resources
+from isolators.resources import Limitation, Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
@@ -75,6 +76,10 @@ class CgroupIsolator(Isolator):
         """Make the new cgroup what the request asks for. Raises CgroupError."""
         self.limit(cgroup, config.resources)
 
+    def passed(self, cgroup: str) -> Iterable[Limitation]:
+        """What `reached` tells, by the files of the cgroup. Raises CgroupError."""
+        return ()
+
     # The contract.
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
@@ -97,6 +102,14 @@ class CgroupIsolator(Isolator):
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
         self.limit(self.cgroup(container_id), resources)
+
+    def reached(self, container_id: ContainerId) -> Sequence[Limitation]:
+        try:
+            return tuple(self.passed(self.cgroup(container_id)))
+        except CgroupError as error:
+            if not is_gone(error):
+                raise
+            return ()
 
     def processes(self, container_id: ContainerId) -> list[int] | None:
         return freezer.processes(self.cgroup(container_id))
@@ -130,6 +143,11 @@ class CgroupIsolator(Isolator):
 
     def _hierarchies(self) -> list[tuple[str, Hierarchy]]:
         return [(self.controller, self.hierarchy), *self.others.items()]
+
+
+def is_gone(error: CgroupError) -> bool:
+    """Whether the cgroup is: given back by somebody else, or never made."""
+    return error.errno in (errno.ENOENT, errno.ENODEV)
 
 
 class _Node(Data):

@@ -178,3 +178,30 @@ def test_parents_limit_bounds_the_nested_quota(cpu: CgroupsCpu) -> None:
     with pytest.raises(CgroupError, match=r"cannot write '50000' to .*cpu.cfs_quota_us: invalid argument"):
         prepare(cpu, Resources(cpus=0.5), nested)
     cpu.cleanup(nested)
+
+
+def test_a_refused_fork_is_told_once_and_ends_nothing(pids: CgroupsPids) -> None:
+    prepare(pids, Resources(pids=5))
+    watch = pids.watch(WEB)
+    assert watch is not None and watch.check() is None
+    assert pids.reached(WEB) == ()
+    with task(FORK) as process:
+        attach(pids, WEB, process.pid)
+        go(process)
+        assert process.stdout and process.stdout.readline() == b"4\n"
+        (descriptor,) = filter(None, [watch.fileno()])
+        assert select.select([descriptor], [], [], PATIENCE)[0]
+        told = watch.check()
+        assert watch.check() is None
+        assert select.select([descriptor], [], [], 0)[0] == []
+        (reached,) = pids.reached(WEB)
+    watch.close()
+    assert told == reached
+    assert (told.fatal, told.limit, told.usage) == (False, 5, 5)
+    assert told.message == "fork was refused once: limit 5, 5 processes and threads now"
+
+
+def test_without_a_limit_there_is_nothing_to_watch(pids: CgroupsPids) -> None:
+    prepare(pids, Resources())
+    assert pids.watch(WEB) is None
+    assert pids.reached(WEB) == ()

@@ -87,6 +87,7 @@ def test_launch_info_survives_json(isolator: Isolator, config: ContainerConfig) 
 
 def test_an_unknown_container_has_reached_no_limit(isolator: Isolator) -> None:
     assert isolator.limitation(ContainerId("unknown")) is None
+    assert list(isolator.reached(ContainerId("unknown"))) == []
 
 
 def test_cleanup_of_unknown_container_does_nothing(isolator: Isolator) -> None:

@@ -7,7 +7,8 @@
       |<-- Prepared ----------------------------|  if that is `awaited`: all is there, and the task waits
       |-- Proceed or Abandon ------------------>|
       |<-- Launched ----------------------------|  or Refused
-      |<-- Ended -------------------------------|  some time later, unasked
+      |<-- Reached -----------------------------|  any time later, unasked
+      |<-- Ended -------------------------------|  the same
       |
       |-- Remove ------------------------------>|
       |<-- Done --------------------------------|  or Refused
@@ -33,6 +34,7 @@ from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord
 from containerizer.request import ContainerRequest
 from containerizer.termination import Termination
+from isolators.resources import Limitation
 from launcher import protocol
 from launcher.container_id import ContainerId
 from launcher.data import Data
@@ -156,6 +158,13 @@ class Refused(Data):
     error: Error
 
 
+class Reached(Data):
+    """A container that was launched here ran into a limit, and goes on within it."""
+
+    container_id: ContainerId
+    limitation: Limitation
+
+
 class Ended(Data):
     """A container that was launched here has ended. With an error its resources were not all taken back."""
 
@@ -173,7 +182,7 @@ class Packet(Data):
 
 _MESSAGES: tuple[type[Data], ...] = (
     *(Begin, Create, Execute, Prepared, Proceed, Abandon, GiveUp),
-    *(Launched, Remove, Done, Refused, Ended),
+    *(Launched, Remove, Done, Refused, Reached, Ended),
 )
 _KINDS: dict[str, type[Data]] = {kind.__name__: kind for kind in _MESSAGES}
 

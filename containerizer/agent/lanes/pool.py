@@ -28,12 +28,14 @@ from containerizer.agent.lanes.messages import (
     Launched,
     Prepared,
     Proceed,
+    Reached,
     Refused,
     Remove,
 )
 from containerizer.agent.settings import EngineSettings
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
+from isolators.resources import Limitation
 from launcher import protocol
 from launcher.container_id import ContainerId
 from launcher.data import Data
@@ -47,6 +49,7 @@ from containerizer.agent.lanes import process; process.main()"""
 
 First = Callable[[], Awaitable[object]]
 Gone = Callable[[int, frozenset[ContainerId]], Awaitable[None]]
+Told = Callable[[ContainerId, Limitation], object]  # of a limit that a container goes on within
 
 
 class LaneGone(LaneFailed):
@@ -66,9 +69,10 @@ class Held:
 class Lane:
     """One of the processes. One thing at a time is asked of it."""
 
-    def __init__(self, settings: EngineSettings, gone: Gone) -> None:
+    def __init__(self, settings: EngineSettings, gone: Gone, reached: Told) -> None:
         """`gone` is told the pid of one that was killed, and what it held; before anybody else hears."""
         self._gone = gone
+        self._reached = reached
         self._channel, theirs = protocol.channel()
         with theirs:
             self.pid = _start(theirs)
@@ -129,6 +133,9 @@ class Lane:
         if isinstance(message, Ended):
             self._end(message)
             return
+        if isinstance(message, Reached):
+            self._reached(message.container_id, message.limitation)
+            return
         if isinstance(message, Launched):
             held = Held(message.record, message.clamped)
             self.held[held.record.id] = message = held
@@ -157,10 +164,11 @@ class Lane:
 class Lanes:
     """As many as may launch at once."""
 
-    def __init__(self, settings: EngineSettings, count: int, gone: Gone) -> None:
+    def __init__(self, settings: EngineSettings, count: int, gone: Gone, reached: Told) -> None:
         self._settings = settings
         self._count = count
         self._gone = gone
+        self._reached = reached
         self._all: list[Lane] = []
         self._idle: list[Lane] = []
         self._waiting: deque[asyncio.Future[Lane]] = deque()
@@ -232,7 +240,7 @@ class Lanes:
         return await waiting
 
     def _start(self) -> Lane:
-        lane = Lane(self._settings, self._told_gone)
+        lane = Lane(self._settings, self._told_gone, self._reached)
         self._all.append(lane)
         return lane
 

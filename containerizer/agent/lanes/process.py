@@ -30,6 +30,7 @@ from containerizer.agent.lanes.messages import (
     Launched,
     Prepared,
     Proceed,
+    Reached,
     Refused,
     Remove,
 )
@@ -170,6 +171,7 @@ class Lane:
     def _hold(self, container: Container) -> None:
         assert container.task is not None
         self._held[container.id] = container
+        container.on_reached = lambda limitation: self._tell(Reached(container.id, limitation))
         for descriptor, check in container.watched().items():
             self._watch(descriptor, partial(_quietly, check))
         self._watch(container.task.fileno(), partial(self._end, container))

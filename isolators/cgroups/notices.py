@@ -1,0 +1,109 @@
+"""What several files of a cgroup have to tell, as one descriptor to poll: for the watches of isolators.
+
+An epoll descriptor is readable while one of its own is. A source is told once for each time that the
+kernel says so (EPOLLET), since a file of a cgroup stays ready until it is read; and one that has nothing
+more to tell is dropped, so that a container that keeps running into its limit keeps nobody busy.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterable
+
+from isolators.isolator import Watch
+from isolators.resources import Limitation
+from launcher.kernel.cgroups import CgroupError
+
+_MOST = 16  # sources that are told at once
+_FIRST_PAUSE, _LAST_PAUSE = 1.0, 60.0  # seconds
+
+
+class Notices:
+    """Owns its sources."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._sources: set[int] = set()
+        self._timer: int | None = None
+        self._pause = _FIRST_PAUSE
+
+    def fileno(self) -> int:
+        return self._epoll.fileno()
+
+    def add(self, descriptor: int, events: int = select.EPOLLIN) -> None:
+        """Poll this one too; it is closed with the others."""
+        self._sources.add(descriptor)
+        self._epoll.register(descriptor, events | select.EPOLLET)
+
+    def add_file(self, cgroup: str, file: str) -> None:
+        """An interface file that polls when it has changed since it was read. Raises CgroupError.
+
+        Its change is an exceptional condition; readable it is always, as every file is.
+        """
+        path = os.path.join(cgroup, file)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise CgroupError(f"cannot read {path}", error) from error
+        os.read(descriptor, 4096)  # arms it
+        self.add(descriptor, select.EPOLLPRI)
+
+    def add_timer(self) -> None:
+        """Look again from time to time, less and less often: for what the kernel only counts."""
+        from launcher.kernel import timerfd
+
+        self._timer = timerfd.create()
+        self.add(self._timer)
+        timerfd.set_once(self._timer, self._pause)
+
+    def take(self) -> set[int]:
+        """The sources that have told something since."""
+        told = {descriptor for descriptor, _ in self._epoll.poll(0, _MOST)}
+        if self._timer in told:
+            self._wind(self._timer)
+        return told
+
+    def _wind(self, timer: int) -> None:
+        from launcher.kernel import timerfd
+
+        self._pause = min(2 * self._pause, _LAST_PAUSE)
+        timerfd.set_once(timer, self._pause)
+
+    def drop(self) -> None:
+        """Poll nothing any more."""
+        for descriptor in self._sources:
+            os.close(descriptor)
+        self._sources.clear()
+        self._timer = None
+
+    def close(self) -> None:
+        """Idempotent."""
+        self.drop()
+        self._epoll.close()
+
+
+class OnceWatch(Watch):
+    """Tells what `look` finds, each resource once, and nothing more when it has told `most` of them."""
+
+    def __init__(self, notices: Notices, look: Callable[[], Iterable[Limitation]], most: int = 1) -> None:
+        self._notices = notices
+        self._look = look
+        self._most = most
+        self._told: set[str] = set()
+
+    def fileno(self) -> int | None:
+        return self._notices.fileno()
+
+    def check(self) -> Limitation | None:
+        self._notices.take()
+        for limitation in () if len(self._told) >= self._most else self._look():
+            if limitation.resource not in self._told:
+                self._told.add(limitation.resource)
+                if len(self._told) >= self._most:
+                    self._notices.drop()
+                return limitation
+        return None
+
+    def close(self) -> None:
+        self._notices.close()
