@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator, Mapping
 
 from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need
-from isolators.resources import Resources, Usage
+from isolators.isolator import Watch
+from isolators.resources import Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
@@ -27,6 +29,7 @@ class CgroupsCpu(CgroupIsolator):
     companions = ("cpuacct",)
     needs = (controller_need("cpu"),)
     enforces = frozenset({"cpus", "cpu_shares"})
+    watches_what_is_asked = True
 
     def check(self, resources: Resources) -> None:
         cpus, shares = resources.cpus, resources.cpu_shares
@@ -47,6 +50,50 @@ class CgroupsCpu(CgroupIsolator):
             cgroups.set_to(cgroup, "cpu.cfs_period_us", str(PERIOD))
             cgroups.set_to(cgroup, "cpu.cfs_quota_us", str(-1 if quota is None else quota))
             cgroups.write(cgroup, "cpu.shares", str(shares))
+
+    def watch(self, container_id: ContainerId) -> Watch | None:
+        """The kernel counts the periods in which it was throttled, and tells nobody."""
+        cgroup = self.cgroup(container_id)
+        if self._quota(cgroup) is None:
+            return None
+        from isolators.cgroups.notices import Notices, OnceWatch
+
+        notices = Notices()
+        notices.add_timer()
+        return OnceWatch(notices, lambda: self.passed(cgroup))
+
+    def passed(self, cgroup: str) -> Iterator[Limitation]:
+        quota = self._quota(cgroup)
+        stat = cgroups.read_flat(cgroup, "cpu.stat")
+        if quota is not None and stat.get("nr_throttled"):
+            throttled, periods, used = stat["nr_throttled"], stat["nr_periods"], self._used(cgroup, stat)
+            yield Limitation(
+                isolator=self.name,
+                resource="cpu",
+                message=f"throttled in {throttled} of {periods} periods: limit {quota:g} CPUs, used {used:g}",
+                fatal=False,
+                limit=quota,
+                usage=used,
+            )
+
+    def _quota(self, cgroup: str) -> float | None:
+        """The limit in CPUs; None if there is none."""
+        if self.hierarchy.version == 2:
+            quota, period = cgroups.read(cgroup, "cpu.max").split()
+            return None if quota == "max" else int(quota) / int(period)
+        quota = cgroups.read(cgroup, "cpu.cfs_quota_us")
+        return None if int(quota) < 0 else int(quota) / int(cgroups.read(cgroup, "cpu.cfs_period_us"))
+
+    def _used(self, cgroup: str, stat: Mapping[str, int]) -> float:
+        """How many CPUs on average, in the periods in which it ran at all."""
+        if self.hierarchy.version == 2:
+            seconds = stat["usage_usec"] / 1e6
+        elif "cpuacct" in self.others:
+            accounted = self.others["cpuacct"].mount_point + cgroup.removeprefix(self.hierarchy.mount_point)
+            seconds = int(cgroups.read(accounted, "cpuacct.usage")) / 1e9
+        else:
+            return self._quota(cgroup) or 0.0  # it was throttled, so that much
+        return round(seconds / (stat["nr_periods"] * PERIOD / 1e6), 2)
 
     def usage(self, container_id: ContainerId) -> Usage:
         cgroup = self.cgroup(container_id)

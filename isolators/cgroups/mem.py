@@ -7,15 +7,12 @@ so a kill is reported even where the notice came after the end, or to nobody.
 
 from __future__ import annotations
 
-import errno
-import os
-
-from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need
+from isolators.cgroups.notices import Notices
+from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need, is_gone
 from isolators.isolator import Watch
 from isolators.resources import Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
-from launcher.io.loop import is_ready
 from launcher.kernel import cgroups
 
 MINIMUM = 4 << 20  # bytes; below that the kernel kills before the command is even executed
@@ -47,14 +44,13 @@ class CgroupsMem(CgroupIsolator):
             raise
 
     def watch(self, container_id: ContainerId) -> Watch:
-        cgroup = self.cgroup(container_id)
-        return (_WatchV2 if self.hierarchy.version == 2 else _WatchV1)(cgroup)
+        return _MemoryWatch(self._files(self.cgroup(container_id)))
 
     def limitation(self, container_id: ContainerId) -> Limitation | None:
         try:
             return _limitation(self._files(self.cgroup(container_id)))
         except cgroups.CgroupError as error:
-            if error.errno not in (errno.ENOENT, errno.ENODEV):  # given back by somebody else
+            if not is_gone(error):
                 raise
             return None
 
@@ -93,6 +89,10 @@ class _Files:
     def __init__(self, cgroup: str) -> None:
         self.cgroup = cgroup
 
+    def add_notice(self, notices: Notices) -> None:
+        """What tells when the kernel has killed. Raises CgroupError."""
+        raise NotImplementedError
+
     def usage(self) -> int:
         raise NotImplementedError
 
@@ -111,6 +111,9 @@ class _Files:
 
 
 class _FilesV1(_Files):
+    def add_notice(self, notices: Notices) -> None:
+        notices.add_v1_event(self.cgroup, "memory.oom_control")
+
     def usage(self) -> int:
         return self._number("usage_in_bytes")
 
@@ -131,6 +134,9 @@ class _FilesV1(_Files):
 
 
 class _FilesV2(_Files):
+    def add_notice(self, notices: Notices) -> None:
+        notices.add_file(self.cgroup, "memory.events")
+
     def usage(self) -> int:
         return int(cgroups.read(self.cgroup, "memory.current"))
 
@@ -162,62 +168,26 @@ def _limitation(files: _Files) -> Limitation | None:
 
 
 class _MemoryWatch(Watch):
-    """Both versions: a descriptor that the kernel signals, and the count of kills."""
+    """The kernel's notice, and its count of kills."""
 
-    def __init__(self, files: _Files, fd: int) -> None:
+    def __init__(self, files: _Files) -> None:
         self._files = files
-        self._fd: int | None = fd
+        self._notices = Notices()
+        try:
+            files.add_notice(self._notices)
+        except BaseException:
+            self._notices.close()
+            raise
 
     def fileno(self) -> int | None:
-        return self._fd
+        return self._notices.fileno()
 
     def check(self) -> Limitation | None:
+        self._notices.take()  # an out-of-memory that killed nobody is no limitation
         return _limitation(self._files)
 
     def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-
-class _WatchV1(_MemoryWatch):
-    """An eventfd, registered for memory.oom_control: cgroup-v1/memory.rst, section 9."""
-
-    def __init__(self, cgroup: str) -> None:
-        eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        try:
-            control = os.open(os.path.join(cgroup, "memory.oom_control"), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                cgroups.write(cgroup, "cgroup.event_control", f"{eventfd} {control}")
-            finally:
-                os.close(control)
-        except BaseException:
-            os.close(eventfd)
-            raise
-        super().__init__(_FilesV1(cgroup), eventfd)
-
-    def check(self) -> Limitation | None:
-        self._drain()
-        return super().check()
-
-    def _drain(self) -> None:
-        """Make the descriptor wait again: an out-of-memory that killed nobody is no limitation."""
-        if self._fd is not None and is_ready(self._fd):
-            os.eventfd_read(self._fd)
-
-
-class _WatchV2(_MemoryWatch):
-    """memory.events polls POLLPRI when a count changes, once it was read."""
-
-    def __init__(self, cgroup: str) -> None:
-        fd = os.open(os.path.join(cgroup, "memory.events"), os.O_RDONLY | os.O_CLOEXEC)
-        super().__init__(_FilesV2(cgroup), fd)
-        os.read(fd, 4096)
-
-    def check(self) -> Limitation | None:
-        if self._fd is not None:
-            os.pread(self._fd, 4096, 0)
-        return super().check()
+        self._notices.close()
 
 
 def _mebibytes(size: int | None) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from isolators.isolator import Watch
 from isolators.resources import Limitation
+from launcher.kernel import cgroups
 from launcher.kernel.cgroups import CgroupError
 
 _MOST = 16  # sources that are told at once
@@ -48,6 +49,23 @@ class Notices:
             raise CgroupError(f"cannot read {path}", error) from error
         os.read(descriptor, 4096)  # arms it
         self.add(descriptor, select.EPOLLPRI)
+
+    def add_v1_event(self, cgroup: str, file: str, argument: str = "") -> None:
+        """An eventfd that v1 counts up for what happens to this file. Raises CgroupError.
+
+        See Documentation/admin-guide/cgroup-v1/memory.rst, sections 9 and 11.
+        """
+        eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.add(eventfd)
+        path = os.path.join(cgroup, file)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise CgroupError(f"cannot read {path}", error) from error
+        try:
+            cgroups.write(cgroup, "cgroup.event_control", f"{eventfd} {descriptor} {argument}".rstrip())
+        finally:
+            os.close(descriptor)
 
     def add_timer(self) -> None:
         """Look again from time to time, less and less often: for what the kernel only counts."""

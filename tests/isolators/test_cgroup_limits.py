@@ -53,12 +53,14 @@ while time.process_time() < end:
     pass
 """
 
-pytestmark = pytest.mark.requires("root", "cgroup1")
+pytestmark = pytest.mark.requires("root", "cgroup")
+V1_ONLY = pytest.mark.requires("cgroup1")
 
 
 def attach(isolator: CgroupIsolator, container_id: ContainerId, pid: int) -> None:
     """Move a process where the child of a launch moves itself."""
-    for cgroup in isolator.contribute(container_id, CONFIG).cgroups_v1:
+    info = isolator.contribute(container_id, CONFIG)
+    for cgroup in (*info.cgroups_v1, *filter(None, [info.cgroup_v2])):
         cgroups.attach(cgroup, pid)
 
 
@@ -125,6 +127,7 @@ def test_memory_limit_moves_both_ways(mem: CgroupsMem) -> None:
         assert mem.usage(WEB).memory_limit_bytes == size
 
 
+@V1_ONLY
 def test_limit_below_what_is_in_use_is_refused(mem: CgroupsMem) -> None:
     prepare(mem, Resources(memory=64 * MEBIBYTE))
     with task(HOLD) as process:
@@ -172,6 +175,7 @@ def test_cpu_time_is_limited_and_measured(cpu: CgroupsCpu) -> None:
     assert usage.cpu_throttled_seconds and usage.cpu_throttled_seconds > 0
 
 
+@V1_ONLY
 def test_parents_limit_bounds_the_nested_quota(cpu: CgroupsCpu) -> None:
     nested = ContainerId("nested", WEB)
     prepare(cpu, Resources(cpus=0.1))
@@ -205,3 +209,39 @@ def test_without_a_limit_there_is_nothing_to_watch(pids: CgroupsPids) -> None:
     prepare(pids, Resources())
     assert pids.watch(WEB) is None
     assert pids.reached(WEB) == ()
+
+
+def test_throttling_is_told_once(cpu: CgroupsCpu) -> None:
+    prepare(cpu, Resources(cpus=0.1))
+    watch = cpu.watch(WEB)
+    assert watch is not None and watch.check() is None
+    with task(SPIN) as process:
+        attach(cpu, WEB, process.pid)
+        go(process)
+        assert process.wait(PATIENCE) == 0
+    (descriptor,) = filter(None, [watch.fileno()])
+    assert select.select([descriptor], [], [], PATIENCE)[0]
+    told = watch.check()
+    assert watch.check() is None
+    watch.close()
+    assert (told,) == cpu.reached(WEB)
+    assert (told.resource, told.fatal, told.limit) == ("cpu", False, 0.1)
+    assert told.usage and 0.05 < told.usage < 0.2
+    assert told.message.startswith("throttled in ")
+
+
+def test_without_a_quota_nothing_is_throttled(cpu: CgroupsCpu) -> None:
+    prepare(cpu, Resources(cpu_shares=512))
+    assert cpu.watch(WEB) is None
+    assert cpu.reached(WEB) == ()
+
+
+def test_who_has_not_run_into_its_limit_has_nothing_to_tell(mem: CgroupsMem, pids: CgroupsPids) -> None:
+    """A file of a cgroup is readable at any time, and a watch that polls so would be asked for ever."""
+    for isolator in (mem, pids):
+        prepare(isolator, Resources(memory=64 * MEBIBYTE, pids=5))
+        watch = isolator.watch(WEB)
+        assert watch is not None
+        (descriptor,) = filter(None, [watch.fileno()])
+        assert select.select([descriptor], [], [descriptor], 0) == ([], [], [])
+        watch.close()
