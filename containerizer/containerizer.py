@@ -83,6 +83,7 @@ class Containerizer:
         self.fetch_options = fetch_options
         self._flags = replace(
             flags or IsolatorFlags(),
+            own_state=self.paths.state,
             networks=self.paths.networks,
             networks_state=self.paths.networks_state,
         )

@@ -19,6 +19,7 @@
 
 <state>                             forgotten at reboot; default /run/containerizer, for
 |                                   others than root $XDG_RUNTIME_DIR/containerizer
+|-- disk/                           whose sandboxes are measured: isolators.disk.register
 |-- agent.lock                      of the agent that serves both: containerizer.agent.lock
 |-- networks/                       what is of this boot: isolators.network.places
 |-- relays/                         of those who serve stdio: launcher.io.relays

@@ -111,6 +111,7 @@ def resources_of(
     cpu_shares: int | None = None,
     mem: int | str | None = None,
     pids: int | None = None,
+    disk: int | str | None = None,
     **others: Any,
 ) -> Resources:
     """Limits in the words of a Python program; `others` are further fields. Raises InvalidRequest."""
@@ -119,6 +120,7 @@ def resources_of(
         cpu_shares=_whole("cpu_shares", cpu_shares),
         memory=None if mem is None else parse_size(mem),
         pids=_whole("pids", pids),
+        disk=None if disk is None else parse_size(disk),
         **others,
     )
 

@@ -40,6 +40,7 @@ TABLE: Mapping[str, str] = {
     "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
     # But after it: who waits for its turn at a disk neither freezes nor ends before it had it.
     "cgroups/blkio": "isolators.cgroups.blkio:CgroupsBlkio",
+    "disk/du": "isolators.disk.du:DiskDu",
     "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
     "linux/nnp": "isolators.linux.nnp:LinuxNnp",
     "linux/seccomp": "isolators.linux.seccomp:LinuxSeccomp",
@@ -94,6 +95,7 @@ ON_DEMAND: Mapping[str, str] = {
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",
     "networks": "network/cni",
+    "disk": "disk/du",
 }
 
 # Who gives devices → who keeps the container from others; loaded with it on demand, if the host can do that.

@@ -199,7 +199,10 @@ class IsolatorFlags(Data, kw_only=True):
     networks_state: str = "/run/containerizer/networks"  # and what does not
     cni_config_dirs: tuple[str, ...] = ("/etc/cni/net.d",)  # looked at after those of `network create`
     cni_plugins_dirs: tuple[str, ...] = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
+    own_state: str = "/run/containerizer"  # likewise, of the containerizer's own containers
     nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
+    enforce_container_disk_quota: bool = True  # False: what is used is told, and no more
+    container_disk_watch_interval: float = 15.0  # seconds between two measurements
 
 
 class Isolator:

@@ -28,6 +28,7 @@ class Resources(Data, kw_only=True):
     device_read_iops: Mapping[str, int] | None = None
     device_write_iops: Mapping[str, int] | None = None
     blkio_weight: int | None = None  # share of a busy disk, 10 to 1000; 0: the normal one, 100
+    disk: int | None = None  # bytes of the sandbox: the writable layer, the volumes in it, what is nested
     gpus: str | None = None  # "all", a number, or "device=NAME,NAME" with indices or UUIDs
 
     def asked(self) -> set[str]:
@@ -70,6 +71,8 @@ class Usage(Data, kw_only=True):
     io_reads: int | None = None
     io_writes: int | None = None
     io_disks: Mapping[str, Mapping[str, int]] | None = None  # "254:0" → the same four, without "io_"
+    disk_bytes: int | None = None
+    disk_limit_bytes: int | None = None
 
 
 class Limitation(Data, kw_only=True):

@@ -45,6 +45,7 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
             "launcher/program/start.py",  # a page of our own code
             "launcher/io/relays.py",  # a process that outlives us
             "containerizer/pods/watcher.py",  # another
+            "isolators/disk/register.py",  # another
             "containerizer/agent/lanes/pool.py",  # a few, each its own interpreter, for as long as the agent
             "provisioner/layer/workers.py",  # each its own interpreter, for seconds of work
             "isolators/network/plugin.py",  # others' programs: what CNI is made of

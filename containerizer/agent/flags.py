@@ -58,6 +58,10 @@ def _count(text: str) -> int:
     return value
 
 
+def _truth(text: str) -> bool:
+    return _one_of("true", "false")(text.lower()) == "true"
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -83,6 +87,10 @@ TABLE: Mapping[str, Flag] = {
     "launcher": Flag("linux", "how tasks are launched: linux or posix", _one_of(*LAUNCHERS)),
     "cgroups_root": Flag("containerizer", "the cgroup of all containers, in each hierarchy"),
     "nvidia_gpu_devices": Flag(None, "indices of the GPUs to give out, with commas (all)", _numbers),
+    "enforce_container_disk_quota": Flag(
+        "true", "end a container for what it writes beyond its `disk`; false: only measure", _truth
+    ),
+    "container_disk_watch_interval": Flag("15secs", "between two measurements of a sandbox", parse_duration),
     "recover": Flag(
         "reconnect", "to what runs at the start, or cleanup: destroy it", _one_of("reconnect", "cleanup")
     ),

@@ -126,7 +126,10 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
             timeout=flags["fetcher_timeout"],
         ),
         isolator_flags=IsolatorFlags(
-            cgroups_root=flags["cgroups_root"], nvidia_gpu_devices=flags["nvidia_gpu_devices"]
+            cgroups_root=flags["cgroups_root"],
+            nvidia_gpu_devices=flags["nvidia_gpu_devices"],
+            enforce_container_disk_quota=flags["enforce_container_disk_quota"],
+            container_disk_watch_interval=flags["container_disk_watch_interval"],
         ),
         launching_lanes=flags["launches"],
         pulls=flags["pulls"],
@@ -180,6 +183,8 @@ def _tls(flags: Flags) -> Tls:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

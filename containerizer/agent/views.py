@@ -22,6 +22,8 @@ _STATISTICS = {
     "memory_peak_bytes": "mem_peak_bytes",  # ours
     "memory_limit_bytes": "mem_limit_bytes",
     "processes": "threads",
+    "disk_bytes": "disk_used_bytes",
+    "disk_limit_bytes": "disk_limit_bytes",
 }
 
 

@@ -63,6 +63,8 @@ def usage_statistics(usage: Usage) -> statistics.ResourceStatistics:
         ("mem_total_bytes", usage.memory_bytes),
         ("mem_limit_bytes", usage.memory_limit_bytes),
         ("processes", usage.processes),
+        ("disk_used_bytes", usage.disk_bytes),
+        ("disk_limit_bytes", usage.disk_limit_bytes),
     ):
         if value is not None:
             setattr(measured, name, value)

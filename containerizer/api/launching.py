@@ -124,20 +124,22 @@ def environment_of(environment: containers.Environment) -> dict[str, str]:
 def resources_of(
     requests: Iterable[resource.Resource], at_most: Mapping[str, values.Value.Scalar]
 ) -> Resources:
-    """CPUs that are requested are a weight, and a limit is one; memory is a limit either way.
+    """CPUs that are requested are a weight, and a limit is one; memory and disk are limits either way.
 
     Raises BadRequest for resources that nobody limits here.
     """
     asked = dict(_amounts(requests))
     hard = {name: scalar.value for name, scalar in at_most.items()}
-    for name in sorted((asked.keys() | hard.keys()) - {"cpus", "mem", "pids", "gpus"}):
-        raise BadRequest(f"the resource {name!r} is not supported", hint="cpus, mem, pids and gpus are")
+    for name in sorted((asked.keys() | hard.keys()) - {"cpus", "mem", "disk", "pids", "gpus"}):
+        raise BadRequest(f"the resource {name!r} is not supported", hint="cpus, mem, disk, pids and gpus are")
+    disk = hard.get("disk", asked.get("disk"))
     memory, pids = hard.get("mem", asked.get("mem")), hard.get("pids", asked.get("pids"))
     return Resources(
         cpus=_finite(hard.get("cpus")),
         cpu_shares=max(_LEAST_SHARES, int(asked["cpus"] * _SHARES_OF_A_CPU)) if "cpus" in asked else None,
         memory=_whole(memory, limits.MEBIBYTE),
         pids=_whole(pids, 1),
+        disk=_whole(disk, limits.MEBIBYTE),
         gpus=_gpus(hard.get("gpus", asked.get("gpus", 0.0))),
     )
 

@@ -11,7 +11,7 @@ from launcher.errors import InvalidRequest
 
 MEBIBYTE = 1 << 20
 
-AMOUNTS = frozenset({"cpus", "memory", "pids", "gpus"})  # fields that `amounts` tells
+AMOUNTS = frozenset({"cpus", "memory", "disk", "pids", "gpus"})  # fields that `amounts` tells
 FURTHER = frozenset(extensions.Limits.DESCRIPTOR.fields_by_name)  # fields that Limits has
 CARRIED = AMOUNTS | FURTHER
 
@@ -24,6 +24,7 @@ def amounts(asked: Resources) -> dict[str, float]:
     told: Mapping[str, float | None] = {
         "cpus": asked.cpus,
         "mem": None if asked.memory is None else asked.memory / MEBIBYTE,
+        "disk": None if asked.disk is None else asked.disk / MEBIBYTE,
         "pids": asked.pids,
         "gpus": None if asked.gpus is None else int(asked.gpus),
     }

@@ -36,6 +36,7 @@ def add(group: argparse._ArgumentGroup) -> None:
                 help=f"{verb} at most so much a second, of a disk or of the one that PATH lies on",
             )
     group.add_argument("--blkio-weight", type=int, metavar="N", help="share of busy disks, 10 to 1000 (100)")
+    group.add_argument("--disk", metavar="SIZE", help="what it may write to its own filesystem, e.g. 1g")
     group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
 
 
@@ -53,6 +54,7 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "pids": arguments.pids_limit,
         "cpuset_cpus": arguments.cpuset_cpus,
         "cpuset_mems": arguments.cpuset_mems,
+        "disk": arguments.disk,
         "device_rules": ",".join(arguments.device_cgroup_rule) if arguments.device_cgroup_rule else None,
         "device_read_bps": _by_path(arguments.device_read_bps, parse_size),
         "device_write_bps": _by_path(arguments.device_write_bps, parse_size),

@@ -8,6 +8,8 @@ from launcher.kernel import files
 
 OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
 _COMM = "/proc/self/comm"
+_NICEST = 19  # nice(2) takes no more
+_IOPRIO_WHO_PROCESS, _IOPRIO_CLASS_IDLE, _IOPRIO_CLASS_SHIFT = 1, 3, 13  # linux/ioprio.h
 _MAX_STAT = 4096  # bytes; it has a few hundred
 
 
@@ -23,6 +25,19 @@ def set_name(name: str) -> None:
         os.write(file, os.fsencode(name))
     finally:
         os.close(file)
+
+
+def be_idle() -> None:
+    """Have the caller run, read and write when nobody else wants to, as far as a scheduler heeds that.
+
+    Raises OSError.
+    """
+    from launcher.kernel.libc import syscall
+    from launcher.program.numbers import NUMBERS
+
+    os.nice(_NICEST)
+    who, idle = (_IOPRIO_WHO_PROCESS, 0), _IOPRIO_CLASS_IDLE << _IOPRIO_CLASS_SHIFT
+    syscall("ioprio_set", NUMBERS["ioprio_set"], "this process", *who, idle)
 
 
 def collect(child: int) -> int | None:

@@ -24,8 +24,8 @@ IMAGE_CONFIG = {"Env": ["A=1"], "Cmd": ["sh"], "Volumes": {"/data": {}}, "StopSi
 
 
 @pytest.fixture
-def flags() -> IsolatorFlags:
-    return IsolatorFlags(cgroups_root=f"containerizer-test-{os.getpid()}")
+def flags(tmp_path: Path) -> IsolatorFlags:
+    return IsolatorFlags(cgroups_root=f"containerizer-test-{os.getpid()}", own_state=str(tmp_path / "own"))
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Isolators of what containers write to the disk."""

@@ -1,0 +1,130 @@
+"""disk/du: what a container's sandbox takes on the disk, measured again and again; past the limit, it ends.
+
+For every filesystem, quotas or not. The sandbox has the writable layer, the volumes in it and the log, and
+what is nested in the container. A process beside measures and kills (isolators.disk.measurer); here is what
+it is to do, and what it has found. So a container that nobody watches keeps to its limit, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from isolators.disk.register import Asked, Register
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Watch
+from isolators.resources import Limitation, Resources, Usage
+from launcher.container_id import ContainerId
+from launcher.data import replace
+from launcher.errors import InvalidRequest
+from launcher.kernel import inotify, process
+from launcher.launch_info import LaunchInfo
+
+MINIMUM = 1 << 20  # bytes; directories and files of ours take some already
+MEBIBYTE = 1 << 20
+
+
+class DiskDu(Isolator):
+    name = "disk/du"
+    launchers = ("linux", "posix")
+    enforces = frozenset({"disk"})
+
+    def __init__(self, flags: IsolatorFlags) -> None:
+        super().__init__(flags)
+        self._register = Register(os.path.join(flags.own_state, "disk"))
+
+    def check(self, resources: Resources) -> None:
+        if resources.disk is not None and resources.disk < MINIMUM:
+            raise InvalidRequest(
+                f"disk limit of {resources.disk} bytes is too small to start anything",
+                hint=f"use at least {MINIMUM} bytes ({MINIMUM // MEBIBYTE}m)",
+            )
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        asked = Asked(
+            sandbox=config.sandbox,
+            limit=config.resources.disk,
+            enforced=self.flags.enforce_container_disk_quota,
+            interval=self.flags.container_disk_watch_interval,
+        )
+        self._register.ask(container_id, asked)
+        return self.contribute(container_id, config)
+
+    def isolate(self, container_id: ContainerId, pid: int) -> None:
+        """From now on there is somebody to kill."""
+        self._change(container_id, pid=pid, started=process.started_at(pid))
+
+    def watch(self, container_id: ContainerId) -> Watch:
+        told_only = not self.flags.enforce_container_disk_quota
+        return _Watch(self, container_id, self._register.changes(container_id) if told_only else None)
+
+    def limitation(self, container_id: ContainerId) -> Limitation | None:
+        asked, over = self._register.asked(container_id), self._register.found(container_id).over
+        if asked is None or asked.limit is None or over is None:
+            return None
+        return _limitation(asked.limit, over, " or more", fatal=True)
+
+    def reached(self, container_id: ContainerId) -> Sequence[Limitation]:
+        """Only where the limit is not enforced."""
+        asked, used = self._register.asked(container_id), self._register.found(container_id).used
+        if asked is None or asked.enforced or asked.limit is None or used is None or used <= asked.limit:
+            return ()
+        return (_limitation(asked.limit, used, "", fatal=False),)
+
+    def update(self, container_id: ContainerId, resources: Resources) -> None:
+        self._change(container_id, limit=resources.disk)
+
+    def usage(self, container_id: ContainerId) -> Usage:
+        """As of the last pass."""
+        self._register.have_measured()  # also after somebody has killed the measurer
+        asked, found = self._register.asked(container_id), self._register.found(container_id)
+        return Usage(disk_bytes=found.used, disk_limit_bytes=asked.limit if asked else None)
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        self._register.forget(container_id)
+
+    def _change(self, container_id: ContainerId, **changes: int | None) -> None:
+        asked = self._register.asked(container_id)
+        if asked is not None:
+            self._register.ask(container_id, replace(asked, **changes))
+            self._register.have_measured()
+
+
+class _Watch(Watch):
+    """Polls readable when something was measured that is told only.
+
+    Else it does not: who measures has killed already, and the end of the task wakes whoever waits.
+    """
+
+    def __init__(self, isolator: DiskDu, container_id: ContainerId, changes: int | None) -> None:
+        self._isolator, self._id = isolator, container_id
+        self._changes = changes
+        self._told = False
+
+    def fileno(self) -> int | None:
+        return self._changes
+
+    def check(self) -> Limitation | None:
+        if self._changes is not None:
+            inotify.drain(self._changes)
+        if not self._told:
+            for limitation in self._isolator.reached(self._id):
+                self._told = True
+                return limitation
+        return self._isolator.limitation(self._id)
+
+    def close(self) -> None:
+        if self._changes is not None:
+            os.close(self._changes)
+            self._changes = None
+
+
+def _limitation(limit: int, used: int, more: str, *, fatal: bool) -> Limitation:
+    told = [f"{size / MEBIBYTE:.1f} MiB" for size in (used, limit)]
+    return Limitation(
+        isolator=DiskDu.name,
+        resource="disk",
+        message=f"the sandbox takes {told[0]}{more}: limit {told[1]}",
+        fatal=fatal,
+        limit=limit,
+        usage=used,
+    )
