@@ -21,6 +21,11 @@ def parse_size(text: str | int) -> int:
     return int(float(match[1]) * _FACTORS[match[2].lower()])
 
 
+def parse_limit(text: str | int) -> int:
+    """A size, or -1 for none."""
+    return -1 if str(text).strip() == "-1" else parse_size(text)
+
+
 def parse_count(text: str) -> int:
     """A whole number, 0 or more."""
     if not (text.isascii() and text.isdecimal()):

@@ -34,6 +34,7 @@ TABLE: Mapping[str, str] = {
     "cgroups/mem": "isolators.cgroups.mem:CgroupsMem",
     "cgroups/pids": "isolators.cgroups.pids:CgroupsPids",
     "cgroups/cpuset": "isolators.cgroups.cpuset:CgroupsCpuset",
+    "cgroups/hugetlb": "isolators.cgroups.hugetlb:CgroupsHugetlb",
     # After those that give devices.
     "cgroups/devices": "isolators.cgroups.devices:CgroupsDevices",
     # The last of the cgroups, so the first to kill: what it has frozen does not fork meanwhile.
@@ -88,6 +89,7 @@ ON_DEMAND: Mapping[str, str] = {
     "device_read_iops": "cgroups/blkio",
     "device_write_iops": "cgroups/blkio",
     "blkio_weight": "cgroups/blkio",
+    "hugetlb": "cgroups/hugetlb",
     "userns": "namespaces/user",
     "time_offsets": "namespaces/time",
     "gpus": "gpu/nvidia",

@@ -27,6 +27,7 @@ class Resources(Data, kw_only=True):
     device_write_bps: Mapping[str, int] | None = None
     device_read_iops: Mapping[str, int] | None = None
     device_write_iops: Mapping[str, int] | None = None
+    hugetlb: Mapping[str, int] | None = None  # size of huge pages, "2MB" → bytes in such; -1: no limit
     blkio_weight: int | None = None  # share of a busy disk, 10 to 1000; 0: the normal one, 100
     disk: int | None = None  # bytes of the sandbox: the writable layer, the volumes in it, what is nested
     gpus: str | None = None  # "all", a number, or "device=NAME,NAME" with indices or UUIDs
@@ -66,6 +67,7 @@ class Usage(Data, kw_only=True):
     memory_peak_bytes: int | None = None
     memory_limit_bytes: int | None = None
     processes: int | None = None
+    hugetlb_bytes: Mapping[str, int] | None = None  # by size of the huge pages: "2MB"
     io_read_bytes: int | None = None
     io_written_bytes: int | None = None
     io_reads: int | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from containerizer.request import resources_of
-from containerizer.units import parse_count, parse_size
+from containerizer.units import parse_count, parse_limit, parse_size
 from isolators.resources import Resources
 from launcher.errors import InvalidRequest
 
@@ -37,6 +37,13 @@ def add(group: argparse._ArgumentGroup) -> None:
             )
     group.add_argument("--blkio-weight", type=int, metavar="N", help="share of busy disks, 10 to 1000 (100)")
     group.add_argument("--disk", metavar="SIZE", help="what it may write to its own filesystem, e.g. 1g")
+    group.add_argument(
+        "--hugetlb",
+        action="append",
+        default=[],
+        metavar="PAGE:SIZE",
+        help="huge pages at most, by their size: 2MB:64m; -1: no limit",
+    )
     group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
 
 
@@ -56,20 +63,21 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "cpuset_mems": arguments.cpuset_mems,
         "disk": arguments.disk,
         "device_rules": ",".join(arguments.device_cgroup_rule) if arguments.device_cgroup_rule else None,
-        "device_read_bps": _by_path(arguments.device_read_bps, parse_size),
-        "device_write_bps": _by_path(arguments.device_write_bps, parse_size),
-        "device_read_iops": _by_path(arguments.device_read_iops, parse_count),
-        "device_write_iops": _by_path(arguments.device_write_iops, parse_count),
+        "device_read_bps": _by_name(arguments.device_read_bps, parse_size),
+        "device_write_bps": _by_name(arguments.device_write_bps, parse_size),
+        "device_read_iops": _by_name(arguments.device_read_iops, parse_count),
+        "device_write_iops": _by_name(arguments.device_write_iops, parse_count),
         "blkio_weight": arguments.blkio_weight,
+        "hugetlb": _by_name(arguments.hugetlb, parse_limit),
     }
 
 
-def _by_path(options: Sequence[str], parse: Callable[[str], int]) -> dict[str, int] | None:
-    """Values by the paths before them; the last one wins. Raises InvalidRequest."""
+def _by_name(options: Sequence[str], parse: Callable[[str], int]) -> dict[str, int] | None:
+    """Limits by what stands before them; the last one wins. Raises InvalidRequest."""
     found = {}
     for option in options:
-        path, colon, value = option.rpartition(":")
-        if not (path and colon):
-            raise InvalidRequest(f"invalid rate {option!r}", hint="write PATH:VALUE, e.g. /dev/sda:1m")
-        found[path] = parse(value)
+        name, colon, value = option.rpartition(":")
+        if not (name and colon):
+            raise InvalidRequest(f"invalid limit {option!r}", hint="write NAME:VALUE, e.g. /dev/sda:1m")
+        found[name] = parse(value)
     return found or None

@@ -78,8 +78,14 @@ class CgroupsBlkio(CgroupIsolator):
 
     def usage(self, container_id: ContainerId) -> Usage:
         disks = disk_rates.used(self.cgroup(container_id), self.hierarchy.version)
-        total = {f"io_{name}": sum(disk[name] for disk in disks.values()) for name in disk_rates.USED}
-        return Usage(io_disks=disks, **total)
+        total = {name: sum(disk[name] for disk in disks.values()) for name in disk_rates.USED}
+        return Usage(
+            io_read_bytes=total["read_bytes"],
+            io_written_bytes=total["written_bytes"],
+            io_reads=total["reads"],
+            io_writes=total["writes"],
+            io_disks=disks,
+        )
 
     def kill(self, container_id: ContainerId, timeout: float) -> None:
         """Who waits for its turn at a disk dies only when it had it, so all have it now.
