@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer.units import parse_cpus, parse_size
+from containerizer.units import parse_cpus, parse_limit, parse_size
 from isolators.isolator import OF_HOST, ContainerConfig
 from isolators.resources import Resources
 from launcher.container_id import ContainerId
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HOST = "host"  # the image name that stands for no image: the host's own filesystem
 CONTAINER = "container:"  # of a namespace: then the name of the container that has it
 _LIMITS = frozenset(field.name for field in fields(Resources))
+_SIZES = frozenset({"memory_reservation", "memory_high", "memory_swap"})
 PULL_POLICIES: tuple[Policy, ...] = ("always", "missing", "never")
 
 
@@ -115,14 +116,19 @@ def resources_of(
     **others: Any,
 ) -> Resources:
     """Limits in the words of a Python program; `others` are further fields. Raises InvalidRequest."""
+    others |= {name: _limit(others[name]) for name in _SIZES & others.keys()}
     return Resources(
         cpus=None if cpus is None else parse_cpus(cpus),
         cpu_shares=_whole("cpu_shares", cpu_shares),
-        memory=None if mem is None else parse_size(mem),
+        memory=_limit(mem),
         pids=_whole("pids", pids),
         disk=None if disk is None else parse_size(disk),
         **others,
     )
+
+
+def _limit(size: int | str | None) -> int | None:
+    return None if size is None else parse_limit(size)
 
 
 def _texts(environment: Mapping[str, str]) -> dict[str, str]:

@@ -34,12 +34,12 @@ def parse_count(text: str) -> int:
 
 
 def parse_cpus(text: str | float) -> float:
-    """CPUs from "0.5" or a number; more than none, and finite."""
+    """CPUs from "0.5" or a number; more than none, and finite; or -1 for no limit."""
     try:
         cpus = float(text)
     except ValueError:
         cpus = math.nan
-    if not (math.isfinite(cpus) and cpus > 0):
+    if not (math.isfinite(cpus) and (cpus > 0 or cpus == -1)):
         raise InvalidRequest(f"invalid number of CPUs {text!r}", hint="write a number above 0, e.g. 0.5")
     return cpus
 

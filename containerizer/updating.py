@@ -40,9 +40,10 @@ def _update(owner: Containerizer, record: ContainerRecord, resources: Resources)
     for resource in admissible.unenforced(isolators, asked):
         hint = "launch it with the isolator that does"
         raise InvalidRequest(f"no isolator of container {record.id} enforces {resource}", hint=hint)
-    admissible.check_limits(isolators, resources)
     limits = in_force(owner, record)
-    for isolator in isolators:
+    concerned = [isolator for isolator in isolators if not isolator.enforces.isdisjoint(asked)]
+    admissible.check_limits(concerned, Resources(**_merged(limits, asked)))  # some make sense together only
+    for isolator in concerned:
         if changed := {name: value for name, value in asked.items() if name in isolator.enforces}:
             with named(isolator):
                 limits = _merged(limits, changed)

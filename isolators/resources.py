@@ -11,13 +11,22 @@ from typing import Any
 from launcher.data import Data, asdict, field, fields
 from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
 
+UNLIMITED = -1  # of what an update is to limit no more; in a launch the same as None
+
 
 class Resources(Data, kw_only=True):
     """What the request grants. None: no limit of ours, the host's apply."""
 
     cpus: float | None = None  # CPU time per wall time, e.g. 0.5 for half a core; a hard limit
-    cpu_shares: int | None = None  # relative weight under contention, cgroup v1's scale (2–262144)
+    cpu_shares: int | None = None  # what it requests: weight under contention, cgroup v1's scale (2–262144)
+    cpu_period: int | None = None  # µs; how often the limit is given out
+    cpu_quota: int | None = None  # µs a period: the limit in other words
+    cpu_burst: int | None = None  # µs that it may save up of its quota, for later
     memory: int | None = None  # bytes; a hard limit
+    memory_reservation: int | None = None  # bytes that it requests, and keeps when memory is scarce
+    memory_high: int | None = None  # bytes; beyond, it is slowed down (cgroup v2)
+    memory_swap: int | None = None  # bytes of memory and swap together; None: no swap beside `memory`
+    oom_group: bool | None = None  # False: without memory, only the victim of the kernel ends
     pids: int | None = None  # processes and threads
     cpuset_cpus: str | None = None  # numbers of CPUs, "0-3,5"
     cpuset_mems: str | None = None  # numbers of memory nodes, likewise
@@ -63,9 +72,20 @@ class Usage(Data, kw_only=True):
     cpu_user_seconds: float | None = None
     cpu_system_seconds: float | None = None
     cpu_throttled_seconds: float | None = None
+    cpu_periods: int | None = None  # in which it ran, and had a limit
+    cpu_throttled_periods: int | None = None
     memory_bytes: int | None = None
     memory_peak_bytes: int | None = None
     memory_limit_bytes: int | None = None
+    memory_soft_limit_bytes: int | None = None
+    memory_with_swap_bytes: int | None = None
+    memory_anon_bytes: int | None = None  # of no file
+    memory_file_bytes: int | None = None  # the cache of files
+    memory_mapped_bytes: int | None = None  # of that, what is mapped
+    memory_unevictable_bytes: int | None = None
+    memory_swap_bytes: int | None = None
+    memory_kernel_bytes: int | None = None
+    memory_tcp_bytes: int | None = None
     processes: int | None = None
     hugetlb_bytes: Mapping[str, int] | None = None  # by size of the huge pages: "2MB"
     io_read_bytes: int | None = None

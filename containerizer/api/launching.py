@@ -25,7 +25,7 @@ from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.devices import parse_device
 from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerConfig
-from isolators.resources import ProcessAttributes, Resources
+from isolators.resources import UNLIMITED, ProcessAttributes, Resources
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.process_attributes import Rlimit
@@ -33,6 +33,8 @@ from launcher.stdio import Pipes, Terminal
 
 _SHARES_OF_A_CPU = 1024
 _LEAST_SHARES = 2  # of cpu.shares, cgroup v1
+
+_UNDONE = {"cpus": "cpus", "mem": "memory", "pids": "pids"}  # resource → field of Resources
 
 # Fields that ask for something which no isolator here does yet. Data of `message: names`.
 _UNSUPPORTED = {
@@ -126,6 +128,8 @@ def resources_of(
 ) -> Resources:
     """CPUs that are requested are a weight, and a limit is one; memory and disk are limits either way.
 
+    Beside a limit of memory, what is requested of it is what the container keeps.
+
     Raises BadRequest for resources that nobody limits here.
     """
     asked = dict(_amounts(requests))
@@ -138,10 +142,17 @@ def resources_of(
         cpus=_finite(hard.get("cpus")),
         cpu_shares=max(_LEAST_SHARES, int(asked["cpus"] * _SHARES_OF_A_CPU)) if "cpus" in asked else None,
         memory=_whole(memory, limits.MEBIBYTE),
+        memory_reservation=_whole(asked.get("mem"), limits.MEBIBYTE) if "mem" in hard else None,
         pids=_whole(pids, 1),
         disk=_whole(disk, limits.MEBIBYTE),
         gpus=_gpus(hard.get("gpus", asked.get("gpus", 0.0))),
     )
+
+
+def unlimited(at_most: Mapping[str, values.Value.Scalar]) -> dict[str, int]:
+    """The limits of a running container that an infinite amount undoes."""
+    infinite = {name for name, scalar in at_most.items() if scalar.value == math.inf}
+    return {field: UNLIMITED for name, field in _UNDONE.items() if name in infinite}
 
 
 def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> ContainerConfig:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from containerizer.api.proto import extensions_pb2 as extensions
-from isolators.resources import Resources
+from isolators.resources import UNLIMITED, Resources
 from launcher.errors import InvalidRequest
 
 MEBIBYTE = 1 << 20
@@ -17,24 +18,34 @@ CARRIED = AMOUNTS | FURTHER
 
 
 def amounts(asked: Resources) -> dict[str, float]:
-    """Name of a resource → how much of it, at most. Raises InvalidRequest for GPUs by their names."""
+    """Name of a resource → how much of it, at most; infinitely much undoes a limit.
+
+    Raises InvalidRequest for GPUs by their names.
+    """
     if asked.gpus is not None and not asked.gpus.isdecimal():
         hint = "ask for a number of them"
         raise InvalidRequest(f"the GPUs {asked.gpus!r} cannot be asked of an agent", hint=hint)
-    told: Mapping[str, float | None] = {
-        "cpus": asked.cpus,
-        "mem": None if asked.memory is None else asked.memory / MEBIBYTE,
-        "disk": None if asked.disk is None else asked.disk / MEBIBYTE,
-        "pids": asked.pids,
-        "gpus": None if asked.gpus is None else int(asked.gpus),
+    told: Mapping[str, tuple[float | None, int]] = {
+        "cpus": (asked.cpus, 1),
+        "mem": (asked.memory, MEBIBYTE),
+        "disk": (asked.disk, MEBIBYTE),
+        "pids": (asked.pids, 1),
+        "gpus": (None if asked.gpus is None else int(asked.gpus), 1),
     }
-    return {name: amount for name, amount in told.items() if amount is not None}
+    return {
+        name: math.inf if amount == UNLIMITED else amount / unit
+        for name, (amount, unit) in told.items()
+        if amount is not None
+    }
 
 
 def further(asked: Resources) -> extensions.Limits:
-    """Those that no resource's name stands for."""
+    """Those that no resource's name stands for. Raises InvalidRequest for a number that is too large, say."""
     limits = {name: value for name, value in asked.limits().items() if name in FURTHER}
-    return extensions.Limits(**limits)
+    try:
+        return extensions.Limits(**limits)
+    except (ValueError, TypeError) as error:
+        raise InvalidRequest(f"a limit is no such number as it has to be: {error}") from None
 
 
 def fields_of(message: extensions.Limits) -> dict[str, Any]:

@@ -13,10 +13,15 @@ from launcher.errors import InvalidRequest
 
 
 def add(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--cpus", metavar="N", help="CPUs at most, e.g. 0.5")
+    group.add_argument("--cpus", metavar="N", help="CPUs at most, e.g. 0.5; -1: no limit")
     group.add_argument(
         "--cpu-shares", type=int, metavar="N", help="weight under contention (1024 is one CPU's)"
     )
+    group.add_argument(
+        "--cpu-period", type=int, metavar="µs", help="how often CPU time is given out (100000)"
+    )
+    group.add_argument("--cpu-quota", type=int, metavar="µs", help="instead of --cpus: CPU time a period")
+    group.add_argument("--cpu-burst", type=int, metavar="µs", help="CPU time that it may save up")
     group.add_argument("--cpuset-cpus", metavar="LIST", help="only these CPUs, e.g. 0-3,5")
     group.add_argument("--cpuset-mems", metavar="LIST", help="only these memory nodes")
     group.add_argument(
@@ -25,7 +30,15 @@ def add(group: argparse._ArgumentGroup) -> None:
         metavar="'KIND MAJOR:MINOR ACCESS'",
         help="devices it may use besides, e.g. 'c 10:229 rw'",
     )
-    group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m")
+    group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m; -1: no limit")
+    group.add_argument("--memory-reservation", metavar="SIZE", help="what it keeps when memory is scarce")
+    group.add_argument("--memory-swap", metavar="SIZE", help="memory and swap at most (no swap)")
+    group.add_argument("--memory-high", metavar="SIZE", help="beyond, it is slowed down (cgroup v2)")
+    group.add_argument(
+        "--oom-group",
+        action=argparse.BooleanOptionalAction,
+        help="whether it ends when the kernel kills for want of memory, or its victim only (it ends)",
+    )
     for option, what in (("bps", "SIZE"), ("iops", "N")):
         for verb in ("read", "write"):
             group.add_argument(
@@ -44,7 +57,9 @@ def add(group: argparse._ArgumentGroup) -> None:
         metavar="PAGE:SIZE",
         help="huge pages at most, by their size: 2MB:64m; -1: no limit",
     )
-    group.add_argument("--pids-limit", type=int, metavar="N", help="processes and threads at most")
+    group.add_argument(
+        "--pids-limit", type=int, metavar="N", help="processes and threads at most; -1: no limit"
+    )
 
 
 def resources(arguments: argparse.Namespace) -> Resources:
@@ -57,7 +72,14 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "cpus": arguments.cpus,
         "cpu_shares": arguments.cpu_shares,
+        "cpu_period": arguments.cpu_period,
+        "cpu_quota": arguments.cpu_quota,
+        "cpu_burst": arguments.cpu_burst,
         "mem": arguments.memory,
+        "memory_reservation": arguments.memory_reservation,
+        "memory_swap": arguments.memory_swap,
+        "memory_high": arguments.memory_high,
+        "oom_group": arguments.oom_group,
         "pids": arguments.pids_limit,
         "cpuset_cpus": arguments.cpuset_cpus,
         "cpuset_mems": arguments.cpuset_mems,

@@ -119,7 +119,12 @@ def _rates(resources: Resources) -> Rates:
     found: dict[tuple[str, str], tuple[int, str]] = {}
     for field in disk_rates.FILES:
         for path, rate in (getattr(resources, field) or {}).items():
-            disk = disk_of(path)
+            try:
+                disk = disk_of(path)
+            except InvalidRequest:
+                if rate:
+                    raise
+                continue  # a disk that is gone has no rate
             before, other = found.setdefault((field, disk), (rate, path))
             if before != rate:
                 raise InvalidRequest(f"{other} and {path} are one disk, {disk}, and have two {field}")

@@ -13,13 +13,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need
-from isolators.resources import Resources, Usage
+from isolators.resources import UNLIMITED, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
 
 PAGE_SIZES = "/sys/kernel/mm/hugepages"  # hugepages-2048kB …: Documentation/admin-guide/mm/hugetlbpage.rst
-UNLIMITED = -1
 _MAX = (1 << 63) - 1
 _KIBIBYTE, _MEBIBYTE, _GIBIBYTE = 1 << 10, 1 << 20, 1 << 30
 

@@ -1,180 +1,159 @@
 """cgroups/mem: the memory that a container may use; past it, the kernel kills.
 
-The limit covers swap too: otherwise a container at its limit would go on in the host's swap. The
-kernel kills at once, and counts it: `watch` waits for the notice, `check` and `limitation` read the count,
-so a kill is reported even where the notice came after the end, or to nobody.
+The limit covers swap too, unless some is asked for: otherwise a container at its limit would go on in
+the host's swap. The kernel kills at once, and counts it: `watch` waits for the notice, `check` and
+`limitation` read the count, so a kill is reported even where the notice came after the end, or to nobody.
+
+It ends the whole container, by the kernel on v2 and by who watches on v1; or the victim only, if the
+request says so, and then it is told.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+from isolators import ownership
+from isolators.cgroups.memory_files import FilesV1, FilesV2, MemoryFiles, given
 from isolators.cgroups.notices import Notices
-from isolators.cgroups.subsystem import CgroupIsolator, TypedFiles, controller_need, is_gone
-from isolators.isolator import Watch
-from isolators.resources import Limitation, Resources, Usage
+from isolators.cgroups.subsystem import CgroupIsolator, controller_need, is_gone
+from isolators.isolator import ContainerConfig, IsolatorFlags, Watch
+from isolators.resources import UNLIMITED, Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
+from launcher.kernel.cgroups import CgroupError
 
 MINIMUM = 4 << 20  # bytes; below that the kernel kills before the command is even executed
 MEBIBYTE = 1 << 20
-
-_V1_UNLIMITED = 1 << 62  # bytes; what v1 shows without a limit is LONG_MAX rounded to a page
+_LARGEST = (1 << 62) - 1  # bytes; v1 takes more for no limit
 
 
 class CgroupsMem(CgroupIsolator):
     name = "cgroups/mem"
     controller = "memory"
     needs = (controller_need("memory"),)
-    enforces = frozenset({"memory"})
+    enforces = frozenset({"memory", "memory_reservation", "memory_high", "memory_swap", "oom_group"})
+
+    def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
+        super().__init__(flags, mountinfo)
+        self._spared = os.path.join(flags.own_state, "oom-victims")  # v1: whose containers go on without them
 
     def check(self, resources: Resources) -> None:
-        if resources.memory is not None and resources.memory < MINIMUM:
-            raise InvalidRequest(
-                f"memory limit of {resources.memory} bytes is too small to start anything",
-                hint=f"use at least {MINIMUM} bytes ({MINIMUM // MEBIBYTE}m)",
-            )
+        for field in ("memory", "memory_high"):
+            _check_size(field, getattr(resources, field), MINIMUM)
+        _check_size("memory_reservation", resources.memory_reservation, 0)
+        limit = given(resources.memory)
+        for field in ("memory_reservation", "memory_high"):
+            lower = given(getattr(resources, field))
+            if limit is not None and lower is not None and lower > limit:
+                hint = "the limit has to be the larger one"
+                raise InvalidRequest(
+                    f"{field} of {lower} bytes is more than memory, {limit} bytes", hint=hint
+                )
+        if given(resources.memory_high) is not None and self.hierarchy.version == 1:
+            raise InvalidRequest("cgroup v1 has no memory_high", hint="use a limit, or boot with cgroup v2")
+        if resources.memory_swap:
+            self._check_swap(resources.memory_swap, limit)
+
+    def fill(self, cgroup: str, config: ContainerConfig) -> None:
+        self.files(cgroup).fill(config.resources)
+        if config.resources.oom_group is False:
+            self._spare(cgroup, config.resources)
 
     def limit(self, cgroup: str, resources: Resources) -> None:
+        files = self.files(cgroup)
         try:
-            set_limit = _limit_v2 if self.hierarchy.version == 2 else _limit_v1
-            set_limit(cgroup, resources.memory)
-        except cgroups.CgroupError as error:
-            used = self._files(cgroup).usage()
-            error.hint = f"the container uses {used} bytes: end something in it, or ask for more"
+            files.change(resources)
+        except CgroupError as error:
+            error.hint = f"the container uses {files.used()} bytes: end something in it, or ask for more"
             raise
+        self._spare(cgroup, resources)
 
     def watch(self, container_id: ContainerId) -> Watch:
-        return _MemoryWatch(self._files(self.cgroup(container_id)))
+        return _MemoryWatch(self, self.cgroup(container_id))
 
     def limitation(self, container_id: ContainerId) -> Limitation | None:
         try:
-            return _limitation(self._files(self.cgroup(container_id)))
-        except cgroups.CgroupError as error:
+            return self.found(self.cgroup(container_id), fatal=True)
+        except CgroupError as error:
             if not is_gone(error):
                 raise
             return None
 
+    def passed(self, cgroup: str) -> Iterator[Limitation]:
+        found = self.found(cgroup)
+        if found and not found.fatal:
+            yield found
+
     def usage(self, container_id: ContainerId) -> Usage:
-        files = self._files(self.cgroup(container_id))
-        return Usage(
-            memory_bytes=files.usage(), memory_peak_bytes=files.peak(), memory_limit_bytes=files.limit()
+        return self.files(self.cgroup(container_id)).usage()
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        super().cleanup(container_id)
+        if self.hierarchy.version == 1:
+            ownership.release(self._spared, self._holder(self.cgroup(container_id)))
+
+    def found(self, cgroup: str, *, fatal: bool = False) -> Limitation | None:
+        """What the kernel's count tells; fatal at least if the container ends with a victim."""
+        files = self.files(cgroup)
+        if not files.kills():
+            return None
+        limit, peak = files.limit(), files.peak()
+        told = f"limit {_mebibytes(limit)}, peak use {_mebibytes(peak)}"
+        return Limitation(
+            isolator=self.name,
+            resource="memory",
+            message=f"the kernel killed for want of memory: {told}",
+            fatal=fatal or self._ends_with_a_victim(cgroup),
+            limit=limit,
+            usage=peak,
         )
 
-    def _files(self, cgroup: str) -> _Files:
-        return (_FilesV2 if self.hierarchy.version == 2 else _FilesV1)(cgroup)
+    def files(self, cgroup: str) -> MemoryFiles:
+        return (FilesV2 if self.hierarchy.version == 2 else FilesV1)(cgroup)
 
+    def _check_swap(self, swap: int, limit: int | None) -> None:
+        """As Docker has it: memory and swap together."""
+        if swap != UNLIMITED and limit is None:
+            raise InvalidRequest("a limit of swap without one of memory", hint="name --memory as well")
+        if swap != UNLIMITED and not (limit or 0) <= swap <= _LARGEST:
+            hint = "it is of memory and swap together; -1: no limit"
+            raise InvalidRequest(f"memory_swap of {swap} bytes, with memory of {limit} bytes", hint=hint)
+        counted = "memory.memsw.limit_in_bytes"
+        if self.hierarchy.version == 1 and not cgroups.has(self.hierarchy.mount_point, counted):
+            raise InvalidRequest("this kernel counts no swap", hint="boot it with swapaccount=1")
 
-def _limit_v1(cgroup: str, limit: int | None) -> None:
-    files = ["memory.limit_in_bytes"]
-    with_swap = "memory.memsw.limit_in_bytes"
-    if cgroups.has(cgroup, with_swap):  # not without swap accounting
-        # The kernel keeps limit <= memsw at every moment, so the one that makes room goes first.
-        raising = limit is None or limit > int(cgroups.read(cgroup, with_swap))
-        files.insert(0 if raising else 1, with_swap)
-    for file in files:
-        cgroups.write(cgroup, file, str(-1 if limit is None else limit))
+    # v1 has no file for it.
 
+    def _ends_with_a_victim(self, cgroup: str) -> bool:
+        if self.hierarchy.version == 1:
+            return ownership.holder_of(self._spared, self._holder(cgroup)) is None
+        known = cgroups.has(cgroup, "memory.oom.group")
+        return not known or cgroups.read(cgroup, "memory.oom.group") == "1"
 
-def _limit_v2(cgroup: str, limit: int | None) -> None:
-    if cgroups.has(cgroup, "memory.swap.max"):
-        cgroups.write(cgroup, "memory.swap.max", "max" if limit is None else "0")
-    cgroups.write(cgroup, "memory.max", "max" if limit is None else str(limit))
-    if cgroups.has(cgroup, "memory.oom.group"):  # Linux 4.19; half a container helps nobody
-        cgroups.write(cgroup, "memory.oom.group", "1")
+    def _spare(self, cgroup: str, resources: Resources) -> None:
+        if self.hierarchy.version == 1:
+            holder = self._holder(cgroup)
+            if resources.oom_group is False:
+                ownership.take(self._spared, holder, [holder], 1)
+            else:
+                ownership.release(self._spared, holder)
 
-
-class _Files:
-    """The numbers of a memory cgroup, in bytes."""
-
-    def __init__(self, cgroup: str) -> None:
-        self.cgroup = cgroup
-
-    def add_notice(self, notices: Notices) -> None:
-        """What tells when the kernel has killed. Raises CgroupError."""
-        raise NotImplementedError
-
-    def usage(self) -> int:
-        raise NotImplementedError
-
-    def peak(self) -> int | None:
-        raise NotImplementedError
-
-    def limit(self) -> int | None:
-        raise NotImplementedError
-
-    def kills(self) -> int:
-        """How many processes the kernel has killed, as far as this cgroup's own limit may be the cause.
-
-        It counts kills for want of the host's memory, and by a nested container's limit, as well.
-        """
-        raise NotImplementedError
-
-
-class _FilesV1(_Files):
-    def add_notice(self, notices: Notices) -> None:
-        notices.add_v1_event(self.cgroup, "memory.oom_control")
-
-    def usage(self) -> int:
-        return self._number("usage_in_bytes")
-
-    def peak(self) -> int:
-        return self._number("max_usage_in_bytes")
-
-    def limit(self) -> int | None:
-        limit = self._number("limit_in_bytes")
-        return limit if limit < _V1_UNLIMITED else None
-
-    def kills(self) -> int:
-        # v1 does not tell whose limit it was: current kernels leave memory.failcnt at 0.
-        kills = cgroups.read_flat(self.cgroup, "memory.oom_control")["oom_kill"]  # Linux 4.13
-        return kills if kills and self.limit() is not None else 0
-
-    def _number(self, name: str) -> int:
-        return int(TypedFiles("MemoryController", self.cgroup).get(name))
-
-
-class _FilesV2(_Files):
-    def add_notice(self, notices: Notices) -> None:
-        notices.add_file(self.cgroup, "memory.events")
-
-    def usage(self) -> int:
-        return int(cgroups.read(self.cgroup, "memory.current"))
-
-    def peak(self) -> int | None:
-        known = cgroups.has(self.cgroup, "memory.peak")  # Linux 5.19
-        return int(cgroups.read(self.cgroup, "memory.peak")) if known else None
-
-    def limit(self) -> int | None:
-        limit = cgroups.read(self.cgroup, "memory.max")
-        return None if limit == "max" else int(limit)
-
-    def kills(self) -> int:
-        events = cgroups.read_flat(self.cgroup, "memory.events")
-        if cgroups.has(self.cgroup, "memory.events.local"):  # Linux 5.2
-            reached = cgroups.read_flat(self.cgroup, "memory.events.local")["oom"]
-            return events["oom_kill"] if reached else 0
-        return events["oom_kill"]
-
-
-def _limitation(files: _Files) -> Limitation | None:
-    if not files.kills():
-        return None
-    limit, peak = _mebibytes(files.limit()), _mebibytes(files.peak())
-    return Limitation(
-        isolator=CgroupsMem.name,
-        resource="memory",
-        message=f"the kernel killed for want of memory: limit {limit}, peak use {peak}",
-    )
+    def _holder(self, cgroup: str) -> str:
+        return os.path.relpath(cgroup, os.path.join(self.hierarchy.mount_point, self.root)).replace("/", ".")
 
 
 class _MemoryWatch(Watch):
     """The kernel's notice, and its count of kills."""
 
-    def __init__(self, files: _Files) -> None:
-        self._files = files
+    def __init__(self, isolator: CgroupsMem, cgroup: str) -> None:
+        self._isolator = isolator
+        self._cgroup = cgroup
+        self._told = False  # of a victim without which the container goes on
         self._notices = Notices()
         try:
-            files.add_notice(self._notices)
+            isolator.files(cgroup).add_notice(self._notices)
         except BaseException:
             self._notices.close()
             raise
@@ -184,10 +163,25 @@ class _MemoryWatch(Watch):
 
     def check(self) -> Limitation | None:
         self._notices.take()  # an out-of-memory that killed nobody is no limitation
-        return _limitation(self._files)
+        found = self._isolator.found(self._cgroup)
+        if found is None or found.fatal:
+            return found
+        told, self._told = self._told, True
+        return None if told else found
 
     def close(self) -> None:
         self._notices.close()
+
+
+def _check_size(field: str, size: int | None, least: int) -> None:
+    if size is None or size == UNLIMITED:
+        return
+    if size < least:
+        what = "memory limit" if field == "memory" else field
+        hint = f"use at least {least} bytes ({least // MEBIBYTE}m), or -1 for no limit"
+        raise InvalidRequest(f"{what} of {size} bytes is too small to start anything", hint=hint)
+    if size > _LARGEST:
+        raise InvalidRequest(f"{field} of {size} bytes is too large", hint="use -1 for no limit")
 
 
 def _mebibytes(size: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need
 from isolators.isolator import Watch
-from isolators.resources import Limitation, Resources, Usage
+from isolators.resources import UNLIMITED, Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
@@ -26,11 +26,13 @@ class CgroupsPids(CgroupIsolator):
     watches_what_is_asked = True
 
     def check(self, resources: Resources) -> None:
-        if resources.pids is not None and resources.pids < 1:
-            raise InvalidRequest(f"invalid limit of {resources.pids} processes", hint="use at least 1")
+        if resources.pids is not None and resources.pids < 1 and resources.pids != UNLIMITED:
+            hint = "use at least 1, or -1 for no limit"
+            raise InvalidRequest(f"invalid limit of {resources.pids} processes", hint=hint)
 
     def limit(self, cgroup: str, resources: Resources) -> None:
-        cgroups.write(cgroup, "pids.max", "max" if resources.pids is None else str(resources.pids))
+        limited = resources.pids is not None and resources.pids != UNLIMITED
+        cgroups.write(cgroup, "pids.max", str(resources.pids) if limited else "max")
 
     def watch(self, container_id: ContainerId) -> Watch | None:
         from isolators.cgroups.notices import Notices, OnceWatch

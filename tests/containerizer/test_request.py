@@ -19,7 +19,7 @@ def test_quantities_are_read() -> None:
     ("options", "named"),
     [
         ({"mem": "1.5x"}, "1.5x"),
-        ({"mem": -1}, "-1"),
+        ({"mem": -2}, "-2"),
         ({"cpus": 0}, "0"),
         ({"pids": "5"}, "pids='5'"),
         ({"pids": True}, "pids=True"),

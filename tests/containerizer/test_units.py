@@ -36,12 +36,12 @@ def test_what_is_no_size_is_refused_by_name(text: str) -> None:
         parse_size(text)
 
 
-@pytest.mark.parametrize(("text", "cpus"), [("0.5", 0.5), (2, 2.0), ("16", 16.0)])
+@pytest.mark.parametrize(("text", "cpus"), [("0.5", 0.5), (2, 2.0), ("16", 16.0), ("-1", -1.0)])
 def test_cpus(text: str | float, cpus: float) -> None:
     assert parse_cpus(text) == cpus
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "two"])
+@pytest.mark.parametrize("text", ["", "0", "-2", "nan", "inf", "two"])
 def test_what_is_no_number_of_cpus_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidRequest, match="invalid number of CPUs"):
         parse_cpus(text)

@@ -66,3 +66,38 @@ def test_rates_of_disks(cli: Cli, busybox: str, tmp_path: Path) -> None:
         assert content("blkio", "blkio.throttle.read_iops_device") == f"{numbers_of(two)} 5"
         assert stats(cli)["io_disks"][numbers_of(two)]["reads"] == 0
         cli("rm", "-f", NAME)
+
+
+def test_memory_and_cpu_time(cli: Cli, busybox: str) -> None:
+    memory = ("-m", "64m", "--memory-reservation", "32m", "--memory-swap", "96m", "--no-oom-group")
+    start(cli, busybox, *memory, "--cpu-period", "50000", "--cpu-quota", "20000", "--cpu-burst", "10000")
+    files = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.soft_limit_in_bytes")
+    assert [int(content("memory", file)) >> 20 for file in files] == [64, 96, 32]
+    files = ("cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.cfs_burst_us")
+    assert [int(content("cpu", file)) for file in files] == [50_000, 20_000, 10_000]
+    for options, message in (
+        (("--memory-reservation", "65m"), "is more than memory"),
+        (("--memory-swap", "63m"), "memory_swap of"),
+        (("--cpus", "0.5"), "one limit in two words"),
+        (("--cpu-burst", "20001"), "invalid CPU burst"),
+    ):
+        done = cli("update", *options, NAME)
+        assert (done.returncode, message in done.stderr) == (125, True), done.stderr
+    update(cli, "--cpu-quota", "-1", "--cpu-burst", "0", "--memory-swap", "-1", "--memory-reservation", "-1")
+    assert content("cpu", "cpu.cfs_quota_us") == "-1"
+    assert stats(cli)["memory_soft_limit_bytes"] is None
+    update(cli, "-m", "-1", "--pids-limit", "-1", "--cpus", "0.5")
+    told = stats(cli)
+    assert told["memory_limit_bytes"] is None
+    assert told["memory_anon_bytes"] > 0
+    assert content("cpu", "cpu.cfs_quota_us") == "25000"
+
+
+def test_a_victim_of_the_kernel_may_be_all_that_ends(cli: Cli, busybox: str) -> None:
+    hog = "head -c 200000000 /dev/zero | tail >/dev/null; echo went on"
+    limits = ("-m", "32m", "--memory-swap", "32m")
+    spared = cli("run", "--rm", *limits, "--no-oom-group", busybox, "sh", "-c", hog)
+    assert (spared.returncode, spared.stdout) == (0, "went on\n"), spared.stderr
+    ended = cli("run", "--rm", *limits, busybox, "sh", "-c", hog)
+    assert ended.returncode == 137
+    assert "the kernel killed for want of memory: limit 32.0 MiB" in ended.stderr

@@ -24,16 +24,27 @@ V1_FILES = {
         "memory.memsw.limit_in_bytes": "9223372036854771712",
         "memory.usage_in_bytes": "1048576",
         "memory.max_usage_in_bytes": "2097152",
+        "memory.soft_limit_in_bytes": "9223372036854771712",
+        "memory.memsw.usage_in_bytes": "1048579",
+        "memory.stat": "cache 99\ntotal_cache 5\ntotal_rss 6\ntotal_mapped_file 4\n"
+        "total_swap 3\ntotal_unevictable 2\n",
         "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n",
     },
     "pids": {"pids.max": "max", "pids.current": "3", "pids.events": "max 7\n"},
 }
 V2_FILES = {
     "cpu": {"cpu.max": "max 100000", "cpu.weight": "100"}
-    | {"cpu.stat": "usage_usec 3000000\nuser_usec 2500000\nsystem_usec 500000\nthrottled_usec 1500000\n"},
+    | {
+        "cpu.stat": "usage_usec 3000000\nuser_usec 2500000\nsystem_usec 500000\n"
+        "nr_periods 4\nnr_throttled 2\nthrottled_usec 1500000\n"
+    },
     "memory": {
         "memory.max": "max",
         "memory.swap.max": "max",
+        "memory.swap.current": "3",
+        "memory.high": "max",
+        "memory.low": "0",
+        "memory.stat": "anon 6\nfile 5\nkernel 8\nsock 7\nfile_mapped 4\nunevictable 2\n",
         "memory.oom.group": "0",
         "memory.current": "1048576",
         "memory.peak": "2097152",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.isolators.support import CONFIG, V1_FILES, V2_FILES, WEB, FakeCgroupf
 
 FLAGS = IsolatorFlags(cgroups_root="agent")
 MEBIBYTE = 1 << 20
+THROTTLED = Usage(cpu_throttled_seconds=1.5, cpu_periods=4, cpu_throttled_periods=2)
 
 
 @pytest.fixture
@@ -79,16 +81,48 @@ def test_cpu_v2(fake: FakeCgroupfs) -> None:
     assert contents(cgroup, "cpu.max", "cpu.weight") == ["max 100000", "100"]
 
 
+def test_cpu_bandwidth_in_the_kernels_words(fake: FakeCgroupfs) -> None:
+    isolator, cgroup = on_v2(fake, CgroupsCpu)
+    (cgroup / "cpu.max.burst").write_text("0")
+    isolator.update(WEB, Resources(cpu_quota=30_000, cpu_period=50_000, cpu_burst=10_000))
+    assert contents(cgroup, "cpu.max", "cpu.max.burst") == ["30000 50000", "10000"]
+    isolator.update(WEB, Resources(cpus=0.5, cpu_period=20_000))
+    assert contents(cgroup, "cpu.max", "cpu.max.burst") == ["10000 20000", "0"]
+    isolator.update(WEB, Resources(cpus=-1, cpu_quota=-1))
+    assert contents(cgroup, "cpu.max", "cpu.max.burst") == ["max 100000", "0"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"cpu_period": 999}, "invalid CPU period of 999 µs"),
+        ({"cpu_period": 1_000_001}, "invalid CPU period of 1000001 µs"),
+        ({"cpu_quota": 999}, "invalid CPU quota of 999 µs in 100000 µs"),
+        ({"cpu_quota": 0}, "invalid CPU quota of 0 µs"),
+        ({"cpu_quota": 1 << 40}, "invalid CPU quota of 1099511627776 µs"),
+        ({"cpu_quota": 5000, "cpus": 0.5}, "cpus and cpu_quota are one limit in two words"),
+        ({"cpu_burst": 5000}, "invalid CPU burst of 5000 µs, with a quota of None µs"),
+        ({"cpu_burst": -1, "cpus": 0.5}, "invalid CPU burst of -1 µs"),
+        ({"cpu_burst": 50_001, "cpus": 0.5}, "invalid CPU burst of 50001 µs, with a quota of 50000 µs"),
+    ],
+)
+def test_cpu_bandwidth_that_makes_no_sense(fake: FakeCgroupfs, asked: dict[str, float], message: str) -> None:
+    isolator, _ = on_v2(fake, CgroupsCpu)
+    with pytest.raises(InvalidRequest) as caught:
+        isolator.check(Resources(**asked))
+    assert str(caught.value).startswith(message)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_cpu_usage(fake: FakeCgroupfs, version: int) -> None:
     isolator = on_v2(fake, CgroupsCpu)[0] if version == 2 else on_v1(fake, CgroupsCpu, "cpu", "cpuacct")[0]
-    expected = Usage(cpu_user_seconds=2.5, cpu_system_seconds=0.5, cpu_throttled_seconds=1.5)
+    expected = replace(THROTTLED, cpu_user_seconds=2.5, cpu_system_seconds=0.5)
     assert isolator.usage(WEB) == expected  # 100 clock ticks a second on every Linux
 
 
 def test_cpu_v1_without_cpuacct_measures_only_throttling(fake: FakeCgroupfs) -> None:
     isolator, _ = on_v1(fake, CgroupsCpu, "cpu")
-    assert isolator.usage(WEB) == Usage(cpu_throttled_seconds=1.5)
+    assert isolator.usage(WEB) == THROTTLED
 
 
 def test_cpu_joins_a_co_mounted_hierarchy(fake: FakeCgroupfs) -> None:
@@ -103,7 +137,7 @@ def test_weight_is_exact_at_the_ends_and_the_default_and_grows() -> None:
     assert weights == sorted(weights)
 
 
-@pytest.mark.parametrize("cpus", [0, -1, math.nan, math.inf, 1e9])
+@pytest.mark.parametrize("cpus", [0, -2, math.nan, math.inf, 1e9])
 def test_invalid_cpus(fake: FakeCgroupfs, cpus: float) -> None:
     isolator, cgroup = on_v2(fake, CgroupsCpu)
     with pytest.raises(InvalidRequest, match="invalid number of CPUs"):
@@ -147,10 +181,88 @@ def test_mem_v2(fake: FakeCgroupfs) -> None:
     assert contents(cgroup, *files) == ["max", "max", "1"]
 
 
+def test_mem_v2_all_limits(fake: FakeCgroupfs) -> None:
+    isolator, cgroup = on_v2(fake, CgroupsMem)
+    files = ("memory.max", "memory.swap.max", "memory.high", "memory.low", "memory.oom.group")
+    asked = {"memory_high": 48 * MEBIBYTE, "memory_reservation": 32 * MEBIBYTE, "oom_group": False}
+    isolator.update(WEB, Resources(memory=64 * MEBIBYTE, memory_swap=80 * MEBIBYTE, **asked))
+    sizes = [str(size * MEBIBYTE) for size in (64, 16, 48, 32)]
+    assert contents(cgroup, *files) == [*sizes, "0"]
+    isolator.update(WEB, Resources(memory=64 * MEBIBYTE, memory_swap=-1))
+    assert contents(cgroup, *files) == [sizes[0], "max", "max", "0", "1"]
+    isolator.update(WEB, Resources(memory=-1, memory_high=-1, memory_reservation=-1))
+    assert contents(cgroup, *files) == ["max", "max", "max", "0", "1"]
+
+
+def test_mem_v1_all_limits(fake: FakeCgroupfs) -> None:
+    isolator, cgroups = on_v1(fake, CgroupsMem, "memory")
+    files = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.soft_limit_in_bytes")
+    isolator.update(
+        WEB, Resources(memory=64 * MEBIBYTE, memory_swap=80 * MEBIBYTE, memory_reservation=MEBIBYTE)
+    )
+    assert contents(cgroups["memory"], *files) == [str(size * MEBIBYTE) for size in (64, 80, 1)]
+    isolator.update(WEB, Resources(memory=64 * MEBIBYTE, memory_swap=-1))
+    assert contents(cgroups["memory"], *files) == [str(64 * MEBIBYTE), "-1", "-1"]
+
+
+@pytest.mark.parametrize("isolator_class", [CgroupsCpu, CgroupsMem])
+def test_a_new_cgroup_is_as_nobody_asks(fake: FakeCgroupfs, isolator_class: type[CgroupIsolator]) -> None:
+    """So a launch has nothing to write; these directories even lack the files."""
+    fake.mount_v1("cpu", "memory")
+    isolator = isolator_class(FLAGS, fake.mountinfo)
+    isolator.prepare(WEB, CONFIG)
+    assert os.listdir(isolator.cgroup(WEB)) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"memory": 1 << 62}, "memory of 4611686018427387904 bytes is too large"),
+        ({"memory_high": 5}, "memory_high of 5 bytes is too small"),
+        ({"memory_reservation": -2}, "memory_reservation of -2 bytes is too small"),
+        (
+            {"memory": 8 << 20, "memory_reservation": 9 << 20},
+            "memory_reservation of 9437184 bytes is more than",
+        ),
+        ({"memory": 8 << 20, "memory_high": 9 << 20}, "memory_high of 9437184 bytes is more than"),
+        ({"memory_swap": 1 << 30}, "a limit of swap without one of memory"),
+        ({"memory": 8 << 20, "memory_swap": 7 << 20}, "memory_swap of 7340032 bytes, with memory of 8388608"),
+        ({"memory": 8 << 20, "memory_swap": -2}, "memory_swap of -2 bytes"),
+    ],
+)
+def test_memory_that_makes_no_sense(fake: FakeCgroupfs, asked: dict[str, int], message: str) -> None:
+    isolator, _ = on_v2(fake, CgroupsMem)
+    with pytest.raises(InvalidRequest) as caught:
+        isolator.check(Resources(**asked))
+    assert str(caught.value).startswith(message)
+
+
+def test_what_v1_cannot_is_refused_by_name(fake: FakeCgroupfs) -> None:
+    isolator, _ = on_v1(fake, CgroupsMem, "memory")
+    with pytest.raises(InvalidRequest, match="cgroup v1 has no memory_high"):
+        isolator.check(Resources(memory_high=64 * MEBIBYTE))
+    with pytest.raises(InvalidRequest, match="this kernel counts no swap"):  # nor has the root such a file
+        isolator.check(Resources(memory=64 * MEBIBYTE, memory_swap=-1))
+    cpu, _ = on_v1(fake, CgroupsCpu, "cpu", "cpuacct")
+    with pytest.raises(InvalidRequest, match="this kernel saves no CPU time up"):
+        cpu.check(Resources(cpus=1, cpu_burst=1000))
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_mem_usage(fake: FakeCgroupfs, version: int) -> None:
     isolator = on_v2(fake, CgroupsMem)[0] if version == 2 else on_v1(fake, CgroupsMem, "memory")[0]
-    assert isolator.usage(WEB) == Usage(memory_bytes=1048576, memory_peak_bytes=2097152)
+    measured = Usage(
+        memory_bytes=1048576,
+        memory_peak_bytes=2097152,
+        memory_with_swap_bytes=1048579,
+        memory_anon_bytes=6,
+        memory_file_bytes=5,
+        memory_mapped_bytes=4,
+        memory_swap_bytes=3,
+        memory_unevictable_bytes=2,
+    )
+    known = {"memory_kernel_bytes": 8, "memory_tcp_bytes": 7} if version == 2 else {}
+    assert isolator.usage(WEB) == replace(measured, **known)
     isolator.update(WEB, Resources(memory=64 * MEBIBYTE))
     assert isolator.usage(WEB).memory_limit_bytes == 64 * MEBIBYTE
 
@@ -167,7 +279,7 @@ def test_mem_v2_kill_at_own_limit_is_a_limitation(fake: FakeCgroupfs) -> None:
     assert "limit 64.0 MiB, peak use 2.0 MiB" in limitation.message
 
 
-@pytest.mark.parametrize("memory", [-1, 0, MINIMUM - 1])
+@pytest.mark.parametrize("memory", [-2, 0, MINIMUM - 1])
 def test_too_little_memory_is_refused_before_anything_is_made(fake: FakeCgroupfs, memory: int) -> None:
     mount_point = fake.mount_v1("memory")
     isolator = CgroupsMem(FLAGS, fake.mountinfo)
@@ -206,7 +318,7 @@ def test_pids(fake: FakeCgroupfs, version: int) -> None:
     assert isolator.watch(WEB) is None
 
 
-@pytest.mark.parametrize("pids", [0, -1])
+@pytest.mark.parametrize("pids", [0, -2])
 def test_invalid_pids(fake: FakeCgroupfs, pids: int) -> None:
     isolator, _ = on_v1(fake, CgroupsPids, "pids")
     with pytest.raises(InvalidRequest, match=f"invalid limit of {pids} processes"):

@@ -243,7 +243,8 @@ async def unpause_container(context: Context, call: agent.Call) -> None:
 async def update_container(context: Context, call: agent.Call) -> None:
     asked = call.update_container
     resources = launching.resources_of(asked.resources, asked.limits)
-    resources = replace(resources, **limits.fields_of(asked.further))
+    undone = launching.unlimited(asked.limits)
+    resources = replace(resources, **undone, **limits.fields_of(asked.further))
     await context.engine.update(to_id(asked.container_id), resources)
 
 
