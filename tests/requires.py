@@ -159,6 +159,11 @@ def _cni() -> str | None:
     return "no CNI plug-ins (apt-get install containernetworking-plugins)" if missing else None
 
 
+def _nftables() -> str | None:
+    """What networks of our own take, and their tests."""
+    return _program("nft", "nftables")() or _program("ip", "iproute2")()
+
+
 def _uidmap() -> str | None:
     return next(filter(None, (_program(name, "uidmap")() for name in ("newuidmap", "newgidmap"))), None)
 
@@ -177,6 +182,7 @@ NEEDS: Mapping[str, Probe] = {
     "keyctl": _keyctl,
     "uidmap": _uidmap,
     "cni": _cni,  # Debian's plug-ins
+    "nftables": _nftables,
     "registry": _program("docker-registry", "docker-registry"),
     "busybox": _program("busybox", "busybox-static"),
     "openssl": _program("openssl", "openssl"),

@@ -1,9 +1,4 @@
-"""Connections to what a container serves, from within its network namespace.
-
-Theory: a socket belongs to the network namespace in which it was made, for ever. So nothing but one
-system call is made there, by a process of a page of our code (launcher.program) that sends the
-socket back; whatever speaks over it is an ordinary thread of ours.
-"""
+"""Connections to what a container serves, from within its network namespace (launcher.program.sockets)."""
 
 from __future__ import annotations
 
@@ -15,11 +10,7 @@ from containerizer import liveness
 from containerizer.checks.attempt import Deadline
 from containerizer.checks.check import Connection, Result
 from containerizer.record import ContainerRecord
-from launcher.kernel.libc import AT_FDCWD
-from launcher.kernel.namespaces import CLONE_FLAGS
-from launcher.program import runner
-from launcher.program.assembler import CHANNEL, Program
-from launcher.program.messages import OPENED, message_with_descriptor
+from launcher.program.sockets import made_in
 
 _LOOPBACK = ("127.0.0.1", "::1")
 
@@ -60,19 +51,6 @@ def socket_in(record: ContainerRecord, family: int) -> socket.socket:
     try:
         if os.path.samestat(os.fstat(namespace), os.stat("/proc/self/ns/net")):
             return socket.socket(family, socket.SOCK_STREAM)
-        return _made_in(namespace, family)
+        return made_in(namespace, family, socket.SOCK_STREAM)
     finally:
         os.close(namespace)
-
-
-def _made_in(namespace: int, family: int) -> socket.socket:
-    program = Program()
-    path = f"/proc/{os.getpid()}/fd/{namespace}"
-    number = program.call("openat", AT_FDCWD, os.fsencode(path), os.O_RDONLY | os.O_CLOEXEC, on=path)
-    program.call("setns", number, CLONE_FLAGS["net"], on="the container's network namespace")
-    sent = message_with_descriptor(program, OPENED)
-    program.call("socket", family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0, store=sent.descriptor)
-    program.call("sendmsg", CHANNEL, sent.header, 0)
-    program.call("exit_group", 0)
-    (descriptor,) = runner.run(program).descriptors
-    return socket.socket(fileno=descriptor)

@@ -38,6 +38,7 @@ COMMANDS = {
     "kill": Command("send a signal to containers", needs_root=False),
     "stop": Command("ask containers to stop, and kill those that do not", needs_root=False),
     "pod": Command("run pods from Kubernetes' manifests, list and remove them"),
+    "network": Command("make, list and remove networks, and show who is in them"),
     "healthcheck": Command("try once whether what runs in a container works"),
     "wait": Command("wait until containers have ended, and print their exit codes", needs_root=False),
     "pause": Command("stop all processes of containers", needs_root=False),

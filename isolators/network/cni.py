@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, hostname_of, shares
-from isolators.network import attachments, capabilities, config_list, files, namespace, published, result
+from isolators.network import attachments, capabilities, files, namespace, published, result
 from isolators.network.attachments import Attached, Attachment
+from isolators.network.bridge import definitions
 from isolators.network.chain import Chain
 from isolators.network.config_list import ConfigList
 from isolators.network.places import Places
@@ -49,10 +50,17 @@ class NetworkCni(Isolator):
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         if not config.networks.names:
             return LaunchInfo()
+        if not os.path.exists(self.places.swept):
+            from isolators.network import garbage  # once a boot
+
+            garbage.after_reboot(self)
+        if definitions.DEFAULT in config.networks.names:
+            definitions.ensure_default(self.places, self.flags.cni_config_dirs)
         info = self.contribute(container_id, config)
         os.makedirs(self.places.attached(), mode=0o700, exist_ok=True)
         if attachments.load(self.places, container_id) is None:
-            self._begin(container_id, config)
+            with self.places.locked():
+                self._begin(container_id, config)
         files.make(config.sandbox)
         return info
 
@@ -126,8 +134,8 @@ class NetworkCni(Isolator):
     # How ---------------------------------------------------------------------------------------
 
     def _networks(self, config: ContainerConfig) -> list[ConfigList]:
-        directories = (self.places.networks, *self.flags.cni_config_dirs)
-        return [config_list.find(directories, name) for name in config.networks.names]
+        directories = self.flags.cni_config_dirs
+        return [definitions.find(self.places, directories, name) for name in config.networks.names]
 
     def _begin(self, container_id: ContainerId, config: ContainerConfig) -> None:
         """Write down what will be made. Raises InvalidRequest for ports that others have."""

@@ -7,6 +7,7 @@
 
 <state>                         forgotten at a reboot; default /run/containerizer/networks
 |-- namespaces/<id>             a container's network namespace, mounted
+|-- swept                       what was attached before this boot has been taken back
 |-- ports/                      of the host, each a link to who has it: isolators.ownership
 `-- of/<network>/               of a network of our own: isolators.network.bridge
 """
@@ -39,6 +40,10 @@ class Places(Data):
     @property
     def ports(self) -> str:
         return os.path.join(self.state, "ports")
+
+    @property
+    def swept(self) -> str:
+        return os.path.join(self.state, "swept")
 
     def own(self, network: str) -> str:
         return os.path.join(self.state, "of", network)

@@ -1,0 +1,241 @@
+"""A network of our own, with the parameters and results of a CNI plug-in, but in this process.
+
+The bridge, its addresses, rules and name server are there while a container is attached: the first makes
+them, the last takes them away. All is done by the network's lock, but for what is one container's alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from isolators import ownership
+from isolators.network import nftables
+from isolators.network.bridge import addresses, rules, settings, sysctls
+from isolators.network.bridge.place import Place
+from isolators.network.bridge.settings import Settings
+from isolators.network.dns import registered, starting
+from isolators.network.places import Places
+from isolators.network.plugin import Call, PluginFailed
+from isolators.network.rtnetlink import Interface, Netlink
+from launcher.errors import ContainerizerError
+from launcher.kernel import process
+from launcher.program import sockets
+
+_VETH = "ctv"  # how the host's ends of cables begin; then what is made of the attachment
+
+
+def call(asked: Call, config: Mapping[str, Any], places: Places) -> dict[str, Any] | None:
+    """As `isolators.network.plugin.call`. Raises PluginFailed."""
+    try:
+        return _DO[asked.command](asked, config, settings.parse(config), places)
+    except PluginFailed:
+        raise
+    except ContainerizerError as error:
+        raise PluginFailed(error.message, hint=error.hint) from error
+    except OSError as error:
+        what = f": {error.filename}" if error.filename else ""
+        raise PluginFailed(f"{(error.strerror or str(error)).lower()}{what}") from error
+
+
+def _add(asked: Call, config: Mapping[str, Any], own: Settings, places: Places) -> dict[str, Any]:
+    place, told = Place(places.own(own.name)), config.get("runtimeConfig", {})
+    holder = _holder(asked)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(place.locked())
+        netlink = stack.enter_context(Netlink())
+        index = _ensure(own, place, netlink)
+        got = addresses.take(place.addresses, own, holder, told.get("ips", ()))
+        mac = _mac(told.get("mac")) or addresses.hardware_address(got)
+        registered.add(place.names, holder.replace("/", " "), _record(asked, told, got))
+        if told.get("portMappings"):
+            nftables.run(rules.published(own, got, told["portMappings"], add=True))
+        if own.dns and (started := starting.ensure(place, own)) is not None:
+            stack.callback(process.collect, started)
+        namespace = os.open(asked.netns, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            veth = _veth(asked)
+            netlink.delete_link(veth)  # of an ADD that was killed midway
+            port = netlink.add_veth(veth, index, asked.interface, mac, namespace, own.mtu)
+            if told.get("portMappings"):
+                netlink.set_hairpin(port, veth)
+            _limit(netlink, veth, told, "ingress")
+            _configure(namespace, asked.interface, own, got, told)
+        finally:
+            os.close(namespace)
+    return _result(asked, config, own, got, mac, veth)
+
+
+def _delete(asked: Call, config: Mapping[str, Any], own: Settings, places: Places) -> None:
+    place, told = Place(places.own(own.name)), config.get("runtimeConfig", {})
+    if not os.path.isdir(place.directory):  # of another boot
+        return
+    with Netlink() as netlink:
+        netlink.delete_link(_veth(asked))
+        with place.locked():
+            _release(_holder(asked), told.get("portMappings", ()), own, place)
+            _tidy(own, place, netlink)
+
+
+def _check(asked: Call, config: Mapping[str, Any], own: Settings, places: Places) -> None:
+    place = Place(places.own(own.name))
+    with Netlink() as netlink:
+        for device in (own.bridge, _veth(asked)):
+            if netlink.index(device) is None:
+                raise PluginFailed(f"network {own.name} lacks the device {device}")
+    if not addresses.held(place.addresses, own, _holder(asked)):
+        raise PluginFailed(f"container {asked.container_id} has no address in network {own.name}")
+
+
+def _collect(asked: Call, config: Mapping[str, Any], own: Settings, places: Places) -> None:
+    """What is left of attachments that are not valid; nobody attaches meanwhile."""
+    place = Place(places.own(own.name))
+    if not os.path.isdir(place.directory):
+        return
+    valid = {f"{each['containerID']}/{each['ifname']}" for each in config["cni.dev/valid-attachments"]}
+    with place.locked(), Netlink() as netlink:
+        for holder in _holders(place) - valid:
+            id_, _, interface = holder.rpartition("/")
+            netlink.delete_link(_veth(Call(command="DEL", container_id=id_, interface=interface)))
+            _release(holder, (), own, place)
+        _tidy(own, place, netlink)
+
+
+def _status(asked: Call, config: Mapping[str, Any], own: Settings, places: Places) -> None:
+    if not nftables.is_installed():
+        raise PluginFailed(f"{nftables.LIBRARY} is not installed", hint="apt-get install libnftables1")
+
+
+_DO = {"ADD": _add, "DEL": _delete, "CHECK": _check, "GC": _collect, "STATUS": _status}
+
+
+# The network -----------------------------------------------------------------------------------------
+
+
+def _ensure(own: Settings, place: Place, netlink: Netlink) -> int:
+    """Have the bridge be there, with all that belongs to it; its index."""
+    index = netlink.index(own.bridge)
+    if index is not None and os.path.isdir(place.names):
+        return index
+    mac = _hardware_address(own)
+    if index is not None and netlink.hardware_address(own.bridge) != mac:
+        hint = f"remove the device, or make network {own.name} anew"
+        raise PluginFailed(f"the device {own.bridge} is there already, and not of this network", hint=hint)
+    nftables.run(rules.table(own))
+    if index is None:
+        index = netlink.add_bridge(own.bridge, mac, own.mtu)
+    sysctls.set_for(own)
+    for subnet in own.subnets:
+        if subnet.network.version == 4 or sysctls.has_ipv6():
+            netlink.add_address(index, _of(subnet))
+    os.makedirs(place.names, mode=0o700, exist_ok=True)
+    return index
+
+
+def _hardware_address(own: Settings) -> bytes:
+    """Of the bridge; by it we know the device that somebody who was killed has left."""
+    gateways = [str(subnet.gateway) for subnet in own.subnets]
+    return b"\x02" + hashlib.blake2b(" ".join([own.name, *gateways]).encode(), digest_size=5).digest()
+
+
+def _tidy(own: Settings, place: Place, netlink: Netlink) -> None:
+    """Take the network away if nobody is in it."""
+    if _holders(place):
+        return
+    registered.close(place.names)
+    starting.await_end(place)
+    if netlink.hardware_address(own.bridge) == _hardware_address(own):
+        nftables.run(rules.no_table(own))
+        netlink.delete_link(own.bridge)
+
+
+def _release(holder: str, ports: Any, own: Settings, place: Place) -> None:
+    got = addresses.held(place.addresses, own, holder)
+    if ports and got and os.path.isdir(place.names):
+        nftables.run(rules.published(own, got, ports, add=False))
+    registered.remove(place.names, holder.replace("/", " "))
+    addresses.release(place.addresses, holder)
+
+
+def _holders(place: Place) -> set[str]:
+    names = os.listdir(place.addresses) if os.path.isdir(place.addresses) else []
+    return {holder for name in names if (holder := ownership.holder_of(place.addresses, name))}
+
+
+# One container ---------------------------------------------------------------------------------------
+
+
+def _configure(
+    namespace: int, interface: str, own: Settings, got: list[Interface], told: Mapping[str, Any]
+) -> None:
+    """The container's end of the cable, by a socket of its network namespace."""
+    made = sockets.made_in(namespace, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    with Netlink(made) as netlink:
+        index = netlink.index(interface)
+        assert index is not None
+        for address in got:
+            if address.version == 4 or sysctls.has_ipv6():
+                netlink.add_address(index, address)
+        netlink.set_up(index, interface)
+        _limit(netlink, interface, told, "egress")
+        if interface == "eth0" and not own.internal:
+            for subnet in own.subnets:
+                if subnet.network.version == 4 or sysctls.has_ipv6():
+                    netlink.add_default_route(subnet.gateway, index)
+
+
+def _limit(netlink: Netlink, device: str, told: Mapping[str, Any], direction: str) -> None:
+    if told.get("bandwidth"):
+        from isolators.network.bridge import shaping  # what most do without
+
+        shaping.limit(netlink, device, told["bandwidth"], direction)
+
+
+def _record(asked: Call, told: Mapping[str, Any], got: list[Interface]) -> dict[str, Any]:
+    return {
+        "id": asked.container_id,
+        "names": list(told.get("aliases", ())),
+        "addresses": [str(address.ip) for address in got],
+        "servers": list(told.get("dns", {}).get("servers", ())),
+    }
+
+
+def _result(
+    asked: Call, config: Mapping[str, Any], own: Settings, got: list[Interface], mac: bytes, veth: str
+) -> dict[str, Any]:
+    gateways = [str(subnet.gateway) for subnet in own.subnets]
+    pairs = list(zip(got, gateways, strict=True))
+    routed = asked.interface == "eth0" and not own.internal
+    anywhere = {4: "0.0.0.0/0", 6: "::/0"}
+    return {
+        "cniVersion": config["cniVersion"],
+        "interfaces": [
+            {"name": own.bridge},
+            {"name": veth},
+            {"name": asked.interface, "mac": mac.hex(":"), "sandbox": asked.netns},
+        ],
+        "ips": [{"address": str(ip), "gateway": gateway, "interface": 2} for ip, gateway in pairs],
+        "routes": [{"dst": anywhere[ip.version], "gw": gateway} for ip, gateway in pairs if routed],
+        # A name without a dot is a container's: ask for it as it is, before domains are searched.
+        "dns": {"nameservers": gateways[:1], "options": ["ndots:0"]} if own.dns else {},
+    }
+
+
+def _holder(asked: Call) -> str:
+    return f"{asked.container_id}/{asked.interface}"
+
+
+def _veth(asked: Call) -> str:
+    return _VETH + hashlib.blake2b(_holder(asked).encode(), digest_size=5).hexdigest()
+
+
+def _mac(text: Any) -> bytes | None:
+    return bytes.fromhex(str(text).replace(":", "")) if text else None
+
+
+def _of(subnet: settings.Subnet) -> Interface:
+    return addresses.interface(subnet.gateway, subnet)

@@ -1,0 +1,201 @@
+"""The name server's process: one event loop, without threads.
+
+A name of a container in a network of who asks is answered here; all else goes as it is to a name server of
+the host's, or of the container's own choice, and so do its answers back. In an internal network nothing
+goes out, for what is asked for may be what must not get out (CVE-2024-29018).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from isolators.network.dns import message
+from isolators.network.dns.message import Malformed, Query
+from isolators.network.dns.names import Names
+from launcher.kernel import inotify, process
+
+_LONGEST = 65535  # bytes of a message
+_PATIENCE = 5.0  # seconds for a name server that is asked, and for a client by TCP
+_MOST = 512  # questions that are out at a time
+_PORT = 53
+
+Reply = Callable[[bytes], None]
+
+
+class Server:
+    def __init__(self, names: Names, udp: socket.socket, tcp: socket.socket, *, internal: bool) -> None:
+        self._names = names
+        self._internal = internal
+        self._selector = selectors.DefaultSelector()
+        self._deadlines: dict[socket.socket, float] = {}
+        self._late: dict[socket.socket, Callable[[], None]] = {}  # what to do where no answer comes
+        udp.setblocking(False)
+        tcp.setblocking(False)
+        self._selector.register(udp, selectors.EVENT_READ, partial(self._receive, udp))
+        self._selector.register(tcp, selectors.EVENT_READ, partial(self._accept, tcp))
+
+    def run(self, directory: str) -> None:
+        """Until the directory is gone."""
+        with inotify.Changes(directory, inotify.DELETE_SELF) as gone:
+            self._selector.register(gone.fileno(), selectors.EVENT_READ, None)
+            while os.path.isdir(directory):
+                timeout = min(self._deadlines.values(), default=None)
+                wait = None if timeout is None else max(0.0, timeout - time.monotonic())
+                for key, _ in self._selector.select(wait):
+                    if key.data is not None and key.fileobj in self._selector.get_map():
+                        with contextlib.suppress(OSError):
+                            key.data()
+                self._expire()
+
+    # Those who ask ------------------------------------------------------------------------------
+
+    def _receive(self, udp: socket.socket) -> None:
+        data, client = udp.recvfrom(_LONGEST)
+
+        def reply(answer: bytes) -> None:
+            with contextlib.suppress(OSError):
+                udp.sendto(answer, client)
+
+        self._answer(data, client[0], reply, socket.SOCK_DGRAM)
+
+    def _accept(self, tcp: socket.socket) -> None:
+        connection, client = tcp.accept()
+        if len(self._deadlines) >= _MOST:
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._watch(connection, partial(self._read, connection, client[0], bytearray()))
+
+    def _read(self, connection: socket.socket, client: str, got: bytearray) -> None:
+        data = _received(connection)
+        if data is None:
+            return
+        got += data
+        if not data:
+            self._drop(connection)
+        elif len(got) >= 2 and len(got) >= 2 + struct.unpack_from(">H", got)[0]:
+            query = bytes(got[2 : 2 + struct.unpack_from(">H", got)[0]])
+            self._selector.unregister(connection)
+
+            def reply(answer: bytes) -> None:
+                with contextlib.suppress(OSError):
+                    connection.setblocking(True)
+                    connection.settimeout(1.0)
+                    connection.sendall(struct.pack(">H", len(answer)) + answer)
+                self._drop(connection)
+
+            self._answer(query, client, reply, socket.SOCK_STREAM)
+
+    def _answer(self, data: bytes, client: str, reply: Reply, kind: int) -> None:
+        try:
+            query = Query.parse(data)
+        except Malformed:
+            return
+        found = self._names.find(query, client)
+        if found is not None:
+            reply(found)
+        elif self._internal or len(self._deadlines) >= _MOST:
+            reply(message.failure(query, message.REFUSED if self._internal else message.SERVFAIL))
+        else:
+            self._forward(query, data, self._names.servers(client), reply, kind)
+
+    # Those who are asked ------------------------------------------------------------------------
+
+    def _forward(self, query: Query, data: bytes, servers: list[str], reply: Reply, kind: int) -> None:
+        """By a socket of its own, so from a port that nobody guesses (RFC 5452)."""
+        if not servers:
+            reply(message.failure(query, message.SERVFAIL))
+            return
+        upstream = socket.socket(socket.AF_INET6 if ":" in servers[0] else socket.AF_INET, kind)
+        again = partial(self._forward, query, data, servers[1:], reply, kind)
+        try:
+            upstream.settimeout(1.0)
+            upstream.connect((servers[0], _PORT))
+            id_ = os.urandom(2)
+            sent = id_ + data[2:]
+            upstream.sendall(sent if kind == socket.SOCK_DGRAM else struct.pack(">H", len(sent)) + sent)
+            upstream.setblocking(False)
+        except OSError:
+            upstream.close()
+            again()
+            return
+        self._watch(upstream, partial(self._relay, upstream, data[:2], id_, reply, bytearray(), kind), again)
+
+    def _relay(
+        self, upstream: socket.socket, own_id: bytes, id_: bytes, reply: Reply, got: bytearray, kind: int
+    ) -> None:
+        data = _received(upstream)
+        if data is None:
+            return
+        if kind == socket.SOCK_STREAM:
+            got += data
+            if data and (len(got) < 2 or len(got) < 2 + struct.unpack_from(">H", got)[0]):
+                return
+            data = bytes(got[2:])
+        if data[:2] == id_:
+            self._drop(upstream)
+            reply(own_id + data[2:])
+        elif not data:
+            self._give_up(upstream)
+
+    # Time ----------------------------------------------------------------------------------------
+
+    def _watch(
+        self, each: socket.socket, read: Callable[[], None], late: Callable[[], None] | None = None
+    ) -> None:
+        self._selector.register(each, selectors.EVENT_READ, read)
+        self._deadlines[each] = time.monotonic() + _PATIENCE
+        if late is not None:
+            self._late[each] = late
+
+    def _drop(self, each: socket.socket) -> None:
+        self._deadlines.pop(each, None)
+        self._late.pop(each, None)
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(each)
+        each.close()
+
+    def _give_up(self, each: socket.socket) -> None:
+        late = self._late.get(each)
+        self._drop(each)
+        if late is not None:
+            late()
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for each in [each for each, deadline in self._deadlines.items() if deadline <= now]:
+            self._give_up(each)
+
+
+def _received(each: socket.socket) -> bytes | None:
+    """b"" at the end, or where nobody listens; None: there is nothing yet."""
+    try:
+        return each.recv(_LONGEST)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def main() -> None:
+    """`starting` says what the arguments are."""
+    _, network, directory, internal, first, count = sys.argv[1:]
+    lock, udp, tcp = range(int(first), int(first) + int(count))
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    os.set_inheritable(lock, False)
+    with contextlib.suppress(OSError):
+        process.set_name("ctz:dns")
+    os.chdir("/")
+    names = Names(directory, network)
+    server = Server(names, socket.socket(fileno=udp), socket.socket(fileno=tcp), internal=bool(internal))
+    with contextlib.suppress(FileNotFoundError):
+        server.run(os.path.join(directory, network, "names"))
