@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 
@@ -57,6 +58,7 @@ class ContainerId(Data):
         return cls(f"exec-{cls.generate().name}", container)
 
     @classmethod
+    @functools.lru_cache(maxsize=256)  # a record's is asked for at each turn
     def parse(cls, text: str) -> ContainerId:
         """Read the dotted form."""
         container_id: ContainerId | None = None

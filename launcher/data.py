@@ -60,6 +60,7 @@ class Data:
     __fields__: ClassVar[dict[str, Field]] = {}
     __kw_only__: ClassVar[bool] = False
     __defaults__: ClassVar[dict[str, Any]] = {}  # those that are shared, for they cannot be changed
+    __required__: ClassVar[tuple[str, ...]] = ()
     __made__: ClassVar[tuple[tuple[str, Callable[[], Any]], ...]] = ()  # those made anew each time
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
@@ -70,6 +71,8 @@ class Data:
                 cls.__fields__[name] = _described(name, cls.__dict__.get(name, _MISSING))
         described = cls.__fields__.items()
         cls.__defaults__ = {name: field.default for name, field in described}
+        without = (name for name, f in described if f.default is _MISSING and not f.default_factory)
+        cls.__required__ = tuple(without)
         cls.__made__ = tuple((name, f.default_factory) for name, f in described if f.default_factory)
 
     def __init__(self, *values: Any, **named: Any) -> None:
@@ -81,7 +84,10 @@ class Data:
             if name not in named:
                 own[name] = make()
         own.update(named)
-        if len(own) != len(self.__fields__) or _MISSING in own.values():
+        for name in self.__required__:
+            if own[name] is _MISSING:
+                raise TypeError(f"{type(self).__name__} lacks {name}")
+        if len(own) != len(self.__fields__):
             self.__refuse(named)
         self.__post_init__()
 
@@ -96,11 +102,7 @@ class Data:
 
     def __refuse(self, named: dict[str, Any]) -> None:
         unknown = named.keys() - self.__fields__.keys()
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
-        for name, value in self.__dict__.items():
-            if value is _MISSING:
-                raise TypeError(f"{type(self).__name__} lacks {name}")
+        raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
 
     def __post_init__(self) -> None:
         """Check the values; for subclasses."""
@@ -129,12 +131,19 @@ def fields(item: Data | type[Data]) -> Iterator[Field]:
 
 def replace(item: _D, **changes: Any) -> _D:
     """A copy with some fields changed. Raises TypeError for a field that there is not."""
-    return type(item)(**{**item.__dict__, **changes})
+    other = object.__new__(type(item))
+    own = other.__dict__
+    own.update(item.__dict__)
+    own.update(changes)
+    if len(own) != len(item.__fields__):
+        return type(item)(**own)  # which says what is wrong
+    other.__post_init__()
+    return other
 
 
 def asdict(item: Data) -> dict[str, Any]:
     """The fields by name, records among them as such dictionaries too: a value for JSON."""
-    return {name: _plain(value) for name, value in item.__dict__.items()}
+    return {name: value if type(value) in _ATOMS else _plain(value) for name, value in item.__dict__.items()}
 
 
 _ATOMS = frozenset({str, int, bool, float, type(None)})  # most values are, and are told by this at once
@@ -146,7 +155,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Data):
         return asdict(value)
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [item if type(item) in _ATOMS else _plain(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return value

@@ -8,6 +8,7 @@ whose passwd calls root "1000" would be root where 1000 was asked for (CVE-2016-
 from __future__ import annotations
 
 import errno
+import functools
 
 from launcher.data import Data
 
@@ -23,6 +24,7 @@ class User(Data):
     home: str
 
 
+@functools.lru_cache(maxsize=4)  # one image after another has the same; one file may be of megabytes
 def resolve_user(user: str, passwd: str, group: str) -> User:
     """Raises OSError (ENOENT: unknown name, EINVAL: not an id) with `user` as its object."""
     name, _, group_name = user.partition(":")
