@@ -11,13 +11,16 @@ from isolators.resources import Resources
 from launcher.errors import InvalidRequest
 
 
-def check(isolators: Sequence[Isolator], config: ContainerConfig) -> None:
-    """Of a launch. A limit that nobody enforces is an error, not a wish. Raises InvalidRequest."""
+def check(isolators: Sequence[Isolator], config: ContainerConfig, checking: Sequence[Isolator]) -> None:
+    """Of a launch. A limit that nobody enforces is an error, not a wish. Raises InvalidRequest.
+
+    `checking`: those of the isolators that have something to check.
+    """
     for resource in unenforced(isolators, config.asked()):
         able = [d.name for d in catalog.describe() if resource in d.enforces]
         hint = f"add {' or '.join(able)} to --isolation" if able else None
         raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=hint)
-    check_limits(isolators, config.resources)
+    check_limits(checking, config.resources)
 
 
 def check_limits(isolators: Sequence[Isolator], resources: Resources) -> None:

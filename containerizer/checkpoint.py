@@ -22,9 +22,14 @@ def write(path: str, value: Mapping[str, Any]) -> None:
 
     Raises OSError.
     """
+    write_text(path, json.dumps(value))  # at once: json.dump writes each token by itself
+
+
+def write_text(path: str, text: str) -> None:
+    """As `write`, for what has been encoded already."""
     beside = f"{path}.{os.getpid()}.new"
     try:
-        write_new(beside, value)
+        write_new(beside, text)
         os.rename(beside, path)
     except OSError:
         with contextlib.suppress(FileNotFoundError):
@@ -32,13 +37,13 @@ def write(path: str, value: Mapping[str, Any]) -> None:
         raise
 
 
-def write_new(path: str, value: Mapping[str, Any]) -> None:
+def write_new(path: str, text: str) -> None:
     """Write the file where nobody looks for it yet. Raises OSError; then there may be a part of it."""
-    text = json.dumps(value).encode()  # at once: json.dump writes each token by itself
+    rest = text.encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        while text:  # on a full disk a first part is written, without an error
-            text = text[os.write(descriptor, text) :]
+        while rest:  # on a full disk a first part is written, without an error
+            rest = rest[os.write(descriptor, rest) :]
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
     finally:

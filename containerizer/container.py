@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
     from launcher.attach import Attachment
     from launcher.task import Task
+    from provisioner.image import Image
 
 _KILLED = ExitStatus(signal=signal.SIGKILL)
 
@@ -38,6 +39,7 @@ class Container:
         self.id: ContainerId = record.id
         self.config = config
         self.record = record
+        self.image: Image | None = None  # once it is pulled; None: the host's files
         self.task: Task | None = None
         self.termination: Termination | None = None
         self.clamped: tuple[Clamped, ...] = ()  # what the host granted less of than was asked

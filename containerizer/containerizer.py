@@ -12,25 +12,27 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import admissible, ending, launchers, merging, nested, sandbox
+from containerizer import admissible, checkpoint, ending, launchers, merging, nested, sandbox
 from containerizer import record as records
 from containerizer.blame import named
-from containerizer.cleanup import reaper, take_back
+from containerizer.cleanup import take_back
 from containerizer.container import Container
+from containerizer.kinds import Kind, Kinds
+from containerizer.launch_requests import LaunchRequests
 from containerizer.lifecycle import State
 from containerizer.liveness import processes_of, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import HOST, ContainerRequest, with_image
 from isolators import catalog
-from isolators.isolator import Isolator, IsolatorFlags
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, concerned
 from isolators.resources import Usage
 from launcher.base import Launcher, LaunchRequest
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace
 from launcher.errors import ContainerizerError
 from launcher.launch_info import LaunchInfo
-from launcher.stdio import Inherit, Service, Stdio, mode_of
+from launcher.stdio import Inherit, Stdio, mode_of
 from provisioner.provisioner import Provisioner
 
 if TYPE_CHECKING:
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
     from provisioner.progress import Progress
     from provisioner.registry.options import RegistryOptions
     from provisioner.store.prune import Criteria
+
+
+# Which few isolators have a part in: most of them only contribute.
+_STEPS = ("check", "create", "isolate", "watch")
 
 
 class Containerizer:
@@ -96,8 +102,10 @@ class Containerizer:
             after_pull=prune_after_pull,
         )
         self._launcher_name = launcher
-        self._served = served
+        self._requests = LaunchRequests(self.paths, served)
         self._launcher = shared_launcher or launchers.make(launcher, in_process=in_process)
+        self._concerned = {step: concerned(self.isolators, step) for step in _STEPS}
+        self._kinds = Kinds(self.isolators)
         self._containers: list[Container] = []
         self._loaded: dict[tuple[str, ...], list[Isolator]] = {}
 
@@ -143,8 +151,9 @@ class Containerizer:
             container = self._admit(request, stdio)
             with self.abandoning(container):
                 self._provision(container, request, progress)
-                info = self._prepare(container, request)
-                self._clone(container, info, stdio)
+                kind = self._kind(container, request, stdio)
+                info = self._prepare(container, request, kind)
+                self._clone(container, info, stdio, kind)
                 self._isolate(container)
                 self._fetch(container, request, info)
         self._containers.append(container)
@@ -165,10 +174,8 @@ class Containerizer:
         """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
         self._begin(request)
         with nested.with_parent(self, request) as request:
-            config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
-            if request.image != HOST:
-                image = self._pull(request, progress)
-                config = with_image(config, image, self.provisioner.describe(image, config.sandbox))
+            image = None if request.image == HOST else self._pull(request, progress)
+            config = self._described(request, image)
             return merging.planned(self.isolators, request, config)
 
     def containers(self) -> list[ContainerRecord]:
@@ -208,7 +215,7 @@ class Containerizer:
     # The steps of a launch, in their order -----------------------------------------------------
 
     def _begin(self, request: ContainerRequest) -> None:
-        admissible.check(self.isolators, request.config)
+        admissible.check(self.isolators, request.config, self._concerned["check"])
         launchers.check_image(self._launcher_name, request)
         for isolator in self.isolators:
             isolator.stays = True  # until `close`: others may follow
@@ -239,7 +246,7 @@ class Containerizer:
         container.enter(State.PROVISIONING)
         if request.image == HOST:
             return
-        image = self._pull(request, progress)
+        container.image = image = self._pull(request, progress)
         rootfs = self.provisioner.provision(image, str(container.id), container.config.sandbox)
         container.config = with_image(container.config, image, rootfs)
 
@@ -248,31 +255,36 @@ class Containerizer:
             request.image, policy=request.pull, platform=request.platform, progress=progress
         )
 
-    def _prepare(self, container: Container, request: ContainerRequest) -> LaunchInfo:
+    def _kind(self, container: Container, request: ContainerRequest, stdio: Stdio) -> Kind | None:
+        """What is known of such launches, if there have been some."""
+
+        def learn(placeholder: ContainerId) -> LaunchRequest:
+            other = replace(request, container_id=placeholder)
+            info = merging.planned(self.isolators, other, self._described(other, container.image)).info
+            return self._requests.make(placeholder, info, stdio)
+
+        return self._kinds.find(request, container.image, learn)
+
+    def _described(self, request: ContainerRequest, image: Image | None) -> ContainerConfig:
+        """The configuration of a container of which nothing is there."""
+        config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
+        if image is None:
+            return config
+        return with_image(config, image, self.provisioner.describe(image, config.sandbox))
+
+    def _prepare(self, container: Container, request: ContainerRequest, kind: Kind | None) -> LaunchInfo:
         container.enter(State.PREPARING)
-        if request.fetch:
-            from containerizer import fetching  # what most never do
-
-            fetching.make_directory(container.config)
-        if request.volumes:
-            from containerizer import sandbox_volumes
-
-            sandbox_volumes.make(container.config.sandbox, request.volumes)
+        if kind is not None:
+            info = kind.info(container.id)
+            merging.create(self._concerned["create"], container.id, container.config, info)
+            return info
         return merging.prepared(self.isolators, request, container.config).info
 
-    def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio) -> None:
-        container.task = self._launcher.launch(
-            LaunchRequest(
-                container_id=str(container.id),
-                info=info,
-                stdio=stdio,
-                service=self._service(container, stdio),
-                exit_status_path=self.paths.exit_status(container.id),
-                reaper=reaper(self.paths, container.id),
-                caretaker=self.paths.agent_lock if self._served else None,
-            )
-        )
-        nested.save(self.paths, container.id, info)
+    def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio, kind: Kind | None = None) -> None:
+        like = kind.like if kind else None
+        container.task = self._launcher.launch(self._requests.make(container.id, info, stdio, like))
+        place = kind.place(container.id) if kind else nested.place(info)
+        checkpoint.write_text(self.paths.launch_info(container.id), place)
         container.enter(
             State.ISOLATING,
             **processes_of(container.task),
@@ -280,18 +292,9 @@ class Containerizer:
             stop_signal=info.stop_signal,
         )
 
-    def _service(self, container: Container, stdio: Stdio) -> Service | None:
-        if isinstance(stdio, Inherit):
-            return None
-        return Service(
-            relays=self.paths.relays,
-            socket=self.paths.attach_socket(container.id),
-            log=self.paths.log(container.id),
-        )
-
     def _isolate(self, container: Container) -> None:
         assert container.task is not None
-        for isolator in self.isolators:
+        for isolator in self._concerned["isolate"]:
             with named(isolator):
                 isolator.isolate(container.id, container.task.pid)
 
@@ -304,7 +307,7 @@ class Containerizer:
             container.record.save(self.paths)  # for once it is not brief
             fetching.fetch(self, container, request, info)
         asked = request.config.resources.asked()
-        for isolator in self.isolators:
+        for isolator in self._concerned["watch"]:
             if isolator.watches_what_is_asked and asked.isdisjoint(isolator.enforces):
                 continue
             with named(isolator):

@@ -18,8 +18,30 @@ _Method = Callable[[ContainerId, ContainerConfig], LaunchInfo]
 
 
 def prepared(isolators: Sequence[Isolator], request: ContainerRequest, config: ContainerConfig) -> Merged:
-    """Have the isolators prepare the container. Raises ContainerizerError."""
+    """Have the isolators prepare the container, after what the request needs. Raises ContainerizerError."""
+    if request.fetch:
+        from containerizer import fetching  # what most never do
+
+        fetching.make_directory(config)
+    if request.volumes:
+        from containerizer import sandbox_volumes
+
+        sandbox_volumes.make(config.sandbox, request.volumes)
     return _merged(request, config, [(isolator, isolator.prepare) for isolator in isolators])
+
+
+def create(
+    isolators: Sequence[Isolator], container_id: ContainerId, config: ContainerConfig, info: LaunchInfo
+) -> None:
+    """Have the isolators make what a container of a kind needs of which `info` is known.
+
+    Raises ContainerizerError.
+    """
+    if info.devices:
+        config = replace(config, granted_devices=info.devices)
+    for isolator in isolators:
+        with named(isolator):
+            isolator.create(container_id, config)
 
 
 def planned(isolators: Sequence[Isolator], request: ContainerRequest, config: ContainerConfig) -> Merged:

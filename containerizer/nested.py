@@ -11,6 +11,7 @@ process' by the time that the child joins them.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -59,9 +60,9 @@ class ExecRequest(Data, kw_only=True):
     container_id: ContainerId | None = None  # what it is called, in its container; None: `exec-…`
 
 
-def save(paths: Paths, container_id: ContainerId, info: LaunchInfo) -> None:
-    """Checkpoint what later commands and nested containers need to know."""
-    checkpoint.write(paths.launch_info(container_id), info.to_json(without=_MADE))
+def place(info: LaunchInfo) -> str:
+    """What later commands and nested containers need to know, as it is checkpointed."""
+    return json.dumps(info.to_json(without=_MADE))
 
 
 @contextlib.contextmanager

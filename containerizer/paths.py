@@ -123,7 +123,7 @@ class Paths(Data):
         return f"{self.container_state(container_id)}/{ENDING}"
 
     def launch_info(self, container_id: ContainerId) -> str:
-        return os.path.join(self.container_state(container_id), "launch_info.json")
+        return f"{self.container_state(container_id)}/launch_info.json"
 
     def limits(self, container_id: ContainerId) -> str:
         """Those in force since the last update."""
@@ -133,10 +133,10 @@ class Paths(Data):
         return os.path.join(self.container_state(container_id), "reached")
 
     def exit_status(self, container_id: ContainerId) -> str:
-        return os.path.join(self.container_state(container_id), "exit_status")
+        return f"{self.container_state(container_id)}/exit_status"
 
     def attach_socket(self, container_id: ContainerId) -> str:
-        return os.path.join(self.container_state(container_id), "attach.sock")
+        return f"{self.container_state(container_id)}/attach.sock"
 
     def checks(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "checks.json")
@@ -154,7 +154,7 @@ class Paths(Data):
         return os.path.join(self.sandbox(container_id.parent), "previous-logs", container_id.name)
 
     def log(self, container_id: ContainerId) -> str:
-        return os.path.join(self.sandbox(container_id), "log")
+        return f"{self.sandbox(container_id)}/log"
 
 
 def _nested(base: str, container_id: ContainerId) -> str:

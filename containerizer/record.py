@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -77,7 +78,7 @@ def reserve(paths: Paths, record: ContainerRecord) -> None:
     _make_directory(making)
     try:
         os.close(os.open(os.path.join(making, ENDING), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        checkpoint.write_new(os.path.join(making, RECORD), record.to_json())
+        checkpoint.write_new(os.path.join(making, RECORD), json.dumps(record.to_json()))
         os.rename(making, directory)
     except OSError as error:
         remove_tree(making)

@@ -4,7 +4,8 @@ An isolator limits or shields one thing. The containerizer calls it with plain s
 functions, in the catalog's order (clean-up in reverse), never two at once for one container:
 
     check     before anything is touched: refuse limits that make no sense here
-    prepare   before the clone: say, as data, what the launcher has to do
+    prepare   before the clone: `create` what it needs on the host, and say by `contribute`, as data,
+              what the launcher has to do
     isolate   the child exists and is blocked: act on its pid from outside (attach networks …)
     watch     while it runs: what to poll to learn of a limit that was reached
               (`limitation` is asked after the end, where nobody has watched)
@@ -112,6 +113,11 @@ class ContainerConfig(Data, kw_only=True):
             own.add("device_access")
         own |= {"networks"} if self.networks.names else set()
         return self.resources.asked() | self.attributes.asked() | own
+
+
+def concerned(isolators: Sequence[Isolator], method: str) -> list[Isolator]:
+    """Those of the isolators that have something to do there: the base's method does nothing."""
+    return [each for each in isolators if getattr(type(each), method) is not getattr(Isolator, method)]
 
 
 def shares(kind: str, config: ContainerConfig) -> bool:
@@ -231,14 +237,23 @@ class Isolator:
         """
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        """What the launcher has to do; may also make things on the host that `cleanup` removes.
+        """Called once, and never for a dry run. Raises ContainerizerError.
 
-        Called once, and never for a dry run: see `contribute`. Raises ContainerizerError.
+        To be overridden where what the launcher has to do is not known before it was made, such as
+        which of several free things the container got. Then every launch asks.
         """
+        self.create(container_id, config)
         return self.contribute(container_id, config)
 
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        """Make what the container needs on the host, for `cleanup` to remove. Raises ContainerizerError."""
+
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        """The data that `prepare` returns, without touching the host: what `plan` prints."""
+        """What the launcher has to do, without touching the host: also what `plan` prints.
+
+        The same for equal arguments, as long as the isolator lives: launches that are alike but for
+        their names are asked for once (containerizer/kinds.py). Raises ContainerizerError.
+        """
         return LaunchInfo()
 
     def isolate(self, container_id: ContainerId, pid: int) -> None:

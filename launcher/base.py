@@ -32,6 +32,9 @@ class LaunchRequest(Data, kw_only=True):
     container_id: str
     info: LaunchInfo
     stdio: Stdio
+    # The same for a placeholder: equal but for the name, which is as long as this container's. Launches
+    # like one request are written by one template (launcher/template.py).
+    like: LaunchRequest | None = None
     service: Service | None = None  # required by, and only for, what is not inherited
     exit_status_path: str  # the supervisor records the exit status here; absolute
     reaper: Sequence[str] = ()  # argv the supervisor ends in when the launcher is gone by then,

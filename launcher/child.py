@@ -32,7 +32,8 @@ from launcher.launch_info import LaunchInfo
 from launcher.process_attributes import Clamped
 from launcher.program import mounts
 from launcher.program.assembler import ALIVE, ANY, CHANNEL, FIRST_STDIO, Label, Program, Slot
-from launcher.program.messages import EXECUTING, REPORT, tell
+from launcher.program.files import write_file
+from launcher.program.messages import EXECUTING, REPORT, say_to_supervisor, tell
 from launcher.program.objects import Explained
 from launcher.protocol import EXECUTE, NO_INTERPRETER
 from launcher.root_view import RootView
@@ -51,9 +52,8 @@ _IFREQ = struct.Struct("16sH22x")  # struct ifreq up to its flags, netdevice(7)
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 _IFF_MULTICAST = 0x1000
-_MSG_PEEK, _MSG_DONTWAIT, _MSG_NOSIGNAL = 0x02, 0x40, 0x4000
+_MSG_PEEK, _MSG_DONTWAIT = 0x02, 0x40
 _AF_INET, _SOCK_DGRAM = 2, 2
-_WRITE = os.O_WRONLY | os.O_CLOEXEC
 _X_OK = 1
 _PATH_MAX = 4096
 _OUTSIDE = "the working directory is outside the container"
@@ -69,10 +69,11 @@ class Child:
         """Our descriptors of the child's end of a channel to the launcher, and of the link to its relay."""
         self.info = info
         self.stdio = stdio
-        self.program = root_filesystem.shielded(info.readonly_paths, info.masked_paths).copy()
+        self.program = Program()
         self.channel = self.program.pass_descriptor(channel)
         self.link = self.program.pass_descriptor(link) if link >= 0 else -1
         self.view = RootView(-1)  # as long as the program is written
+        self.directories: tuple[bool, ...] = ()  # of each of the mounts: whether its target is one
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None
         self.user = _ROOT
@@ -88,6 +89,23 @@ class Child:
         self.user = self.view.resolve_user(self.info.user)
         terminal = {"TERM": TERM} if isinstance(self.stdio, Terminal) else {}
         self.environment = {"HOME": self.user.home, **terminal, **self.info.environment}
+        self.program.stage = "open the sources of the mounts"
+        self.directories = tuple(map(root_filesystem.is_directory, self.info.mounts))
+
+    def begin(self) -> None:
+        """Begin the program; what it passes stays passed."""
+        passed, stage = self.program.passed, self.program.stage
+        self.program = root_filesystem.shielded(self.info.readonly_paths, self.info.masked_paths).copy()
+        self.program.passed, self.program.stage = passed, stage
+
+    def with_other(self, info: LaunchInfo) -> Child:
+        """One for this info, that passes and sees the same."""
+        other = Child.__new__(Child)
+        other.__dict__ |= self.__dict__
+        other.info = info
+        other.program = Program()
+        other.program.passed = list(self.program.passed)
+        return other
 
     def report(self, clamped: Clamped) -> None:
         """Have the child report this when it comes here."""
@@ -188,7 +206,7 @@ def mount_root(child: Child) -> None:
         child.root = root_filesystem.detach_root(child.program, child.info)
     else:
         child.root = root_filesystem.mount_root(child.program, child.info, child.view.trees)
-    child.filler = root_filesystem.Filler(child.program, child.root, child.info, child.view)
+    child.filler = root_filesystem.Filler(child)
 
 
 def open_sources(child: Child) -> None:
@@ -370,17 +388,3 @@ def write_last_step(child: Child) -> None:
     """Which is all that tells launches of one kind apart: launcher/template.py."""
     child.program.stage, step = STEPS[-1]
     step(child)
-
-
-def say_to_supervisor(program: Program) -> None:
-    """One byte. Where it is gone this process ends, by itself if the kernel has not killed it yet."""
-    said, byte = Label(), program.constant(bytes(1))
-    program.call("sendto", ALIVE, byte, 1, _MSG_NOSIGNAL, 0, 0, then=said, tolerate=(ANY,))
-    program.call("exit_group", 1)
-    program.place(said)
-
-
-def write_file(program: Program, path: str, content: bytes) -> None:
-    file = program.call("openat", AT_FDCWD, os.fsencode(path), _WRITE, on=path)
-    program.call("write", file, program.constant(content, 1), len(content), on=path)
-    program.call("close", file)

@@ -18,14 +18,15 @@ import struct
 from collections.abc import Callable
 
 from launcher import namespaces, overlay
-from launcher.child import Child, hide, join_cgroups, say_to_supervisor, write_file
+from launcher.child import Child, hide, join_cgroups
 from launcher.kernel import capabilities, clone
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.program import mounts
 from launcher.program.assembler import CHANNEL, Argument, Label
-from launcher.program.messages import CLONED, message_with_descriptor
+from launcher.program.files import write_file
+from launcher.program.messages import CLONED, message_with_descriptor, say_to_supervisor
 from launcher.program.objects import Explained
 
 _OFFSETS = "/proc/self/timens_offsets"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from launcher import child, intermediate, namespaces, protocol, supervisor, task_ends, user_namespaces
 from launcher.base import Launcher, LaunchRequest
 from launcher.child import Child
-from launcher.data import asdict
+from launcher.data import Data, asdict
 from launcher.errors import LaunchFailed
 from launcher.failure import explain
 from launcher.kernel import cgroups
@@ -136,51 +136,81 @@ def _write_program(
     written: Child, request: LaunchRequest, ends: Ends, opened: Opened, templates: Templates | None
 ) -> tuple[str, str] | None:
     """What is renamed in it, if it is written by a template."""
-    program, info = written.program, written.info
-    cgroup = -1
-    if info.cgroup_v2 is not None:
+    descriptors = _pass(written, ends, opened)
+    like = key(written, request, ends) if templates else None
+    if not templates or like is None:
+        written.begin()
+        _write_steps(written, request, descriptors, opened)
+        return None
+    template = templates.find(like, written)
+    if template is None:
+        template = _make_template(written, request, descriptors)
+        templates.keep(like, template)
+    return _follow(template, written, request.container_id)
+
+
+class _Descriptors(Data):
+    """The child's, of what the supervisor takes."""
+
+    link: int
+    cgroup: int
+    kept: Sequence[int]
+
+
+def _pass(written: Child, ends: Ends, opened: Opened) -> _Descriptors:
+    program, cgroup = written.program, -1
+    if written.info.cgroup_v2 is not None:
         program.stage = "open the cgroup"
-        home = cgroups.home(info.cgroup_v2)
+        home = cgroups.home(written.info.cgroup_v2)
         cgroup = program.pass_descriptor(opened.open(home, os.O_PATH | os.O_DIRECTORY))
-    kept = [program.pass_descriptor(descriptor) for descriptor in ends.kept]
-    like = key(written, request, ends) if templates and not intermediate.is_needed(info) else None
-    if templates and like and (template := templates.find(like, written)):
-        return _follow(template, written, request.container_id)
+    return _Descriptors(written.link, cgroup, tuple(map(program.pass_descriptor, ends.kept)))
+
+
+def _write_steps(written: Child, request: LaunchRequest, descriptors: _Descriptors, opened: Opened) -> None:
+    _write_supervisor(written, request, descriptors)
+    if not intermediate.is_needed(written.info):
+        child.write_steps(written, child.STEPS)
+        return
+    intermediate.write_steps(intermediate.Intermediate(written, _enter(written, opened)))
+    child.write_steps(written, child.STEPS_AFTER_INTERMEDIATE)
+
+
+def _write_supervisor(written: Child, request: LaunchRequest, descriptors: _Descriptors) -> None:
+    info = written.info
     supervised = supervisor.Supervised(
         container_id=request.container_id,
         exit_status_path=request.exit_status_path,
         reaper=request.reaper,
         caretaker=request.caretaker,
         flags=sum(CLONE_FLAGS[kind] for kind in namespaces.made(info) if kind != "cgroup"),
-        cgroup=cgroup,
         intermediate=intermediate.is_needed(info),
         leaves_orphans="pid" not in info.namespaces,
-        link=written.link,
-        kept=kept,
-        terminal=isinstance(request.stdio, Terminal),
+        terminal=isinstance(written.stdio, Terminal),
+        **asdict(descriptors),
     )
-    supervisor.write(program, supervised)
-    if templates and like:
-        child.write_steps(written, child.STEPS[:-1])
-        program.write_asides()
-        templates.keep(like, Template(program.copy(), request.container_id, dict(written.view.found)))
-        child.write_last_step(written)
-        return None
-    if not supervised.intermediate:
-        child.write_steps(written, child.STEPS)
-        return None
-    intermediate.write_steps(intermediate.Intermediate(written, _enter(written, opened)))
-    child.write_steps(written, child.STEPS_AFTER_INTERMEDIATE)
-    return None
+    supervisor.write(written.program, supervised)
+
+
+def _make_template(written: Child, request: LaunchRequest, descriptors: _Descriptors) -> Template:
+    """By what the container finds on the host: of the placeholder nothing is there."""
+    like = request.like
+    assert like is not None
+    pattern = written.with_other(like.info)
+    pattern.begin()
+    _write_supervisor(pattern, like, descriptors)
+    child.write_steps(pattern, child.STEPS[:-1])
+    pattern.program.write_asides()
+    return Template(pattern.program, like, dict(written.view.found))
 
 
 def _follow(template: Template, written: Child, name: str) -> tuple[str, str]:
     """Write the program by a template."""
     passed = [*written.program.passed, *written.view.trees]
-    written.program = template.program.copy((template.name.encode(), name.encode()))
+    placeholder = template.like.container_id
+    written.program = template.program.copy((placeholder.encode(), name.encode()))
     written.program.passed = passed
     child.write_last_step(written)
-    return template.name, name
+    return placeholder, name
 
 
 def _enter(written: Child, opened: Opened) -> dict[str, int]:

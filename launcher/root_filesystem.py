@@ -11,6 +11,7 @@ import functools
 import os
 import stat
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
@@ -19,7 +20,9 @@ from launcher.launch_info import FileOperation, LaunchInfo, Mount
 from launcher.program import mounts
 from launcher.program.assembler import ROOT, Label, Program, Slot
 from launcher.program.objects import Explained
-from launcher.root_view import RootView
+
+if TYPE_CHECKING:
+    from launcher.child import Child
 
 _BINDS = ("bind", "rbind")
 _FRESH = ("tmpfs", "devpts", "mqueue")  # a new one has nothing in it but what we put there
@@ -66,8 +69,13 @@ def detach_root(program: Program, info: LaunchInfo) -> Slot:
     return tree
 
 
-def _is_directory(mount: Mount) -> bool:
-    """What is bound. If it is changed meanwhile, the kernel refuses to put the one on the other."""
+def is_directory(mount: Mount) -> bool:
+    """What is mounted. If what is bound is changed meanwhile, the kernel refuses to put the one on the other.
+
+    Raises OSError.
+    """
+    if mount.fstype not in _BINDS:
+        return True
     if not mount.part:
         return os.path.isdir(mount.source)
     root = os.open(mount.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -84,11 +92,12 @@ def _is_directory(mount: Mount) -> bool:
 class Filler:
     """Makes the mounts and files below the root, then hides and protects what the task must not touch."""
 
-    def __init__(self, program: Program, root: Slot | int, info: LaunchInfo, view: RootView) -> None:
-        self._program = program
-        self._root = root
-        self._info = info
-        self._view = view
+    def __init__(self, child: Child) -> None:
+        self._program = child.program
+        self._root = child.root
+        self._info = child.info
+        self._view = child.view
+        self._are_directories = child.directories
         self._mounted: dict[str, str] = {}  # target → filesystem type
         self._directories: dict[str, Slot] = {}  # open ones, by their paths
         self._made: set[str] = set()
@@ -111,8 +120,8 @@ class Filler:
         return mounts.open_beneath(self._program, root, mount.part, on=f"{mount.source}/{mount.part}")
 
     def fill(self) -> None:
-        for mount in self._info.mounts:
-            self._mount(mount)
+        for mount, directory in zip(self._info.mounts, self._are_directories, strict=True):
+            self._mount(mount, directory=directory)
         for operation in self._info.file_operations:
             self._operate(operation)
         self._program.call("fcntl", self._root, _F_DUPFD_CLOEXEC, 0, store=ROOT)
@@ -123,11 +132,10 @@ class Filler:
 
     # Mounts ------------------------------------------------------------------------------------
 
-    def _mount(self, mount: Mount) -> None:
+    def _mount(self, mount: Mount, *, directory: bool) -> None:
         tree = self._sources.get(mount.target)
         if tree is None:
             tree = self._new_filesystem(mount)
-        directory = mount.fstype not in _BINDS or _is_directory(mount)
         target = self._target(mount.target, directory=directory)
         if mount.fstype in _FIXED or mount.target == _DEV:
             # A link here would put /proc elsewhere, and what is masked in it not (CVE-2019-19921); or

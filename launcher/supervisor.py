@@ -350,9 +350,12 @@ def _set_signals(program: Program, numbers: Iterable[int], action: int) -> None:
         program.call("rt_sigaction", number, handler, 0, _SIGNAL_SET)
 
 
+def inherited() -> tuple[tuple[str, str], ...]:
+    """What of the launcher's environment goes into programs."""
+    return tuple((name, value) for name in _INHERITED if (value := os.environ.get(name)) is not None)
+
+
 def _execute(program: Program, argv: Sequence[str]) -> None:
     arguments = program.pointers(map(os.fsencode, argv))
-    variables = program.pointers(
-        os.fsencode(f"{name}={os.environ[name]}") for name in _INHERITED if name in os.environ
-    )
+    variables = program.pointers(os.fsencode(f"{name}={value}") for name, value in inherited())
     program.call("execve", os.fsencode(argv[0]), arguments, variables, on=argv[0])

@@ -91,14 +91,12 @@ class CgroupIsolator(Isolator):
             cgroup_v2=next((directory for directory, version in directories.items() if version == 2), None),
         )
 
-    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        info = self.contribute(container_id, config)
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
         for controller, hierarchy in self._hierarchies():
             if hierarchy.version == 2 and container_id.parent:
                 cgroups.vacate(self.cgroup(container_id.parent))
             cgroups.create(hierarchy, path_of(self.root, container_id), controller)
         self.fill(self.cgroup(container_id), config)
-        return info
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
         self.limit(self.cgroup(container_id), resources)
@@ -119,11 +117,11 @@ class CgroupIsolator(Isolator):
 
     def kill(self, container_id: ContainerId, timeout: float) -> None:
         for _, hierarchy in self._hierarchies():
-            freezer.kill(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)), timeout)
+            freezer.kill(f"{hierarchy.mount_point}/{path_of(self.root, container_id)}", timeout)
 
     def cleanup(self, container_id: ContainerId) -> None:
         for _, hierarchy in self._hierarchies():
-            _remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
+            _remove(f"{hierarchy.mount_point}/{path_of(self.root, container_id)}")
         if not self.stays:
             self.close()
 
@@ -134,7 +132,7 @@ class CgroupIsolator(Isolator):
     def cgroup(self, container_id: ContainerId, companion: str | None = None) -> str:
         """The directory of the container's cgroup, in the own hierarchy or in a companion's."""
         hierarchy = self.others[companion] if companion else self.hierarchy
-        return os.path.join(hierarchy.mount_point, path_of(self.root, container_id))
+        return f"{hierarchy.mount_point}/{path_of(self.root, container_id)}"
 
     def _mounts(self, path: str) -> tuple[Mount, ...]:
         """What shows the container its cgroup in each hierarchy; co-mounted controllers share one."""

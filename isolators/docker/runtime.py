@@ -42,11 +42,9 @@ class DockerRuntime(Isolator):
             mounts=_volumes(config, image),
         )
 
-    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        info = self.contribute(container_id, config)
-        for mount in info.mounts:
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        for mount in _volumes(config, config.image_config or {}):
             os.makedirs(mount.source, mode=0o755, exist_ok=True)
-        return info
 
 
 def _stop_signal(text: str) -> str:

@@ -42,17 +42,17 @@ class CgroupNamespace(Isolator):
             cgroup_v2=next((directory for version, directory in directories if version == 2), None),
         )
 
-    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
         path = path_of(self.root, container_id)
         for hierarchy in self._hierarchies:
             cgroups.create(hierarchy, path, controller="")
             if "cpuset" in hierarchy.controllers and hierarchy.version == 1:
                 cgroups.inherit_cpuset(hierarchy, path)
-        return self.contribute(container_id, config)
 
     def cleanup(self, container_id: ContainerId) -> None:
+        path = path_of(self.root, container_id)
         for hierarchy in self._hierarchies:
-            cgroups.remove(os.path.join(hierarchy.mount_point, path_of(self.root, container_id)))
+            cgroups.remove(f"{hierarchy.mount_point}/{path}")
         if not self.stays:
             self.close()
 

@@ -70,7 +70,7 @@ def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
     On v2 the ancestors' cgroup.subtree_control is the only thing written above `path`.
     Returns the cgroup's directory. Raises CgroupError.
     """
-    cgroup = os.path.join(hierarchy.mount_point, path)
+    cgroup = f"{hierarchy.mount_point}/{path}"
     _make(cgroup)
     if hierarchy.version == 2:  # from here on no ancestor can vanish: it has a child
         ancestor = hierarchy.mount_point
@@ -87,7 +87,7 @@ def inherit_cpuset(hierarchy: Hierarchy, path: str) -> None:
     Each then hands them on by itself to what is made in it. See cpusets(7). Raises CgroupError.
     """
     directory = hierarchy.mount_point
-    if all(read(os.path.join(directory, path), file) for file in _CPUSET):
+    if all(read(f"{directory}/{path}", file) for file in _CPUSET):
         return  # handed on by a parent
     for name in path.split("/"):
         parent, directory = directory, os.path.join(directory, name)
@@ -104,7 +104,7 @@ def attach(cgroup: str, pid: int) -> None:
 
 def home(cgroup: str) -> str:
     """Where in a v2 cgroup its own processes live."""
-    leaf = os.path.join(cgroup, LEAF)
+    leaf = f"{cgroup}/{LEAF}"
     return leaf if os.path.isdir(leaf) else cgroup
 
 
@@ -113,7 +113,7 @@ def vacate(cgroup: str) -> None:
 
     The kernel allows processes in the leaves of the tree only ("no internal processes").
     """
-    leaf = os.path.join(cgroup, LEAF)
+    leaf = f"{cgroup}/{LEAF}"
     _make(leaf)
     while present := pids(cgroup):  # a process that forks meanwhile is found in the next round
         for pid in present:
@@ -131,12 +131,12 @@ def pids(cgroup: str) -> list[int]:
 
 def has(cgroup: str, file: str) -> bool:
     """Whether this kernel gives the cgroup such an interface file."""
-    return os.path.exists(os.path.join(cgroup, file))
+    return os.path.exists(f"{cgroup}/{file}")
 
 
 def read(cgroup: str, file: str) -> str:
     """The content of an interface file, stripped. Raises CgroupError."""
-    path = os.path.join(cgroup, file)
+    path = f"{cgroup}/{file}"
     try:
         return files.read(path, _READ_LIMIT).decode().strip()
     except OSError as error:
@@ -151,7 +151,7 @@ def read_flat(cgroup: str, file: str) -> dict[str, int]:
 
 def write(cgroup: str, file: str, value: str) -> None:
     """Write an interface file in one write(2), as the kernel wants it. Raises CgroupError."""
-    path = os.path.join(cgroup, file)
+    path = f"{cgroup}/{file}"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:

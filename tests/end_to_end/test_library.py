@@ -12,6 +12,7 @@ import pytest
 
 from containerizer import Container, Containerizer, ContainerizerError
 from containerizer.lifecycle import State
+from containerizer.nested import ExecRequest
 from containerizer.request import ContainerRequest
 from launcher.base import LaunchRequest
 from launcher.errors import LaunchFailed
@@ -192,3 +193,33 @@ def test_the_plan_is_what_is_done(containerizer: Containerizer, busybox: str) ->
 def test_a_string_is_no_command(containerizer: Containerizer, busybox: str) -> None:
     with pytest.raises(ContainerizerError, match="pass a list of words"):
         containerizer.launch(busybox, "echo hello")
+
+
+@pytest.mark.parametrize("name", ["alike-{}", "containers-{}", "{}"])
+def test_alike_containers_have_each_their_own(containerizer: Containerizer, busybox: str, name: str) -> None:
+    """From the third on only the name is put into what is known."""
+    script = "hostname; cat /proc/self/cgroup; cat /mine 2>/dev/null; hostname > /mine"
+    said = []
+    for number in range(4):
+        own = name.format(f"{number:012}")
+        request = ContainerRequest.of(busybox, ["sh", "-c", script], name=own, mem="64m")
+        container, text = _output(containerizer, request)
+        assert text.splitlines()[0] == own
+        assert text.splitlines()[-1] != own  # no file of the container before
+        said.append(text.replace(own, ""))
+        container.remove()
+    assert said[1:] == said[:-1]
+
+
+def test_a_command_in_one_of_alike_containers(containerizer: Containerizer, busybox: str) -> None:
+    running = [containerizer.launch(busybox, ["sleep", "1000"]) for _ in range(3)]
+    for container in running:
+        request = ExecRequest(command=("sh", "-c", f"test $(hostname) = {container.id}"))
+        with open(os.devnull) as null:
+            command = containerizer.execute(container.id, request, Inherit(null.fileno()))
+        command.start()
+        termination = command.wait()
+        assert termination is not None
+        assert termination.exit_code == 0
+    for container in running:
+        container.remove()

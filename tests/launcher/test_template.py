@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from launcher import linux, template
+from launcher import template
 from launcher.base import LaunchRequest
+from launcher.child import Child
+from launcher.data import replace
 from launcher.errors import LaunchFailed
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 from launcher.linux import LinuxLauncher
@@ -20,7 +23,8 @@ from tests.launcher.support import ALL_NEW, PROC, EngineLauncher
 
 pytestmark = pytest.mark.requires("root", "overlay", "busybox")
 
-FIRST, SECOND = "0123456789ab", "ba9876543210"
+FIRST, SECOND = "0123456789ab", "somebodys-db"
+PLACEHOLDER = "cd0a9f2e7b31"
 
 Run = Callable[..., str]
 
@@ -30,8 +34,9 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
     """Run a script in a container of this name, whose root filesystem is its own; what it writes."""
     make_image(tmp_path / "image")
     launcher = request.param()
+    placeholders: dict[str, LaunchRequest] = {}
 
-    def run(name: str, script: str, **more: Any) -> str:
+    def request_of(name: str, script: str, stdio: Inherit, more: dict[str, Any]) -> LaunchRequest:
         mount = overlay(tmp_path / "image", tmp_path / name)
         fields: dict[str, Any] = {
             "namespaces": ALL_NEW,
@@ -42,14 +47,24 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
             "hostname": name,
             "file_operations": (FileOperation(kind="write", path="/name", content=name),),
         }
-        info = LaunchInfo(argv=("sh", "-c", script), **{**fields, **more})
+        own = {field: value(name) if callable(value) else value for field, value in more.items()}
+        return LaunchRequest(
+            container_id=name,
+            info=LaunchInfo(argv=("sh", "-c", script), **{**fields, **own}),
+            stdio=stdio,
+            exit_status_path=str(tmp_path / f"{name}.status"),
+        )
+
+    def run(name: str, script: str, **more: Any) -> str:
         reader, writer = os.pipe()
         with open(os.devnull) as null, os.fdopen(reader) as output:
             try:
                 stdio = Inherit(null.fileno(), writer, writer)
-                path = str(tmp_path / f"{name}.status")
-                asked = LaunchRequest(container_id=name, info=info, stdio=stdio, exit_status_path=path)
-                task = launcher.launch(asked)
+                if repr(more) not in placeholders:
+                    placeholders[repr(more)] = request_of(PLACEHOLDER, "", stdio, more)
+                    shutil.rmtree(tmp_path / PLACEHOLDER)  # which nobody needs
+                asked = request_of(name, script, stdio, more)
+                task = launcher.launch(replace(asked, like=placeholders[repr(more)]))
             finally:
                 os.close(writer)
             try:
@@ -57,7 +72,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
                 task.exit_status()
             finally:
                 task.destroy()
-            assert Path(path).exists()
+            assert Path(asked.exit_status_path).exists()
             return output.read()
 
     yield run
@@ -66,15 +81,17 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
 
 @pytest.fixture
 def followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the containers that were launched by a template."""
+    """The names of the containers that were launched by a template that was there."""
     names: list[str] = []
-    follow = linux._follow
+    find = template.Templates.find
 
-    def noting(kept: template.Template, written: Any, name: str) -> tuple[str, str]:
-        names.append(name)
-        return follow(kept, written, name)
+    def noting(kept: template.Templates, key: Hashable, written: Child) -> template.Template | None:
+        found = find(kept, key, written)
+        if found:
+            names.append(str(written.info.hostname))
+        return found
 
-    monkeypatch.setattr(linux, "_follow", noting)
+    monkeypatch.setattr(template.Templates, "find", noting)
     return names
 
 
@@ -96,9 +113,18 @@ def test_what_is_asked_beside_the_name_makes_another(run: Run, followed: list[st
     assert followed == []
 
 
-def test_a_name_that_somebody_has_chosen_is_put_nowhere(run: Run, followed: list[str]) -> None:
-    run("proc", "true")
-    run("name", "true")
+def test_a_name_that_is_elsewhere_too_is_put_only_where_it_belongs(run: Run, followed: list[str]) -> None:
+    run(FIRST, "true")
+    assert run("sh-hostname-", "hostname; cat /name; echo; echo $PATH").split() == [
+        *["sh-hostname-"] * 2,
+        "/bin",
+    ]
+    assert followed == ["sh-hostname-"]
+
+
+def test_a_longer_name_has_a_program_of_its_own(run: Run, followed: list[str]) -> None:
+    for name in (FIRST, f"{FIRST}cd"):
+        assert run(name, "hostname").split() == [name]
     assert followed == []
 
 
@@ -124,8 +150,10 @@ def test_what_the_host_has_by_now_is_asked_for_again(run: Run, followed: list[st
 
 
 def test_a_failure_names_what_is_the_containers_own(run: Run, followed: list[str], tmp_path: Path) -> None:
+    def cgroups(name: str) -> tuple[str, ...]:
+        return (str(tmp_path / f"ct-{name}"),)
+
     for name in (FIRST, SECOND):
-        cgroup = str(tmp_path / f"ct-{name}")
-        with pytest.raises(LaunchFailed, match=cgroup):
-            run(name, "true", cgroups_v1=(cgroup,))
+        with pytest.raises(LaunchFailed, match=cgroups(name)[0]):
+            run(name, "true", cgroups_v1=cgroups)
     assert followed == [SECOND]
