@@ -280,8 +280,10 @@ def shielded(readonly: tuple[str, ...], masked: tuple[str, ...]) -> Program:
     def write(program: Program) -> None:
         for path in readonly:
             _protect(program, path)
-        for path in masked:
-            _mask(program, path)
+        if masked:
+            covers = _Covers(program)
+            for path in masked:
+                covers.mask(path)
 
     return Program.beginning_with("mount the filesystems", write)
 
@@ -295,20 +297,35 @@ def _protect(program: Program, path: str) -> None:
     program.place(skipped)
 
 
-def _mask(program: Program, path: str) -> None:
-    """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
-    skipped, file = Label(), Label()
-    target = mounts.open_beneath(
-        *(program, ROOT, path, _DIRECTORY),
-        tolerate=(errno.ENOTDIR, errno.ENOENT),
-        otherwise=file,
-    )
-    flags = ("ro", "nosuid", "nodev", "noexec")
-    empty = mounts.new_filesystem(program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
-    mounts.attach(program, empty, target, path)
-    program.jump(skipped)
-    program.place(file)
-    target = mounts.open_beneath(program, ROOT, path, tolerate=_MISSING, otherwise=skipped)
-    null = mounts.clone_tree(program, "/dev/null", ("ro",), on="/dev/null")
-    mounts.attach(program, null, target, path)
-    program.place(skipped)
+class _Covers:
+    """What hides the masked: one filesystem for all of them, since the kernel has many to walk by then."""
+
+    def __init__(self, program: Program) -> None:
+        flags = ("ro", "nosuid", "nodev", "noexec")
+        self._program = program
+        self._directory = mounts.new_filesystem(program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
+        self._file = mounts.clone_tree(program, os.devnull, ("ro",), on=os.devnull)
+
+    def mask(self, path: str) -> None:
+        """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
+        skipped, file = Label(), Label()
+        target = mounts.open_beneath(
+            *(self._program, ROOT, path, _DIRECTORY),
+            tolerate=(errno.ENOTDIR, errno.ENOENT),
+            otherwise=file,
+        )
+        self._cover(self._directory, target, path, skipped)
+        self._program.place(file)
+        target = mounts.open_beneath(self._program, ROOT, path, tolerate=_MISSING, otherwise=skipped)
+        self._cover(self._file, target, path, skipped)
+        self._program.place(skipped)
+
+    def _cover(self, cover: Slot, target: Slot, path: str, done: Label) -> None:
+        """The first takes what was made, the others copies: before Linux 6.15 of what is attached only."""
+        first, program = Label(), self._program
+        copy = mounts.clone_tree(program, cover, on=path, tolerate=(errno.EINVAL,), otherwise=first)
+        mounts.attach(program, copy, target, path)
+        program.jump(done)
+        program.place(first)
+        mounts.attach(program, cover, target, path)
+        program.jump(done)

@@ -64,12 +64,16 @@ def clone_tree(
     recursive: bool = False,
     on: object,
     store: int = 0,
+    tolerate: Sequence[int] = (),
+    otherwise: Label | None = None,
 ) -> Slot:
     """A copy of the mount at `source`, a path of the host or a descriptor, with the flags added."""
     recurse = AT_RECURSIVE if recursive else 0
     directory, path = (AT_FDCWD, os.fsencode(source)) if isinstance(source, str) else (source, b"")
     how = mounts.OPEN_TREE_CLONE | mounts.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recurse
-    tree = program.call("open_tree", directory, path, how, on=on, store=store)
+    tree = program.call(
+        "open_tree", directory, path, how, on=on, store=store, tolerate=tolerate, otherwise=otherwise
+    )
     attributes = mounts.attribute_bits(flags)
     if attributes:
         set_attributes(program, tree, attributes, recursive=recursive, on=on)
