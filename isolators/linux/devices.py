@@ -25,6 +25,10 @@ class LinuxDevices(Isolator):
     enforces = frozenset({"devices"})
     requires = ("filesystem/linux",)  # whose /dev has nothing else
 
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        """Asked for each launch: what is in /dev now may be gone at the next, or another device."""
+        return self.contribute(container_id, config)
+
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         mounts, rules = [], []
         for device in config.devices:
