@@ -341,6 +341,7 @@ def write(program: Program, asked: Supervised) -> None:
 
     program.aside(first, write_steps)
     program.place(own.child)
+    program.call("close", own.own_end)  # which is to end with the supervisor
     program.call("dup3", own.child_end, ALIVE, os.O_CLOEXEC)
 
 
