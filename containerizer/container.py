@@ -64,7 +64,7 @@ class Container:
         Raises LaunchFailed when another process has asked for the end.
         """
         transition(self.state, state)
-        goes_on = self.state in LAUNCHING and state is not State.DESTROYING
+        goes_on = self.state in LAUNCHING and state not in BRIEF and state is not State.DESTROYING
         if goes_on and ending.requested(self._owner.paths, self.id):
             raise LaunchFailed(f"container {self.id} was destroyed by somebody else while it was launched")
         self.record = replace(self.record, state=state.value, **changes)

@@ -20,7 +20,7 @@ from containerizer.container import Container
 from containerizer.kinds import Kind, Kinds
 from containerizer.launch_requests import LaunchRequests
 from containerizer.lifecycle import State
-from containerizer.liveness import processes_of, started_at
+from containerizer.liveness import own_start, processes_of
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import HOST, ContainerRequest, with_image
@@ -229,7 +229,7 @@ class Containerizer:
             keep=request.keep,
             limits=request.config.resources.limits(),
             owner=owner,
-            owner_started=started_at(owner),
+            owner_started=own_start(),
             stdio=mode_of(stdio),
             created_at=time.time(),
         )
@@ -246,7 +246,11 @@ class Containerizer:
         container.enter(State.PROVISIONING)
         if request.image == HOST:
             return
-        container.image = image = self._pull(request, progress)
+        image = self.provisioner.present(request.image, policy=request.pull, platform=request.platform)
+        if image is None:
+            container.record.save(self.paths)  # for now it is not brief
+            image = self._pull(request, progress)
+        container.image = image
         rootfs = self.provisioner.provision(image, str(container.id), container.config.sandbox)
         container.config = with_image(container.config, image, rootfs)
 

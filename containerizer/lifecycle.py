@@ -40,8 +40,9 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 LAUNCHING = frozenset({State.STARTING, State.PROVISIONING, State.PREPARING, State.ISOLATING, State.FETCHING})
 
 
-# Too short to be worth a checkpoint: whoever comes upon one finds the state before, and does the same.
-BRIEF = frozenset({State.PREPARING, State.FETCHING})
+# Too short to be worth a checkpoint: whoever comes upon one finds the state before, and does the same. If an
+# image has to be pulled, or something fetched, it takes its time, and gets one.
+BRIEF = frozenset({State.PROVISIONING, State.PREPARING, State.FETCHING})
 
 
 class IllegalTransition(Exception):

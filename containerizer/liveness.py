@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -22,6 +23,14 @@ def started_at(pid: int) -> int | None:
     """
     fields = _stat(pid)
     return None if fields is None else int(fields[19])
+
+
+def own_start() -> int | None:
+    """Of this process."""
+    return _start_of(os.getpid())  # which a fork changes
+
+
+_start_of = functools.lru_cache(maxsize=1)(started_at)
 
 
 def processes_of(task: Task) -> dict[str, int | None]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from containerizer import checkpoint, sandbox
 from containerizer import record as records
 from containerizer.lifecycle import State
-from containerizer.liveness import started_at, state_of
+from containerizer.liveness import own_start, started_at, state_of
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.request import CONTAINER, ContainerRequest
@@ -137,7 +137,7 @@ def command_in(
             container_id=str(own),
             image=records.load(owner.paths, container_id).image,
             owner=os.getpid(),
-            owner_started=started_at(os.getpid()),
+            owner_started=own_start(),
             keep=request.keep,
             stdio=mode_of(stdio),
             created_at=time.time(),

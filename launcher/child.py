@@ -82,15 +82,21 @@ class Child:
         self.reports: list[Clamped] = []  # or reported by the child, by the place here
 
     def look_into_root(self, opened: contextlib.ExitStack) -> None:
-        """Open the view, and find the user in the image's own files. Raises OSError."""
+        """Open the view. Raises OSError."""
         self.program.stage = "mount the root filesystem"
         self.view = opened.enter_context(root_view.opened(self.info))
-        self.program.stage = "resolve the user"
-        self.user = self.view.resolve_user(self.info.user)
-        terminal = {"TERM": TERM} if isinstance(self.stdio, Terminal) else {}
-        self.environment = {"HOME": self.user.home, **terminal, **self.info.environment}
         self.program.stage = "open the sources of the mounts"
         self.directories = tuple(map(root_filesystem.is_directory, self.info.mounts))
+
+    def resolve_user(self) -> None:
+        """Find the user in the image's own files. Raises OSError."""
+        self.program.stage = "resolve the user"
+        self.take_user(self.view.resolve_user(self.info.user))
+
+    def take_user(self, user: User) -> None:
+        terminal = {"TERM": TERM} if isinstance(self.stdio, Terminal) else {}
+        self.user = user
+        self.environment = {"HOME": user.home, **terminal, **self.info.environment}
 
     def begin(self) -> None:
         """Begin the program; what it passes stays passed."""

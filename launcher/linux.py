@@ -42,6 +42,7 @@ class LinuxLauncher(Launcher):
     def __init__(self, *, in_process: bool = False, tasks_a_relay: int | None = None) -> None:
         super().__init__(in_process=in_process)
         self._tasks_a_relay = tasks_a_relay  # at most; None: launcher.io.relays has a number
+        self._null = task_ends.NullDevice()
         self._relays: dict[str, Relays] = {}  # by their directories
         self._templates = None if in_process else Templates()  # who launches once needs none
 
@@ -51,7 +52,7 @@ class LinuxLauncher(Launcher):
             with contextlib.ExitStack() as stack:
                 opened = Opened(stack)
                 try:
-                    ends = task_ends.make(request.stdio, request.info, opened, Opened(relayed))
+                    ends = task_ends.make(request.stdio, request.info, opened, Opened(relayed), self._null)
                     served = self._serve(request, ends)
                 except OSError as error:
                     raise explain(protocol.Failed.from_error("serve the task's stdio", error)) from error
@@ -67,6 +68,7 @@ class LinuxLauncher(Launcher):
 
     def close(self) -> None:
         super().close()
+        self._null.close()
         for relays in self._relays.values():
             relays.close()
         self._relays.clear()
@@ -138,12 +140,13 @@ def _write_program(
     """What is renamed in it, if it is written by a template."""
     descriptors = _pass(written, ends, opened)
     like = key(written, request, ends) if templates else None
-    if not templates or like is None:
-        written.begin()
-        _write_steps(written, request, descriptors, opened)
-        return None
-    template = templates.find(like, written)
+    template = templates.find(like, written) if templates and like else None
     if template is None:
+        written.resolve_user()
+        if not templates or like is None:
+            written.begin()
+            _write_steps(written, request, descriptors, opened)
+            return None
         template = _make_template(written, request, descriptors)
         templates.keep(like, template)
     return _follow(template, written, request.container_id)
@@ -200,7 +203,7 @@ def _make_template(written: Child, request: LaunchRequest, descriptors: _Descrip
     _write_supervisor(pattern, like, descriptors)
     child.write_steps(pattern, child.STEPS[:-1])
     pattern.program.write_asides()
-    return Template(pattern.program, like, dict(written.view.found))
+    return Template(pattern.program, like, written.user, dict(written.view.found))
 
 
 def _follow(template: Template, written: Child, name: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import socket
@@ -41,15 +42,37 @@ class Ends(Data):
     kept: Sequence[int] = ()  # those of the relay's that the supervisor has as well
 
 
-def make(stdio: Stdio, info: LaunchInfo, opened: Opened, relayed: Opened) -> Ends:
+class NullDevice:
+    """/dev/null by way of a mount that is read-only: root in the container must not change its mode.
+
+    The mount is made once: to take one down has to wait until no processor may look at it any more.
+    """
+
+    def __init__(self) -> None:
+        self._tree = -1
+        self._lock = _thread.allocate_lock()
+
+    def open(self, opened: Opened) -> int:
+        """Open it for one launch. Raises OSError."""
+        with self._lock:
+            if self._tree < 0:
+                self._tree = mounts.clone_tree(os.devnull, ("ro",))
+        return opened.open(f"/proc/self/fd/{self._tree}", os.O_RDWR)
+
+    def close(self) -> None:
+        """Idempotent; it may be opened again."""
+        with self._lock:
+            if self._tree >= 0:
+                os.close(self._tree)
+                self._tree = -1
+
+
+def make(stdio: Stdio, info: LaunchInfo, opened: Opened, relayed: Opened, device: NullDevice) -> Ends:
     """`relayed` is to own the relay's end of the link. Raises OSError."""
     contained = info.rootfs is not None or "mnt" in namespaces.joined(info)
     if isinstance(stdio, Inherit):
-        given = stdio.descriptors
-        if contained:
-            given = tuple(_contained_null(opened) if _is_null(fd) else fd for fd in given)  # type: ignore[assignment]
-        return Ends(given)
-    null = _contained_null(opened) if contained else opened.open(os.devnull, os.O_RDWR)
+        return Ends(_contained(stdio.descriptors, opened, device) if contained else stdio.descriptors)
+    null = device.open(opened) if contained else opened.open(os.devnull, os.O_RDWR)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
     links = opened.own(theirs.detach()), relayed.own(ours.detach())
@@ -73,10 +96,8 @@ def _is_null(descriptor: int) -> bool:
     return os.fstat(descriptor).st_rdev == _NULL
 
 
-def _contained_null(opened: Opened) -> int:
-    """/dev/null by way of a mount that is read-only: root in the container must not change its mode."""
-    tree = mounts.clone_tree(os.devnull, ("ro",))
-    try:
-        return opened.open(f"/proc/self/fd/{tree}", os.O_RDWR)
-    finally:
-        os.close(tree)
+def _contained(descriptors: Sequence[int], opened: Opened, device: NullDevice) -> tuple[int, ...]:
+    """The same, with the device in the place of the host's /dev/null."""
+    hosts = [_is_null(descriptor) for descriptor in descriptors]
+    null = device.open(opened) if any(hosts) else -1
+    return tuple(null if is_null else fd for is_null, fd in zip(hosts, descriptors, strict=True))

@@ -6,7 +6,8 @@ launch gets a copy with its own name in the placeholder's place, and has that st
 It is a quarter of what a launch takes in the launcher.
 
 What was found out on the host while a program was written is part of what it was made of. Asked
-for again it must be the same, or the program is written anew.
+for again it must be the same, or the program is written anew. An image's layers are not asked again:
+they may not change as long as containers use them.
 
 The placeholder's name is random and long: it is nowhere in a program but where the name is.
 """
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING
 from launcher import intermediate, supervisor
 from launcher.data import Data
 from launcher.kernel import process
+from launcher.launch_info import LaunchInfo
 from launcher.program.assembler import Program
 from launcher.stdio import Inherit
+from launcher.user import User
 
 if TYPE_CHECKING:
     from launcher.base import LaunchRequest
@@ -38,6 +41,7 @@ class Template(Data):
 
     program: Program
     like: LaunchRequest  # what it was written for
+    user: User
     found: Mapping[str, bool]  # what the image had: RootView.has
 
 
@@ -48,16 +52,29 @@ class Templates:
         self._kept: dict[Hashable, Template] = {}
 
     def find(self, key: Hashable, written: Child) -> Template | None:
+        """Once found, `written` has the user."""
         template = self._kept.get(key)
         if template is None:
             return None
+        if _is_settled(written.info):
+            written.take_user(template.user)
+            return template
+        written.resolve_user()
         same = all(written.view.has(path) is there for path, there in template.found.items())
-        return template if same else None
+        return template if same and written.user == template.user else None
 
     def keep(self, key: Hashable, template: Template) -> None:
         if len(self._kept) >= _MOST:
             self._kept.clear()
         self._kept[key] = template
+
+
+def _is_settled(info: LaunchInfo) -> bool:
+    """Whether the root filesystem has what the template's had: layers that nobody writes to, and no more.
+
+    What is mounted may not be changed below an overlay: Documentation/filesystems/overlayfs.rst.
+    """
+    return any(mount.target == info.rootfs and mount.fstype == "overlay" for mount in info.rootfs_mounts)
 
 
 def key(written: Child, request: LaunchRequest, ends: Ends) -> Hashable:
@@ -71,7 +88,6 @@ def key(written: Child, request: LaunchRequest, ends: Ends) -> Hashable:
     return (
         id(like),  # which its template keeps alive
         None if isinstance(request.stdio, Inherit) else repr(request.stdio),
-        (written.user.uid, written.user.gid, written.user.groups),
         (ends.link >= 0, len(ends.kept)),
         len(written.view.trees),
         written.directories,

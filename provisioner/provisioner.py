@@ -70,18 +70,25 @@ class Provisioner:
         `platform` None is this machine's, and whatever the store has under the name.
         Raises a ProvisionerError; nothing half-pulled is ever in the store.
         """
-        name = self._named(reference)
-        parsed = ImageReference.parse(name)
-        if policy != "always":
-            image = self._store.find(parsed) or self._store.find(ImageReference.parse(reference))
-            if image is not None and _is_for(image, platform):
-                return image
+        if image := self.present(reference, policy=policy, platform=platform):
+            return image
         if policy == "never":
             raise ImageNotFound(
                 f"no image {reference!r} in the store" + (f" for {platform}" if platform else ""),
                 hint="pull it first, or allow pulling (--pull missing)",
             )
-        return self._fetch(name, parsed, platform, progress or silent)
+        name = self._named(reference)
+        return self._fetch(name, ImageReference.parse(name), platform, progress or silent)
+
+    def present(self, reference: str, *, policy: Policy, platform: str | None = None) -> Image | None:
+        """The image, if `pull` would return it without asking anybody. Raises InvalidReference."""
+        if policy == "always":
+            return None
+        name = self._named(reference)
+        image = self._store.find(ImageReference.parse(name))
+        if image is None and name != reference:
+            image = self._store.find(ImageReference.parse(reference))
+        return image if image is not None and _is_for(image, platform) else None
 
     def load(
         self,

@@ -87,8 +87,8 @@ def inherit_cpuset(hierarchy: Hierarchy, path: str) -> None:
     Each then hands them on by itself to what is made in it. See cpusets(7). Raises CgroupError.
     """
     directory = hierarchy.mount_point
-    if all(read(f"{directory}/{path}", file) for file in _CPUSET):
-        return  # handed on by a parent
+    if read(f"{directory}/{path}", _CPUSET[-1]):
+        return  # handed on by a parent, with the others
     for name in path.split("/"):
         parent, directory = directory, os.path.join(directory, name)
         for file in _CPUSET:

@@ -7,6 +7,7 @@ DIRECTORY/work        overlayfs' own
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -51,6 +52,8 @@ class Overlay:
     def destroy(self, directory: str) -> None:
         rootfs, upper, work = _directories(directory)
         remove_tree(upper)
+        with contextlib.suppress(OSError):  # as overlayfs leaves it
+            os.rmdir(f"{work}/work")
         remove_tree(work)
         # Never its contents: if it is still mounted somewhere, they are the image's.
         if os.path.isdir(rootfs):

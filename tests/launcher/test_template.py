@@ -132,10 +132,18 @@ def test_what_the_image_has_by_now_is_asked_for_again(run: Run, followed: list[s
     source = tmp_path / "source"
     source.mkdir()
     mounts = (PROC, Mount(target="/place", fstype="bind", source=str(source)))
-    run(FIRST, "true", mounts=mounts)
-    (tmp_path / "image" / "place").mkdir()
-    run(SECOND, "true", mounts=mounts)
+
+    def itself(name: str) -> tuple[Mount, ...]:
+        """The image, no layer of it; on a mount point that the overlay has left."""
+        target = str(tmp_path / name / "rootfs")
+        return (Mount(target=target, fstype="bind", source=str(tmp_path / "image")),)
+
+    run(FIRST, "true", mounts=mounts, rootfs_mounts=itself)
+    assert (tmp_path / "image" / "place").is_dir()  # made as it was missing
+    run(SECOND, "true", mounts=mounts, rootfs_mounts=itself)
     assert followed == []
+    run(SECOND[::-1], "true", mounts=mounts, rootfs_mounts=itself)
+    assert followed == [SECOND[::-1]]
 
 
 def test_what_the_host_has_by_now_is_asked_for_again(run: Run, followed: list[str], tmp_path: Path) -> None:
