@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import admissible, checkpoint, ending, launchers, merging, nested, sandbox
+from containerizer import checkpoint, ending, launchers, merging, nested, sandbox
 from containerizer import record as records
-from containerizer.blame import named
 from containerizer.cleanup import take_back
 from containerizer.container import Container
+from containerizer.isolation import Isolation
 from containerizer.kinds import Kind, Kinds
 from containerizer.launch_requests import LaunchRequests
 from containerizer.lifecycle import State
@@ -25,7 +25,7 @@ from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import HOST, ContainerRequest, with_image
 from isolators import catalog
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, concerned
+from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags
 from isolators.resources import Usage
 from launcher.base import Launcher, LaunchRequest
 from launcher.container_id import ContainerId
@@ -40,14 +40,11 @@ if TYPE_CHECKING:
     from containerizer.remote import RemoteContainer
     from launcher.attach import Attachment
     from launcher.merge import Merged
+    from launcher.task import Task
     from provisioner.image import Image
     from provisioner.progress import Progress
     from provisioner.registry.options import RegistryOptions
     from provisioner.store.prune import Criteria
-
-
-# Which few isolators have a part in: most of them only contribute.
-_STEPS = ("check", "create", "isolate", "watch")
 
 
 class Containerizer:
@@ -104,7 +101,7 @@ class Containerizer:
         self._launcher_name = launcher
         self._requests = LaunchRequests(self.paths, served)
         self._launcher = shared_launcher or launchers.make(launcher, in_process=in_process)
-        self._concerned = {step: concerned(self.isolators, step) for step in _STEPS}
+        self._isolation = Isolation(self.isolators)
         self._kinds = Kinds(self.isolators)
         self._containers: list[Container] = []
         self._loaded: dict[tuple[str, ...], list[Isolator]] = {}
@@ -153,8 +150,8 @@ class Containerizer:
                 self._provision(container, request, progress)
                 kind = self._kind(container, request, stdio)
                 info = self._prepare(container, request, kind)
-                self._clone(container, info, stdio, kind)
-                self._isolate(container)
+                task = self._clone(container, info, stdio, kind)
+                self._isolation.isolate(container.id, task.pid)
                 self._fetch(container, request, info)
         self._containers.append(container)
         return container
@@ -215,7 +212,7 @@ class Containerizer:
     # The steps of a launch, in their order -----------------------------------------------------
 
     def _begin(self, request: ContainerRequest) -> None:
-        admissible.check(self.isolators, request.config, self._concerned["check"])
+        self._isolation.check(request.config)
         launchers.check_image(self._launcher_name, request)
         for isolator in self.isolators:
             isolator.stays = True  # until `close`: others may follow
@@ -280,27 +277,23 @@ class Containerizer:
         container.enter(State.PREPARING)
         if kind is not None:
             info = kind.info(container.id)
-            merging.create(self._concerned["create"], container.id, container.config, info)
+            self._isolation.create(container.id, container.config, info)
             return info
         return merging.prepared(self.isolators, request, container.config).info
 
-    def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio, kind: Kind | None = None) -> None:
+    def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio, kind: Kind | None = None) -> Task:
         like = kind.like if kind else None
-        container.task = self._launcher.launch(self._requests.make(container.id, info, stdio, like))
+        task = self._launcher.launch(self._requests.make(container.id, info, stdio, like))
+        container.task = task
         place = kind.place(container.id) if kind else nested.place(info)
         checkpoint.write_text(self.paths.launch_info(container.id), place)
         container.enter(
             State.ISOLATING,
-            **processes_of(container.task),
+            **processes_of(task),
             command=tuple(info.argv or ()),
             stop_signal=info.stop_signal,
         )
-
-    def _isolate(self, container: Container) -> None:
-        assert container.task is not None
-        for isolator in self._concerned["isolate"]:
-            with named(isolator):
-                isolator.isolate(container.id, container.task.pid)
+        return task
 
     def _fetch(self, container: Container, request: ContainerRequest, info: LaunchInfo) -> None:
         """What can be told of limits must be watched before the task runs."""
@@ -310,14 +303,8 @@ class Containerizer:
 
             container.record.save(self.paths)  # for once it is not brief
             fetching.fetch(self, container, request, info)
-        asked = request.config.resources.asked()
-        for isolator in self._concerned["watch"]:
-            if isolator.watches_what_is_asked and asked.isdisjoint(isolator.enforces):
-                continue
-            with named(isolator):
-                watch = isolator.watch(container.id)
-            if watch is not None:
-                container.watch(watch)
+        for watch in self._isolation.watches(container.id, request.config):
+            container.watch(watch)
 
     # The way down ------------------------------------------------------------------------------
 

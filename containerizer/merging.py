@@ -30,20 +30,6 @@ def prepared(isolators: Sequence[Isolator], request: ContainerRequest, config: C
     return _merged(request, config, [(isolator, isolator.prepare) for isolator in isolators])
 
 
-def create(
-    isolators: Sequence[Isolator], container_id: ContainerId, config: ContainerConfig, info: LaunchInfo
-) -> None:
-    """Have the isolators make what a container of a kind needs of which `info` is known.
-
-    Raises ContainerizerError.
-    """
-    if info.devices:
-        config = replace(config, granted_devices=info.devices)
-    for isolator in isolators:
-        with named(isolator):
-            isolator.create(container_id, config)
-
-
 def planned(isolators: Sequence[Isolator], request: ContainerRequest, config: ContainerConfig) -> Merged:
     """The same without touching the host."""
     return _merged(request, config, [(isolator, isolator.contribute) for isolator in isolators])

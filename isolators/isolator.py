@@ -223,7 +223,9 @@ class Isolator:
     requires: ClassVar[tuple[str, ...]] = ()  # other isolators without which it makes no sense
     launchers: ClassVar[tuple[str, ...]] = ("linux",)  # those that can do what it asks
     enforces: ClassVar[frozenset[str]] = frozenset()  # fields of Resources and ProcessAttributes
-    watches_what_is_asked: ClassVar[bool] = False  # no `watch` for a launch that asks for none of `enforces`
+    # No `watch` for a launch that asks for none of `enforces`, nor before it has run for a second: what it
+    # would tell ends nothing, and `reached` tells it in the end.
+    watches_what_is_asked: ClassVar[bool] = False
     stays = False  # whether `close` will be called in the end
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
 
