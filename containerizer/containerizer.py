@@ -16,7 +16,7 @@ from containerizer import checkpoint, ending, launchers, merging, nested, sandbo
 from containerizer import record as records
 from containerizer.cleanup import take_back
 from containerizer.container import Container
-from containerizer.isolation import Isolation
+from containerizer.isolation import Isolation, with_paths
 from containerizer.kinds import Kind, Kinds
 from containerizer.launch_requests import LaunchRequests
 from containerizer.lifecycle import State
@@ -84,12 +84,7 @@ class Containerizer:
         """
         self.paths = Paths.of(root, state)
         self.fetch_options = fetch_options
-        self._flags = replace(
-            flags or IsolatorFlags(),
-            own_state=self.paths.state,
-            networks=self.paths.networks,
-            networks_state=self.paths.networks_state,
-        )
+        self._flags = with_paths(flags or IsolatorFlags(), self.paths)
         self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
         self.provisioner = Provisioner(
             self.paths.root,
