@@ -42,6 +42,8 @@ TABLE: Mapping[str, str] = {
     # But after it: who waits for its turn at a disk neither freezes nor ends before it had it.
     "cgroups/blkio": "isolators.cgroups.blkio:CgroupsBlkio",
     "disk/du": "isolators.disk.du:DiskDu",
+    "disk/xfs": "isolators.disk.xfs:DiskXfs",
+    "disk/ext4": "isolators.disk.ext4:DiskExt4",
     "linux/capabilities": "isolators.linux.capabilities:LinuxCapabilities",
     "linux/nnp": "isolators.linux.nnp:LinuxNnp",
     "linux/seccomp": "isolators.linux.seccomp:LinuxSeccomp",

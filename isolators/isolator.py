@@ -209,6 +209,9 @@ class IsolatorFlags(Data, kw_only=True):
     nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
     enforce_container_disk_quota: bool = True  # False: what is used is told, and no more
     container_disk_watch_interval: float = 15.0  # seconds between two measurements
+    xfs_project_range: tuple[int, int] = (5000, 10000)  # projects to give out, on ext4 too: first and last
+    xfs_kill_containers: bool = False  # rather than refuse them more
+    xfs_quota_headroom: int = 10 << 20  # bytes beyond the limit that one has until it is killed
 
 
 class Isolator:

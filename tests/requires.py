@@ -94,6 +94,20 @@ def _reflink() -> str | None:
     return _succeeds(["unshare", "--mount", "sh", "-c", _TRY_REFLINK], "no xfs can be made and mounted")
 
 
+# As above; the mount is refused where the kernel does not keep such quotas.
+_TRY_QUOTA = """
+mount -t tmpfs none /mnt && cd /mnt && mkdir disk && truncate -s 320M image && {mkfs} image &&
+mount -o loop,prjquota image disk
+"""
+_MKFS = {"xfs": "mkfs.xfs -q", "ext4": "mkfs.ext4 -q -O quota,project -E quotatype=prjquota"}
+
+
+def _quota(filesystem: str) -> Probe:
+    script = _TRY_QUOTA.format(mkfs=_MKFS[filesystem])
+    otherwise = f"no {filesystem} with project quotas can be made and mounted"
+    return lambda: _succeeds(["unshare", "--mount", "sh", "-c", script], otherwise)
+
+
 def _hierarchies(fstype: str) -> list[tuple[Path, set[str]]]:
     """(mount point, super options) of each mount of this type; see proc_pid_mountinfo(5)."""
     found = []
@@ -176,6 +190,8 @@ NEEDS: Mapping[str, Probe] = {
     "cgroup2": _cgroup2,  # memory, cpu and pids on v2
     "overlay": _overlay,
     "ext4": _ext4,  # on a loop device
+    "xfs_quota": _quota("xfs"),  # of projects, on a loop device (apt-get install xfsprogs)
+    "ext4_quota": _quota("ext4"),  # likewise
     "reflink": _reflink,  # an xfs on a loop device (apt-get install xfsprogs)
     "tun": _tun,
     "device-mapper": _device_mapper,  # apt-get install dmsetup

@@ -58,6 +58,14 @@ def _count(text: str) -> int:
     return value
 
 
+def _range(text: str) -> tuple[int, int]:
+    """Of projects; 0 is that of all who have none, and the largest number that of nobody."""
+    first, _, last = text.strip("[]").partition("-")
+    if not 0 < int(first) <= int(last) < (1 << 32) - 1:
+        raise InvalidRequest(f"{text} is no range of projects")
+    return int(first), int(last)
+
+
 def _truth(text: str) -> bool:
     return _one_of("true", "false")(text.lower()) == "true"
 
@@ -91,6 +99,9 @@ TABLE: Mapping[str, Flag] = {
         "true", "end a container for what it writes beyond its `disk`; false: only measure", _truth
     ),
     "container_disk_watch_interval": Flag("15secs", "between two measurements of a sandbox", parse_duration),
+    "xfs_project_range": Flag("5000-10000", "projects that disk/xfs and disk/ext4 give out", _range),
+    "xfs_kill_containers": Flag("false", "true: they end containers rather than refuse them more", _truth),
+    "xfs_quota_headroom": Flag("10MB", "beyond the limit, until a container is ended", parse_size),
     "recover": Flag(
         "reconnect", "to what runs at the start, or cleanup: destroy it", _one_of("reconnect", "cleanup")
     ),

@@ -130,6 +130,9 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
             nvidia_gpu_devices=flags["nvidia_gpu_devices"],
             enforce_container_disk_quota=flags["enforce_container_disk_quota"],
             container_disk_watch_interval=flags["container_disk_watch_interval"],
+            xfs_project_range=flags["xfs_project_range"],
+            xfs_kill_containers=flags["xfs_kill_containers"],
+            xfs_quota_headroom=flags["xfs_quota_headroom"],
         ),
         launching_lanes=flags["launches"],
         pulls=flags["pulls"],
@@ -185,7 +188,7 @@ def _tls(flags: Flags) -> Tls:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _allow_descriptors() -> None:

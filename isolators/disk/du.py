@@ -10,17 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from isolators.disk import limits
 from isolators.disk.register import Asked, Register
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Watch
 from isolators.resources import Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.data import replace
-from launcher.errors import InvalidRequest
 from launcher.kernel import inotify, process
 from launcher.launch_info import LaunchInfo
-
-MINIMUM = 1 << 20  # bytes; directories and files of ours take some already
-MEBIBYTE = 1 << 20
 
 
 class DiskDu(Isolator):
@@ -33,11 +30,7 @@ class DiskDu(Isolator):
         self._register = Register(os.path.join(flags.own_state, "disk"))
 
     def check(self, resources: Resources) -> None:
-        if resources.disk is not None and resources.disk < MINIMUM:
-            raise InvalidRequest(
-                f"disk limit of {resources.disk} bytes is too small to start anything",
-                hint=f"use at least {MINIMUM} bytes ({MINIMUM // MEBIBYTE}m)",
-            )
+        limits.check(resources)
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         asked = Asked(
@@ -61,14 +54,14 @@ class DiskDu(Isolator):
         asked, over = self._register.asked(container_id), self._register.found(container_id).over
         if asked is None or asked.limit is None or over is None:
             return None
-        return _limitation(asked.limit, over, " or more", fatal=True)
+        return limits.limitation(self.name, asked.limit, over, fatal=True, whole=False)
 
     def reached(self, container_id: ContainerId) -> Sequence[Limitation]:
         """Only where the limit is not enforced."""
         asked, used = self._register.asked(container_id), self._register.found(container_id).used
         if asked is None or asked.enforced or asked.limit is None or used is None or used <= asked.limit:
             return ()
-        return (_limitation(asked.limit, used, "", fatal=False),)
+        return (limits.limitation(self.name, asked.limit, used, fatal=False),)
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
         self._change(container_id, limit=resources.disk)
@@ -116,15 +109,3 @@ class _Watch(Watch):
         if self._changes is not None:
             os.close(self._changes)
             self._changes = None
-
-
-def _limitation(limit: int, used: int, more: str, *, fatal: bool) -> Limitation:
-    told = [f"{size / MEBIBYTE:.1f} MiB" for size in (used, limit)]
-    return Limitation(
-        isolator=DiskDu.name,
-        resource="disk",
-        message=f"the sandbox takes {told[0]}{more}: limit {told[1]}",
-        fatal=fatal,
-        limit=limit,
-        usage=used,
-    )

@@ -46,11 +46,12 @@ class LinuxSeccomp(Isolator):
                 f"unknown seccomp profile {config.seccomp!r}", hint=f"use {BUILTIN_SECCOMP} or {UNCONFINED}"
             )
         deciding = seccomp_profile.deciding(granted.granted(config, self.host))
-        return LaunchInfo(seccomp=_builtin(deciding, os.uname().machine))
+        limited = config.resources.disk is not None  # perhaps by a project's quota
+        return LaunchInfo(seccomp=_builtin(deciding, os.uname().machine, keeps_projects=limited))
 
 
 @functools.cache
-def _builtin(deciding: frozenset[str], machine: str) -> str:
+def _builtin(deciding: frozenset[str], machine: str, *, keeps_projects: bool) -> str:
     """The built-in profile's program, as it crosses to the child."""
-    program = compile_profile(seccomp_profile.profile(deciding), machine)
+    program = compile_profile(seccomp_profile.profile(deciding, keeps_projects=keeps_projects), machine)
     return binascii.b2a_base64(program, newline=False).decode()

@@ -105,13 +105,23 @@ def deciding(capabilities: Collection[str]) -> frozenset[str]:
     return frozenset(_BY_CAPABILITY.keys() & capabilities)
 
 
-def profile(capabilities: Collection[str]) -> Profile:
-    """The profile of a task whose bounding set these are, by name."""
-    return Profile(rules=tuple(_rules(capabilities)))
+# What takes a file out of its project, whose quota then does not count it: FS_IOC_FSSETXATTR and, by the flag
+# that directories hand theirs on, FS_IOC_SETFLAGS, of 64 and of 32 bits; linux/fs.h. The owner of a file may.
+_SET_PROJECT = (0x401C5820, 0x40086602, 0x40046602)
 
 
-def _rules(capabilities: Collection[str]) -> Iterator[Rule]:
-    yield Rule(tuple(_ALLOWED.split()), ALLOW)
+def profile(capabilities: Collection[str], *, keeps_projects: bool = False) -> Profile:
+    """The profile of a task whose bounding set these are, by name.
+
+    `keeps_projects`: its files stay in their project, and no attribute of chattr(1) can be changed.
+    """
+    return Profile(rules=tuple(_rules(capabilities, keeps_projects=keeps_projects)))
+
+
+def _rules(capabilities: Collection[str], *, keeps_projects: bool) -> Iterator[Rule]:
+    yield Rule(tuple(name for name in _ALLOWED.split() if name != "ioctl"), ALLOW)
+    others = tuple(Condition(1, "!=", request, _INT) for request in _SET_PROJECT)
+    yield Rule(("ioctl",), ALLOW, others if keeps_projects else ())
     for capability in sorted(deciding(capabilities)):
         yield Rule(tuple(_BY_CAPABILITY[capability].split()), ALLOW)
     # Behind SYS_ADMIN's, which allows both without a condition.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 
 from launcher.kernel.libc import function
 
@@ -29,3 +30,15 @@ def mount_of(descriptor: int) -> int:
     """The id of the mount that the file was reached by: proc_pid_fdinfo(5)."""
     with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
+
+
+def mounted(descriptor: int) -> tuple[str, str] | None:
+    """The type of the filesystem of an open file, and what was mounted: proc_pid_mountinfo(5)."""
+    number = os.fstat(descriptor).st_dev
+    wanted = f"{os.major(number)}:{os.minor(number)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            if line.split()[2] == wanted:
+                fstype, source, _ = line.partition(" - ")[2].split(" ", 2)
+                return fstype, source
+    return None

@@ -85,6 +85,28 @@ def test_the_posix_launchers_tasks_have_it_too(cli: Cli) -> None:
     assert SAID in done.stderr
 
 
+_CHANGE_PROJECT = """
+import fcntl, os, struct
+with open(os.path.join("{sandbox}", "file"), "w") as file:
+    attributes = fcntl.ioctl(file, 0x801C581F, bytes(28))  # FS_IOC_FSGETXATTR
+    for number, argument in ((0x401C5820, attributes), (0x40086602, bytes(8))):  # and SET, and SETFLAGS
+        try:
+            fcntl.ioctl(file, number, argument)
+            print("done")
+        except OSError as error:
+            print(error.strerror)
+"""
+
+
+@pytest.mark.parametrize("limit", [(), ("--disk", "8m")])
+def test_whoever_has_a_limit_cannot_take_files_out_of_their_project(cli: Cli, limit: tuple[str, ...]) -> None:
+    """Which would be out of its quota, where the filesystem keeps one."""
+    program = _CHANGE_PROJECT.format(sandbox=cli.root / "containers" / NAME)
+    done = cli("run", "--rm", "--name", NAME, *limit, "host", "/usr/bin/python3", "-c", program)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["Operation not permitted" if limit else "done"] * 2
+
+
 def _isolation() -> tuple[str, ...]:
     from isolators import catalog
 

@@ -54,6 +54,7 @@ def load(names: Sequence[str], flags: IsolatorFlags) -> list[Isolator]:
 
 @pytest.fixture
 def prepared(isolator: Isolator, config: ContainerConfig) -> Iterator[Isolator]:
+    os.makedirs(config.sandbox)
     isolator.prepare(WEB, config)
     yield isolator
     isolator.cleanup(WEB)
@@ -97,6 +98,7 @@ def test_cleanup_of_unknown_container_does_nothing(isolator: Isolator) -> None:
 
 @pytest.mark.requires("root")
 def test_prepare_returns_what_contribute_does(isolator: Isolator, config: ContainerConfig) -> None:
+    os.makedirs(config.sandbox)
     try:
         assert isolator.prepare(WEB, config) == isolator.contribute(WEB, config)
         assert isolator.prepare(WEB, config) == isolator.contribute(WEB, config)

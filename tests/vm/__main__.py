@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DIRECTORY = CHECKOUT / ".vm"
 
 # What this kernel has may not be skipped. Which programs there are is the host's business.
-MANDATORY = ("root", "userns", "cgroup", "overlay", "ext4", "tun", "keyctl")
+MANDATORY = ("root", "userns", "cgroup", "overlay", "ext4", "ext4_quota", "xfs_quota", "tun", "keyctl")
 CGROUP_NEEDS = {"v1": {"cgroup1"}, "v2": {"cgroup2"}, "hybrid": set()}
 
 ENVIRONMENT = {

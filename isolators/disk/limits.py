@@ -1,0 +1,32 @@
+"""The limit of a container's disk, as all isolators of disks check it and tell of it."""
+
+from __future__ import annotations
+
+from isolators.resources import Limitation, Resources
+from launcher.errors import InvalidRequest
+
+MINIMUM = 1 << 20  # bytes; directories and files of ours take some already
+MEBIBYTE = 1 << 20
+
+
+def check(resources: Resources) -> None:
+    """Raises InvalidRequest for one in which nothing fits."""
+    if resources.disk is not None and resources.disk < MINIMUM:
+        raise InvalidRequest(
+            f"disk limit of {resources.disk} bytes is too small to start anything",
+            hint=f"use at least {MINIMUM} bytes ({MINIMUM // MEBIBYTE}m)",
+        )
+
+
+def limitation(isolator: str, limit: int, used: int, *, fatal: bool, whole: bool = True) -> Limitation:
+    """`whole`: all was measured, else there may be more."""
+    told = [f"{size / MEBIBYTE:.1f} MiB" for size in (used, limit)]
+    more = "" if whole else " or more"
+    return Limitation(
+        isolator=isolator,
+        resource="disk",
+        message=f"the sandbox takes {told[0]}{more}: limit {told[1]}",
+        fatal=fatal,
+        limit=limit,
+        usage=used,
+    )
