@@ -37,6 +37,9 @@ TABLE: Mapping[str, str] = {
     "cgroups/hugetlb": "isolators.cgroups.hugetlb:CgroupsHugetlb",
     # After those that give devices.
     "cgroups/devices": "isolators.cgroups.devices:CgroupsDevices",
+    "cgroups/net_cls": "isolators.cgroups.net_cls:CgroupsNetCls",
+    "cgroups/net_prio": "isolators.cgroups.net_prio:CgroupsNetPrio",
+    "cgroups/perf_event": "isolators.cgroups.perf_event:CgroupsPerfEvent",
     # The last of the cgroups, so the first to kill: what it has frozen does not fork meanwhile.
     "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
     # But after it: who waits for its turn at a disk neither freezes nor ends before it had it.
@@ -55,6 +58,9 @@ TABLE: Mapping[str, str] = {
     # Last, so the first to clean up, while what the plug-ins may ask for is still there.
     "network/cni": "isolators.network.cni:NetworkCni",
 }
+
+# Name → what the names of those begin with that it stands for, as far as this host can do that.
+ALIASES: Mapping[str, str] = {"cgroups/all": "cgroups/"}
 
 LAUNCHERS = ("linux", "posix")
 
@@ -96,6 +102,7 @@ ON_DEMAND: Mapping[str, str] = {
     "time_offsets": "namespaces/time",
     "gpus": "gpu/nvidia",
     "devices": "linux/devices",
+    "net_priorities": "cgroups/net_prio",
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",
     "networks": "network/cni",
@@ -144,12 +151,15 @@ def load(
 ) -> list[Isolator]:
     """The isolators of these names, in the table's order; those of others last, in the order given.
 
+    One of ALIASES stands for those of its names that are not named besides.
+
     `launched`: for a container that has been launched with them. What they need may have gone since, and what
     they gave has to be taken back all the same.
     Raises UnknownIsolator, IsolatorUnavailable, and InvalidRequest for a name that comes twice or
     without one that it requires, or that the launcher cannot serve.
     """
     _reject_repeated(names)
+    names = _expanded(names)
     classes = _classes(names)
     for isolator_class in () if launched else classes:
         _check_launcher(isolator_class, launcher)
@@ -173,6 +183,15 @@ def _is_available(name: str) -> bool:
 def describe(names: Iterable[str] = TABLE) -> list[Description]:
     """What the isolators are, and whether this host has what they need. Raises UnknownIsolator."""
     return [_describe(isolator_class) for isolator_class in _classes(list(names))]
+
+
+def _expanded(names: Sequence[str]) -> Sequence[str]:
+    for alias, beginning in ALIASES.items():
+        if alias in names:
+            family = [name for name in TABLE if name.startswith(beginning)]
+            added = [name for name in family if name not in names and _is_available(name)]
+            names = [*(name for name in names if name != alias), *added]
+    return names
 
 
 def _reject_repeated(names: Sequence[str]) -> None:
@@ -201,7 +220,7 @@ def _third_party(name: str) -> type[Isolator]:
         if entry_point.name == name:
             isolator_class: type[Isolator] = entry_point.load()
             return isolator_class
-    near = difflib.get_close_matches(name, [*TABLE, *found.names], n=2, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*TABLE, *ALIASES, *found.names], n=2, cutoff=0.5)
     guess = f"did you mean {' or '.join(near)}? " if near else ""
     raise UnknownIsolator(
         f"unknown isolator {name!r}", hint=f"{guess}`containerizer isolators` lists them all"

@@ -39,6 +39,7 @@ class Resources(Data, kw_only=True):
     hugetlb: Mapping[str, int] | None = None  # size of huge pages, "2MB" → bytes in such; -1: no limit
     blkio_weight: int | None = None  # share of a busy disk, 10 to 1000; 0: the normal one, 100
     disk: int | None = None  # bytes of the sandbox: the writable layer, the volumes in it, what is nested
+    net_priorities: Mapping[str, int] | None = None  # network device of the host → priority of packets
     gpus: str | None = None  # "all", a number, or "device=NAME,NAME" with indices or UUIDs
 
     def asked(self) -> set[str]:
@@ -95,6 +96,8 @@ class Usage(Data, kw_only=True):
     io_disks: Mapping[str, Mapping[str, int]] | None = None  # "254:0" → the same four, without "io_"
     disk_bytes: int | None = None
     disk_limit_bytes: int | None = None
+    perf_events: Mapping[str, int] | None = None  # of each how many; clocks in nanoseconds
+    perf_seconds: float | None = None  # since when they are counted
 
 
 class Limitation(Data, kw_only=True):

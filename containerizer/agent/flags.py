@@ -19,6 +19,7 @@ from containerizer.agent.durations import parse_duration
 from containerizer.paths import default_root, default_state
 from containerizer.units import parse_size
 from isolators.catalog import LAUNCHERS
+from isolators.isolator import IsolatorFlags
 from launcher.data import Data
 from launcher.errors import InvalidRequest
 from provisioner.backends.choose import NAMES
@@ -42,6 +43,15 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in _words(text))
+
+
+def _handle(text: str) -> int:
+    return int(text, 0)
+
+
+def _handles(text: str) -> tuple[int, int]:
+    first, last = map(_handle, _words(text))
+    return first, last
 
 
 def _fraction(text: str) -> float:
@@ -94,6 +104,15 @@ TABLE: Mapping[str, Flag] = {
     "isolation": Flag(None, "the isolators to load, with commas (the launcher's default)", _words),
     "launcher": Flag("linux", "how tasks are launched: linux or posix", _one_of(*LAUNCHERS)),
     "cgroups_root": Flag("containerizer", "the cgroup of all containers, in each hierarchy"),
+    "cgroups_net_cls_primary_handle": Flag(
+        None, "of the network classes that containers get, 0x1 to 0xffff (they get none)", _handle
+    ),
+    "cgroups_net_cls_secondary_handles": Flag("0x1,0xffff", "the first and the last of them", _handles),
+    "perf_events": Flag(
+        ",".join(IsolatorFlags().perf_events),
+        "counted by cgroups/perf_event, in the words of perf(1)",
+        _words,
+    ),
     "nvidia_gpu_devices": Flag(None, "indices of the GPUs to give out, with commas (all)", _numbers),
     "enforce_container_disk_quota": Flag(
         "true", "end a container for what it writes beyond its `disk`; false: only measure", _truth

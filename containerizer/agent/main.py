@@ -125,15 +125,7 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
             stall_timeout=flags["fetcher_stall_timeout"],
             timeout=flags["fetcher_timeout"],
         ),
-        isolator_flags=IsolatorFlags(
-            cgroups_root=flags["cgroups_root"],
-            nvidia_gpu_devices=flags["nvidia_gpu_devices"],
-            enforce_container_disk_quota=flags["enforce_container_disk_quota"],
-            container_disk_watch_interval=flags["container_disk_watch_interval"],
-            xfs_project_range=flags["xfs_project_range"],
-            xfs_kill_containers=flags["xfs_kill_containers"],
-            xfs_quota_headroom=flags["xfs_quota_headroom"],
-        ),
+        isolator_flags=_isolator_flags(flags),
         launching_lanes=flags["launches"],
         pulls=flags["pulls"],
         destroy_timeout=flags["destroy_timeout"],
@@ -141,6 +133,21 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
         gc_delay=flags["gc_delay"],
         gc_headroom=flags["gc_disk_headroom"],
         gc_interval=flags["disk_watch_interval"],
+    )
+
+
+def _isolator_flags(flags: Flags) -> IsolatorFlags:
+    return IsolatorFlags(
+        cgroups_root=flags["cgroups_root"],
+        nvidia_gpu_devices=flags["nvidia_gpu_devices"],
+        enforce_container_disk_quota=flags["enforce_container_disk_quota"],
+        container_disk_watch_interval=flags["container_disk_watch_interval"],
+        xfs_project_range=flags["xfs_project_range"],
+        xfs_kill_containers=flags["xfs_kill_containers"],
+        xfs_quota_headroom=flags["xfs_quota_headroom"],
+        net_cls_primary_handle=flags["cgroups_net_cls_primary_handle"],
+        net_cls_secondary_handles=flags["cgroups_net_cls_secondary_handles"],
+        perf_events=flags["perf_events"],
     )
 
 

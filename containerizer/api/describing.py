@@ -65,9 +65,11 @@ def usage_statistics(usage: Usage) -> statistics.ResourceStatistics:
         ("processes", usage.processes),
         ("disk_used_bytes", usage.disk_bytes),
         ("disk_limit_bytes", usage.disk_limit_bytes),
+        ("perf_seconds", usage.perf_seconds),
     ):
         if value is not None:
             setattr(measured, name, value)
+    measured.perf_events.update(usage.perf_events or {})
     return measured
 
 

@@ -24,12 +24,6 @@ def add(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--cpu-burst", type=int, metavar="µs", help="CPU time that it may save up")
     group.add_argument("--cpuset-cpus", metavar="LIST", help="only these CPUs, e.g. 0-3,5")
     group.add_argument("--cpuset-mems", metavar="LIST", help="only these memory nodes")
-    group.add_argument(
-        "--device-cgroup-rule",
-        action="append",
-        metavar="'KIND MAJOR:MINOR ACCESS'",
-        help="devices it may use besides, e.g. 'c 10:229 rw'",
-    )
     group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m; -1: no limit")
     group.add_argument("--memory-reservation", metavar="SIZE", help="what it keeps when memory is scarce")
     group.add_argument("--memory-swap", metavar="SIZE", help="memory and swap at most (no swap)")
@@ -38,6 +32,27 @@ def add(group: argparse._ArgumentGroup) -> None:
         "--oom-group",
         action=argparse.BooleanOptionalAction,
         help="whether it ends when the kernel kills for want of memory, or its victim only (it ends)",
+    )
+    _add_devices(group)
+    group.add_argument("--disk", metavar="SIZE", help="what it may write to its own filesystem, e.g. 1g")
+    group.add_argument(
+        "--hugetlb",
+        action="append",
+        default=[],
+        metavar="PAGE:SIZE",
+        help="huge pages at most, by their size: 2MB:64m; -1: no limit",
+    )
+    group.add_argument(
+        "--pids-limit", type=int, metavar="N", help="processes and threads at most; -1: no limit"
+    )
+
+
+def _add_devices(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--device-cgroup-rule",
+        action="append",
+        metavar="'KIND MAJOR:MINOR ACCESS'",
+        help="devices it may use besides, e.g. 'c 10:229 rw'",
     )
     for option, what in (("bps", "SIZE"), ("iops", "N")):
         for verb in ("read", "write"):
@@ -49,16 +64,12 @@ def add(group: argparse._ArgumentGroup) -> None:
                 help=f"{verb} at most so much a second, of a disk or of the one that PATH lies on",
             )
     group.add_argument("--blkio-weight", type=int, metavar="N", help="share of busy disks, 10 to 1000 (100)")
-    group.add_argument("--disk", metavar="SIZE", help="what it may write to its own filesystem, e.g. 1g")
     group.add_argument(
-        "--hugetlb",
+        "--net-prio",
         action="append",
         default=[],
-        metavar="PAGE:SIZE",
-        help="huge pages at most, by their size: 2MB:64m; -1: no limit",
-    )
-    group.add_argument(
-        "--pids-limit", type=int, metavar="N", help="processes and threads at most; -1: no limit"
+        metavar="DEVICE:N",
+        help="priority of packets that leave by this device of the host",
     )
 
 
@@ -84,6 +95,7 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "cpuset_cpus": arguments.cpuset_cpus,
         "cpuset_mems": arguments.cpuset_mems,
         "disk": arguments.disk,
+        "net_priorities": _by_name(arguments.net_prio, parse_count),
         "device_rules": ",".join(arguments.device_cgroup_rule) if arguments.device_cgroup_rule else None,
         "device_read_bps": _by_name(arguments.device_read_bps, parse_size),
         "device_write_bps": _by_name(arguments.device_write_bps, parse_size),

@@ -10,6 +10,7 @@ import pytest
 
 from containerizer.agent import flags
 from containerizer.agent.durations import parse_duration
+from containerizer.agent.main import _shown
 from launcher.errors import InvalidRequest
 
 
@@ -51,6 +52,8 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
         ("launches", "many"),
         ("gc_disk_headroom", "2"),
         ("socket_mode", "rw"),
+        ("cgroups_net_cls_primary_handle", "12:"),
+        ("cgroups_net_cls_secondary_handles", "1"),
         ("image_providers", "docker,oci"),
     ],
 )
@@ -70,3 +73,9 @@ def test_durations(text: str, seconds: float) -> None:
 def test_no_durations(text: str) -> None:
     with pytest.raises(InvalidRequest):
         parse_duration(text)
+
+
+def test_flags_are_shown_as_they_are_written() -> None:
+    assert _shown((0, 1)) == "0,1"
+    assert _shown(("a", "b")) == "a,b"
+    assert _shown(7) == "7"

@@ -94,3 +94,12 @@ def test_describe_has_a_summary_for_each() -> None:
 
 def test_default_is_in_the_tables_order() -> None:
     assert list(catalog.DEFAULT) == [name for name in catalog.TABLE if name in catalog.DEFAULT]
+
+
+def test_an_alias_stands_for_what_this_host_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = [d.name for d in catalog.describe() if d.name.startswith("cgroups/") and d.available]
+    loaded = names(catalog.load(["cgroups/all", "linux/nnp"], FLAGS))
+    assert loaded == [*here, "linux/nnp"]
+    assert names(catalog.load(["cgroups/all", "cgroups/pids"], FLAGS)) == here
+    monkeypatch.setattr(catalog, "_is_available", lambda name: name == "cgroups/pids")
+    assert names(catalog.load(["cgroups/all"], FLAGS)) == ["cgroups/pids"]

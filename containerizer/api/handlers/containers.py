@@ -287,6 +287,10 @@ async def _entry(
     """What cannot be told just now is absent."""
     entry = Response.GetContainers.Container(container_id=to_message(record.id))
     entry.container_status.CopyFrom(_status(record))
+    if "cgroups/net_cls" in record.isolation:
+        facts = (await context.engine.status(record.id)).facts.get("cgroups/net_cls", {})
+        if "net_cls_classid" in facts:
+            entry.container_status.cgroup_info.net_cls.classid = facts["net_cls_classid"]
     if (said := context.checker.said(record.id)) is not None:
         entry.health.CopyFrom(said.to_message())
     with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
