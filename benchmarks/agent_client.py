@@ -81,7 +81,7 @@ class Agent:
             "threads": sum(len(os.listdir(each / "task")) for each in processes),
             "RSS, MiB": sum(_kib(each / "status", "VmRSS") for each in processes) // 1024,
             "PSS, MiB": sum(_kib(each / "smaps_rollup", "Pss") for each in processes) // 1024,
-            "cgroups": sum(1 for _ in Path("/sys/fs/cgroup").glob("*/containerizer/ct-*")),
+            "cgroups": sum(1 for _ in Path("/sys/fs/cgroup").glob("*/containerizer*/ct-*")),
             "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         }
 

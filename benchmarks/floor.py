@@ -7,6 +7,7 @@ the same mounts, execve, exit. What a launch takes beyond that is ours: cgroups,
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import ExitStack
 
@@ -57,7 +58,8 @@ def _elsewhere(info: LaunchInfo, sandbox: str) -> LaunchInfo:
         for mount in info.rootfs_mounts
     ]
     own = [
-        replace(mount, source=mount.source.partition("/containerizer/ct-")[0])  # no cgroup has been made
+        # No cgroup has been made.
+        replace(mount, source=re.sub("/containerizer[^/]*/ct-.*", "", mount.source))
         for mount in info.mounts
         if not mount.source.startswith(planned)
     ]

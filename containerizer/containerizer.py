@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import checkpoint, ending, launchers, merging, nested, sandbox
+from containerizer import cgroups_root, checkpoint, ending, launchers, merging, nested, sandbox
 from containerizer import record as records
 from containerizer.cleanup import take_back
 from containerizer.container import Container
-from containerizer.isolation import Isolation, with_paths
+from containerizer.isolation import Isolation
 from containerizer.kinds import Kind, Kinds
 from containerizer.launch_requests import LaunchRequests
 from containerizer.lifecycle import State
@@ -84,8 +84,8 @@ class Containerizer:
         """
         self.paths = Paths.of(root, state)
         self.fetch_options = fetch_options
-        self._flags = with_paths(flags or IsolatorFlags(), self.paths)
-        self.isolators = catalog.load(launchers.isolation(launcher, isolation), self._flags, launcher)
+        self.flags = cgroups_root.settled(flags or IsolatorFlags(), self.paths)
+        self.isolators = catalog.load(launchers.isolation(launcher, isolation), self.flags, launcher)
         self.provisioner = Provisioner(
             self.paths.root,
             insecure_registries=insecure_registries,
@@ -184,7 +184,7 @@ class Containerizer:
     def isolators_of(self, record: ContainerRecord) -> list[Isolator]:
         """Those that the container was launched with. Raises UnknownIsolator, IsolatorUnavailable."""
         if record.isolation not in self._loaded:
-            self._loaded[record.isolation] = catalog.load(record.isolation, self._flags, launched=True)
+            self._loaded[record.isolation] = catalog.load(record.isolation, self.flags, launched=True)
         return self._loaded[record.isolation]
 
     def attach(self, container_id: ContainerId) -> Attachment:

@@ -8,21 +8,10 @@ from functools import partial
 from containerizer import admissible
 from containerizer.blame import named
 from containerizer.later import LaterWatch
-from containerizer.paths import Paths
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Watch, concerned
+from isolators.isolator import ContainerConfig, Isolator, Watch, concerned
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.launch_info import LaunchInfo
-
-
-def with_paths(flags: IsolatorFlags, paths: Paths) -> IsolatorFlags:
-    """The operator's settings with the directories of this containerizer."""
-    return replace(
-        flags,
-        own_state=paths.state,
-        networks=paths.networks,
-        networks_state=paths.networks_state,
-    )
 
 
 class Isolation:

@@ -22,6 +22,7 @@
 |-- disk/                           whose sandboxes are measured: isolators.disk.register
 |-- agent.lock                      of the agent that serves both: containerizer.agent.lock
 |-- networks/                       what is of this boot: isolators.network.places
+|-- cgroups_root                of all containers, if one was chosen: containerizer.cgroups_root
 |-- relays/                         of those who serve stdio: launcher.io.relays
 `-- containers/
     `-- <name>/
@@ -103,6 +104,11 @@ class Paths(Data):
         return os.path.join(self.state, "relays")
 
     @property
+    def cgroups_root(self) -> str:
+        """Where the operator's choice is noted: containerizer.cgroups_root."""
+        return os.path.join(self.state, "cgroups_root")
+
+    @property
     def agent_lock(self) -> str:
         return os.path.join(self.state, AGENT_LOCK)
 
@@ -158,4 +164,4 @@ class Paths(Data):
 
 
 def _nested(base: str, container_id: ContainerId) -> str:
-    return "/".join([base, *[f"{_CONTAINERS}/{name}" for name in container_id.lineage]])
+    return container_id.below(base)

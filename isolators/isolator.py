@@ -3,6 +3,7 @@
 An isolator limits or shields one thing. The containerizer calls it with plain synchronous
 functions, in the catalog's order (clean-up in reverse), never two at once for one container:
 
+    recover   when an agent starts: remove what is of no container any more
     check     before anything is touched: refuse limits that make no sense here
     prepare   before the clone: `create` what it needs on the host, and say by `contribute`, as data,
               what the launcher has to do
@@ -46,6 +47,8 @@ BUILTIN_SECCOMP = "builtin"
 UNCONFINED = "unconfined"
 
 OF_HOST = "host"  # a namespace: the host's own
+
+DEFAULT_CGROUPS_ROOT = "containerizer"  # of the default state directory: containerizer.cgroups_root
 
 MAX_HOSTNAME = 64  # bytes: HOST_NAME_MAX of sethostname(2)
 
@@ -199,7 +202,8 @@ class Need(Data):
 class IsolatorFlags(Data, kw_only=True):
     """The operator's settings for all isolators."""
 
-    cgroups_root: str = "containerizer"  # below the mount point of each hierarchy
+    # Below the mount point of each hierarchy; all in it is of the containers of one state directory.
+    cgroups_root: str = DEFAULT_CGROUPS_ROOT
     state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
     networks: str = "/var/lib/containerizer/networks"  # what survives a reboot: isolators.network.places
     networks_state: str = "/run/containerizer/networks"  # and what does not
@@ -237,6 +241,16 @@ class Isolator:
 
     def __init__(self, flags: IsolatorFlags) -> None:
         self.flags = flags
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        """Remove what containers have left that are gone; what was, for people.
+
+        Called when an agent starts, while other processes may launch: so look first at what there is,
+        and then ask of each container; its name is taken before anything is made for it. What may be of
+        another state directory's containers is not to be touched. Containers that are there need nothing:
+        an isolator has no state, and limits are watched again by `watch`. Raises ContainerizerError.
+        """
+        return ()
 
     def check(self, resources: Resources) -> None:
         """Refuse limits that make no sense or that this host does not have; of a launch and of an update.

@@ -4,15 +4,36 @@ A thing that is taken is a symbolic link: its name is the thing's, what it point
 symlink(2) makes it whole and for one of two callers only, so it is lock and record in one. It stays
 until the container is cleaned up, however its launcher ended; the directory is the whole host's, and
 forgotten at a reboot like the containers are.
+
+It points to the directory of the container's state, which is there from before anything is taken until all
+has been given back. So a link that leads nowhere is nobody's, whichever state directory it was of.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterable
 
+from isolators.isolator import IsolatorFlags
+from launcher.container_id import ContainerId
+
 _ATTEMPTS = 100  # each is lost only to another container that ends just then
+
+
+def holder(flags: IsolatorFlags, container_id: ContainerId) -> str:
+    """The container, among those of all state directories."""
+    return container_id.below(flags.own_state)
+
+
+def shown(holder: str) -> str:
+    """The container's name, for people."""
+    names: list[str] = []
+    while os.path.basename(os.path.dirname(holder)) == "containers":
+        names.insert(0, os.path.basename(holder))
+        holder = os.path.dirname(os.path.dirname(holder))
+    return ".".join(names) or holder
 
 
 def held(directory: str, holder: str) -> list[str]:
@@ -59,6 +80,26 @@ def take(directory: str, holder: str, names: Iterable[str], count: int) -> list[
 def release(directory: str, holder: str) -> None:
     """Let go of all that the holder has. Idempotent; leaves no empty directory."""
     _drop(directory, held(directory, holder))
+
+
+def sweep(directory: str) -> list[str]:
+    """Let go of what is held by who is gone; the names of those things."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return []
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # a second one could find the name taken anew
+        gone = [name for name in sorted(_taken(directory)) if _is_gone(holder_of(directory, name))]
+        _drop(directory, gone)
+        return gone
+    finally:
+        os.close(descriptor)
+
+
+def _is_gone(holder: str | None) -> bool:
+    """One that is no path is of a version that did not say whose it is."""
+    return holder is not None and os.path.isabs(holder) and not os.path.isdir(holder)
 
 
 def _drop(directory: str, names: Iterable[str]) -> None:

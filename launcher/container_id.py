@@ -42,6 +42,10 @@ class ContainerId(Data):
         """The names from the root container down to this one."""
         return (*self.parent.lineage, self.name) if self.parent else (self.name,)
 
+    def below(self, base: str) -> str:
+        """The container's directory in a tree of directories that begins there."""
+        return "/".join([base, *[f"containers/{name}" for name in self.lineage]])
+
     @property
     def depth(self) -> int:
         """How many levels of containers there are, from the root container down to this one."""

@@ -103,7 +103,7 @@ TABLE: Mapping[str, Flag] = {
     # Containers.
     "isolation": Flag(None, "the isolators to load, with commas (the launcher's default)", _words),
     "launcher": Flag("linux", "how tasks are launched: linux or posix", _one_of(*LAUNCHERS)),
-    "cgroups_root": Flag("containerizer", "the cgroup of all containers, in each hierarchy"),
+    "cgroups_root": Flag("containerizer", "the cgroup of its containers alone, in each hierarchy"),
     "cgroups_net_cls_primary_handle": Flag(
         None, "of the network classes that containers get, 0x1 to 0xffff (they get none)", _handle
     ),

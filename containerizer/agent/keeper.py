@@ -15,6 +15,7 @@ from typing import Any
 
 from containerizer import liveness
 from containerizer import record as records
+from containerizer.agent import orphans
 from containerizer.agent.events import Events
 from containerizer.agent.lanes.pool import Held, LaneGone, Lanes
 from containerizer.agent.readiness import Readiness
@@ -85,6 +86,7 @@ class Keeper:
         for container_id in reversed(survey.broken):
             _log.warning("the record of container %s makes no sense", container_id)
             self._spawn(self._wreck(container_id))
+        await self._workers.run(orphans.remove)
 
     async def close(self) -> None:
         """Let go of everything; the containers run on."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
@@ -32,6 +32,7 @@ from launcher.kernel import cgroups, freezer
 from launcher.kernel.cgroups import CgroupError, Hierarchy
 from launcher.launch_info import LaunchInfo, Mount
 
+_PREFIX = "ct-"
 _READ_ONLY = ("ro", "nosuid", "nodev", "noexec")
 
 
@@ -81,6 +82,9 @@ class CgroupIsolator(Isolator):
         return ()
 
     # The contract.
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        return [each for _, h in self._hierarchies() for each in sweep(h, self.root, is_there)]
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         path = path_of(self.root, container_id)
@@ -180,6 +184,31 @@ class TypedFiles:
         return os.path.join(self._cgroup, os.fsdecode(self._files.get_interface(name).filename))
 
 
+def sweep(hierarchy: Hierarchy, root: str, is_there: Callable[[ContainerId], bool]) -> list[str]:
+    """Remove the cgroups below the root that are of no container, and kill who is in them.
+
+    All in a root is of one state directory: containerizer.cgroups_root. Raises CgroupError.
+    """
+    found = list(_cgroups(os.path.join(hierarchy.mount_point, root), None))
+    gone = [cgroup for container_id, cgroup in found if not is_there(container_id)]
+    for cgroup in reversed(gone):
+        _remove(cgroup)
+    return gone
+
+
+def _cgroups(directory: str, parent: ContainerId | None) -> Iterator[tuple[ContainerId, str]]:
+    """Those of containers, each before those in it."""
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith(_PREFIX):
+            container_id = ContainerId(name.removeprefix(_PREFIX), parent)
+            yield container_id, os.path.join(directory, name)
+            yield from _cgroups(os.path.join(directory, name), container_id)
+
+
 def _remove(cgroup: str) -> None:
     """Usually nobody is in it any more, or nearly so; else kill who is: its supervisor was killed."""
     try:
@@ -201,13 +230,13 @@ def _mount(hierarchy: Hierarchy, path: str, *, hybrid: bool) -> Mount:
 
 def path_of(root: str, container_id: ContainerId) -> str:
     """Where a container's cgroup is in each hierarchy, below its mount point."""
-    return "/".join([root, *[f"ct-{name}" for name in container_id.lineage]])
+    return "/".join([root, *[f"{_PREFIX}{name}" for name in container_id.lineage]])
 
 
 def checked_root(root: str) -> str:
     """The operator's cgroups root, without slashes around it. Raises InvalidRequest."""
     names = root.strip("/").split("/")
-    if not all(names) or {".", ".."} & set(names):
+    if not all(names) or {".", ".."} & set(names) or any(name.startswith(_PREFIX) for name in names):
         raise InvalidRequest(
             f"invalid cgroups root {root!r}",
             hint="name a cgroup below the mount point, such as containerizer",

@@ -9,7 +9,7 @@ the driver (NVIDIA_DRIVER_CAPABILITIES) is heeded, where the request says nothin
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isolators import ownership
@@ -55,7 +55,7 @@ class GpuNvidia(Isolator):
             return LaunchInfo()
         words = _capabilities(config)
         candidates, count = self._candidates(asked)
-        holder = str(container_id)
+        holder = ownership.holder(self.flags, container_id)
         uuids = ownership.held(self._owners, holder)
         uuids = uuids or ownership.take(self._owners, holder, [gpu.uuid for gpu in candidates], count) or []
         if not uuids:
@@ -68,7 +68,7 @@ class GpuNvidia(Isolator):
         if asked is None:
             return LaunchInfo()
         candidates, count = self._candidates(asked)
-        uuids = ownership.held(self._owners, str(container_id))
+        uuids = ownership.held(self._owners, ownership.holder(self.flags, container_id))
         uuids = uuids or ownership.free(self._owners, [gpu.uuid for gpu in candidates], count)
         if len(uuids) < count:
             raise self._none_free(candidates, count)
@@ -85,10 +85,13 @@ class GpuNvidia(Isolator):
             raise InvalidRequest("the GPUs of a running container cannot be changed", hint=hint)
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
-        return {"gpus": ownership.held(self._owners, str(container_id))}
+        return {"gpus": ownership.held(self._owners, ownership.holder(self.flags, container_id))}
 
     def cleanup(self, container_id: ContainerId) -> None:
-        ownership.release(self._owners, str(container_id))
+        ownership.release(self._owners, ownership.holder(self.flags, container_id))
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        return [f"GPU {uuid}" for uuid in ownership.sweep(self._owners)]
 
     def _candidates(self, asked: Gpus) -> tuple[list[Gpu], int]:
         """Of which GPUs how many are asked for. Raises InvalidRequest for more than the host has."""
@@ -106,7 +109,7 @@ class GpuNvidia(Isolator):
 
     def _none_free(self, candidates: Sequence[Gpu], count: int) -> NoFreeGpu:
         owners = {gpu.uuid: ownership.holder_of(self._owners, gpu.uuid) for gpu in candidates}
-        taken = ", ".join(f"{uuid} is {owner}'s" for uuid, owner in owners.items() if owner)
+        taken = ", ".join(f"{uuid} is {ownership.shown(owner)}'s" for uuid, owner in owners.items() if owner)
         hint = "wait until that container has ended, or ask for others"
         return NoFreeGpu(f"{count} of {len(candidates)} GPUs are asked for, but {taken}", hint=hint)
 

@@ -9,8 +9,9 @@ the host's whole tree, and freeze or move what is in it. See cgroup_namespaces(7
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 
-from isolators.cgroups.subsystem import checked_root, path_of
+from isolators.cgroups.subsystem import checked_root, path_of, sweep
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
 from launcher.kernel import cgroups
@@ -48,6 +49,9 @@ class CgroupNamespace(Isolator):
             cgroups.create(hierarchy, path, controller="")
             if "cpuset" in hierarchy.controllers and hierarchy.version == 1:
                 cgroups.inherit_cpuset(hierarchy, path)
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        return [each for hierarchy in self._hierarchies for each in sweep(hierarchy, self.root, is_there)]
 
     def cleanup(self, container_id: ContainerId) -> None:
         path = path_of(self.root, container_id)

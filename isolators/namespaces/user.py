@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import binascii
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from isolators import ownership
 from isolators.isolator import (
@@ -95,7 +95,10 @@ class UserNamespace(Isolator):
         return self._launch_info(container_id, config, _see_one)
 
     def cleanup(self, container_id: ContainerId) -> None:
-        ownership.release(self._allocated, str(container_id))
+        ownership.release(self._allocated, ownership.holder(self.flags, container_id))
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        return [f"the range of users {number}" for number in ownership.sweep(self._allocated)]
 
     def _launch_info(self, container_id: ContainerId, config: ContainerConfig, pick: _Pick) -> LaunchInfo:
         if config.parent is not None:
@@ -122,26 +125,28 @@ class UserNamespace(Isolator):
             user = asked.removeprefix(SUBORDINATE)
             return _subordinate(user, self._subuid), _subordinate(user, self._subgid)
         if asked == AUTO:
-            mapping = IdMapping(0, FIRST + self._picked(str(container_id), pick) * COUNT, COUNT)
+            mapping = IdMapping(0, FIRST + self._picked(container_id, pick) * COUNT, COUNT)
         else:
             mapping = _named(asked)
         return (mapping,), (mapping,)
 
-    def _picked(self, holder: str, pick: _Pick) -> int:
+    def _picked(self, container_id: ContainerId, pick: _Pick) -> int:
         """The number of its range: one that it holds already, or is given now."""
+        holder = ownership.holder(self.flags, container_id)
+        numbers = map(str, self._candidates(str(container_id)))
         picked = ownership.held(self._allocated, holder)
-        picked = picked or pick(self._allocated, holder, map(str, self._candidates(holder))) or []
+        picked = picked or pick(self._allocated, holder, numbers) or []
         if not picked:
             hint = f"remove containers, or what {self._allocated} has of those that are gone"
             raise NoFreeRange(f"all {RANGES} ranges of users are taken", hint=hint)
         return int(picked[0])
 
-    def _candidates(self, holder: str) -> Iterator[int]:
+    def _candidates(self, container: str) -> Iterator[int]:
         """All, from one that goes by the name: the same container gets the same again if it can."""
         set_aside = [entry for path in (self._subuid, self._subgid) for entry in subordinate_ids.read(path)]
-        first = binascii.crc32(holder.encode())
+        first = binascii.crc32(container.encode())
         for number in ((first + step) % RANGES for step in range(RANGES)):
-            own = subordinate_ids.Range(holder, FIRST + number * COUNT, COUNT)
+            own = subordinate_ids.Range(container, FIRST + number * COUNT, COUNT)
             if not any(own.overlaps(entry) for entry in set_aside):
                 yield number
 

@@ -242,7 +242,7 @@ def left_behind(paths: Paths) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError):
             yield from (f"{directory}/{name}" for name in os.listdir(directory))
     for hierarchy in Path("/sys/fs/cgroup").iterdir():
-        yield from map(str, (hierarchy / "containerizer").glob("ct-chaos-*"))
+        yield from map(str, hierarchy.glob("containerizer*/ct-chaos-*"))
 
 
 def main() -> None:

@@ -168,7 +168,7 @@ def test_what_a_killed_one_is_launching_fails_and_leaves_nothing(
                     first=lambda owner: kill_lane(owner.paths),
                 )
             assert await engine.containers() == []
-            assert not list(Path("/sys/fs/cgroup").glob("*/containerizer/ct-web"))
+            assert not list(Path("/sys/fs/cgroup").glob("*/containerizer*/ct-web"))
         await engine.launch(shell("exit 3", fetch=fetch))
         assert (await engine.wait(WEB)).exit_code == 3
 

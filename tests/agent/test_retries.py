@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from containerizer import cgroups_root
 from containerizer.agent.engine import Engine
 from containerizer.agent.metrics import Metrics
 from containerizer.cleanup import CleanupFailed
@@ -36,7 +37,7 @@ def test_what_cannot_be_taken_back_just_now_is_listed_and_tried_again(agents: Ag
     async def scenario(engine: Engine) -> None:
         metrics = Metrics(engine)
         launch = await engine.launch(ContainerRequest.of("host", ["sleep", "60"], name="stuck"))
-        cgroup = Path("/sys/fs/cgroup/pids/containerizer/ct-stuck")
+        cgroup = Path("/sys/fs/cgroup/pids", cgroups_root.own(str(agents.state)), "ct-stuck")
         with mounted_on(cgroup, tmp_path / "obstacle"), engine.events.subscribed() as events:
             with pytest.raises(CleanupFailed):
                 await engine.destroy(launch.record.id)

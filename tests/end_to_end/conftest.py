@@ -17,6 +17,10 @@ from typing import Any
 
 import pytest
 
+from containerizer import cgroups_root
+from isolators.cgroups.subsystem import path_of
+from launcher.container_id import ContainerId
+from launcher.kernel import cgroups
 from tests.support import images
 from tests.support.netns import HostNetwork, host_network
 from tests.support.registry import Registry
@@ -38,6 +42,13 @@ class Cli:
     def argv(self) -> list[str]:
         options = ["--root", str(self.root), "--state", str(self.state)]
         return [*self.within, sys.executable, "-m", "containerizer", *options]
+
+    def cgroup(self, controller: str, name: str) -> str:
+        """The directory of a container's; the name has a level of nesting a dot."""
+        hierarchy = cgroups.find(controller)
+        assert hierarchy
+        root = cgroups_root.own(str(self.state))
+        return os.path.join(hierarchy.mount_point, path_of(root, ContainerId.parse(name)))
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""

@@ -15,7 +15,7 @@ from containerizer.request import ContainerRequest
 from isolators import catalog
 from isolators.gpu import nvidia
 from isolators.isolator import IsolatorFlags
-from isolators.ownership import holder_of
+from isolators.ownership import holder_of, shown
 from launcher.stdio import Inherit
 from tests.support.nvidia import FakeNvml, make_host
 
@@ -107,7 +107,9 @@ def test_a_gpu_is_its_owners_until_its_end(
     containerizer: Containerizer, busybox: str, tmp_path: Path
 ) -> None:
     first = containerizer.launch(busybox, ["sleep", "1000"], gpus=1)
-    assert holder_of(str(tmp_path / "state" / "gpus"), "GPU-0") == str(first.id)
+    holder = holder_of(str(tmp_path / "state" / "gpus"), "GPU-0")
+    assert holder == containerizer.paths.container_state(first.id)
+    assert shown(holder) == str(first.id)
     with pytest.raises(nvidia.NoFreeGpu, match=str(first.id)):
         containerizer.launch(busybox, ["true"], gpus="device=0")
     first.destroy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,10 +40,8 @@ def stats(cli: Cli) -> dict[str, Any]:
     return told[0]
 
 
-def content(controller: str, file: str) -> str:
-    hierarchy = cgroups.find(controller)
-    assert hierarchy
-    return cgroups.read(os.path.join(hierarchy.mount_point, "containerizer", f"ct-{NAME}"), file)
+def content(cli: Cli, controller: str, file: str) -> str:
+    return cgroups.read(cli.cgroup(controller, NAME), file)
 
 
 def test_rates_of_disks(cli: Cli, busybox: str, tmp_path: Path) -> None:
@@ -52,18 +49,18 @@ def test_rates_of_disks(cli: Cli, busybox: str, tmp_path: Path) -> None:
         rates = ("--device-write-bps", f"{one}:1m", "--device-write-bps", f"{two}:1k")
         start(cli, busybox, *rates, "--device-read-iops", f"{two}:5")
         file = "blkio.throttle.write_bps_device"
-        assert content("blkio", file).splitlines() == [
+        assert content(cli, "blkio", file).splitlines() == [
             f"{numbers_of(one)} 1048576",
             f"{numbers_of(two)} 1024",
         ]
         update(cli, "--device-write-bps", f"{one}:2m")
-        assert content("blkio", file).splitlines() == [
+        assert content(cli, "blkio", file).splitlines() == [
             f"{numbers_of(one)} 2097152",
             f"{numbers_of(two)} 1024",
         ]
         update(cli, "--device-write-bps", f"{one}:0")
-        assert content("blkio", file) == f"{numbers_of(two)} 1024"
-        assert content("blkio", "blkio.throttle.read_iops_device") == f"{numbers_of(two)} 5"
+        assert content(cli, "blkio", file) == f"{numbers_of(two)} 1024"
+        assert content(cli, "blkio", "blkio.throttle.read_iops_device") == f"{numbers_of(two)} 5"
         assert stats(cli)["io_disks"][numbers_of(two)]["reads"] == 0
         cli("rm", "-f", NAME)
 
@@ -72,9 +69,9 @@ def test_memory_and_cpu_time(cli: Cli, busybox: str) -> None:
     memory = ("-m", "64m", "--memory-reservation", "32m", "--memory-swap", "96m", "--no-oom-group")
     start(cli, busybox, *memory, "--cpu-period", "50000", "--cpu-quota", "20000", "--cpu-burst", "10000")
     files = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.soft_limit_in_bytes")
-    assert [int(content("memory", file)) >> 20 for file in files] == [64, 96, 32]
+    assert [int(content(cli, "memory", file)) >> 20 for file in files] == [64, 96, 32]
     files = ("cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.cfs_burst_us")
-    assert [int(content("cpu", file)) for file in files] == [50_000, 20_000, 10_000]
+    assert [int(content(cli, "cpu", file)) for file in files] == [50_000, 20_000, 10_000]
     for options, message in (
         (("--memory-reservation", "65m"), "is more than memory"),
         (("--memory-swap", "63m"), "memory_swap of"),
@@ -84,13 +81,13 @@ def test_memory_and_cpu_time(cli: Cli, busybox: str) -> None:
         done = cli("update", *options, NAME)
         assert (done.returncode, message in done.stderr) == (125, True), done.stderr
     update(cli, "--cpu-quota", "-1", "--cpu-burst", "0", "--memory-swap", "-1", "--memory-reservation", "-1")
-    assert content("cpu", "cpu.cfs_quota_us") == "-1"
+    assert content(cli, "cpu", "cpu.cfs_quota_us") == "-1"
     assert stats(cli)["memory_soft_limit_bytes"] is None
     update(cli, "-m", "-1", "--pids-limit", "-1", "--cpus", "0.5")
     told = stats(cli)
     assert told["memory_limit_bytes"] is None
     assert told["memory_anon_bytes"] > 0
-    assert content("cpu", "cpu.cfs_quota_us") == "25000"
+    assert content(cli, "cpu", "cpu.cfs_quota_us") == "25000"
 
 
 def test_a_victim_of_the_kernel_may_be_all_that_ends(cli: Cli, busybox: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from containerizer import Containerizer
+from containerizer import Containerizer, cgroups_root
 from launcher.attach import Attachment
 from tests.end_to_end.conftest import Cli, parent
 from tests.launcher.support import Reader
@@ -85,7 +85,9 @@ def test_what_was_told_outlives_a_clean_up_that_failed_by_halves(cli: Cli, busyb
     failed = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT)
     assert failed.returncode == 125
     assert "cannot clean up" in failed.stderr
-    assert not Path(f"/sys/fs/cgroup/memory/containerizer/ct-{NAME}").exists()
+    root = cgroups_root.own(str(cli.state))
+    assert Path("/sys/fs/cgroup/pids", root, f"ct-{NAME}").exists()
+    assert not Path("/sys/fs/cgroup/memory", root, f"ct-{NAME}").exists()
     assert cli("stop", NAME).returncode == 0
     assert "memory limitation" in cli("ps", "-a").stdout
     cli("rm", NAME)

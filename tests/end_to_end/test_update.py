@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -30,30 +29,28 @@ def running(cli: Cli, busybox: str) -> Iterator[None]:
     cli("rm", "-f", NAME)
 
 
-def limit(controller: str, file: str, name: str = NAME) -> int:
-    hierarchy = cgroups.find(controller)
-    assert hierarchy
-    return int(cgroups.read(os.path.join(hierarchy.mount_point, "containerizer", f"ct-{name}"), file))
+def limit(cli: Cli, controller: str, file: str, name: str = NAME) -> int:
+    return int(cgroups.read(cli.cgroup(controller, name), file))
 
 
-def in_force() -> tuple[int, int, int, int]:
+def in_force(cli: Cli) -> tuple[int, int, int, int]:
     """MiB, shares, microseconds in a tenth of a second, processes."""
     return (
-        limit("memory", "memory.limit_in_bytes") // MEBIBYTE,
-        limit("cpu", "cpu.shares"),
-        limit("cpu", "cpu.cfs_quota_us"),
-        limit("pids", "pids.max"),
+        limit(cli, "memory", "memory.limit_in_bytes") // MEBIBYTE,
+        limit(cli, "cpu", "cpu.shares"),
+        limit(cli, "cpu", "cpu.cfs_quota_us"),
+        limit(cli, "pids", "pids.max"),
     )
 
 
 @pytest.mark.usefixtures("running")
 def test_what_is_not_named_stays(cli: Cli) -> None:
-    assert in_force() == (64, 512, 50_000, 20)
+    assert in_force(cli) == (64, 512, 50_000, 20)
     done = cli("update", "--cpus", "0.25", "-m", "96m", NAME)
     assert (done.stdout, done.returncode) == (f"{NAME}\n", 0), done.stderr
-    assert in_force() == (96, 512, 25_000, 20)
+    assert in_force(cli) == (96, 512, 25_000, 20)
     assert cli("update", "--pids-limit", "10", "-m", "32m", NAME).returncode == 0
-    assert in_force() == (32, 512, 25_000, 10)
+    assert in_force(cli) == (32, 512, 25_000, 10)
 
 
 @pytest.mark.usefixtures("running")
@@ -80,7 +77,7 @@ def test_bad_limits_change_nothing(cli: Cli, options: tuple[str, ...], words: li
     done = cli("update", *options, NAME)
     assert done.returncode == 125
     assert [word for word in words if word not in done.stderr] == []
-    assert in_force() == (64, 512, 50_000, 20)
+    assert in_force(cli) == (64, 512, 50_000, 20)
 
 
 @pytest.mark.usefixtures("running")
@@ -100,7 +97,7 @@ def test_two_that_change_different_limits_lose_none(cli: Cli) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert in_force() == (64, 600 + round, int((0.1 + round / 1000) * 100_000), 30 + round)
+        assert in_force(cli) == (64, 600 + round, int((0.1 + round / 1000) * 100_000), 30 + round)
 
 
 def test_who_does_not_run_has_no_limits(cli: Cli) -> None:
@@ -116,10 +113,10 @@ def test_a_nested_one_has_limits_of_its_own(cli: Cli, busybox: str) -> None:
         owner.launch(busybox, ["sleep", "1000"], name="outer", mem="64m")
         inner = owner.launch(busybox, ["sleep", "1000"], name="outer.inner", mem="32m", pids=9)
         update(owner, inner.id, Resources(memory=48 * MEBIBYTE))
-        nested = "outer/ct-inner"
-        assert limit("memory", "memory.limit_in_bytes", nested) == 48 * MEBIBYTE
-        assert limit("pids", "pids.max", nested) == 9
-        assert limit("memory", "memory.limit_in_bytes", "outer") == 64 * MEBIBYTE
+        nested = "outer.inner"
+        assert limit(cli, "memory", "memory.limit_in_bytes", nested) == 48 * MEBIBYTE
+        assert limit(cli, "pids", "pids.max", nested) == 9
+        assert limit(cli, "memory", "memory.limit_in_bytes", "outer") == 64 * MEBIBYTE
 
 
 @pytest.mark.usefixtures("running")
