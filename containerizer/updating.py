@@ -6,7 +6,7 @@ since an update have a file beside it. So whoever updates next, after any restar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from containerizer import admissible, checkpoint, liveness
@@ -16,14 +16,15 @@ from containerizer.containerizer import Containerizer
 from containerizer.ending import Ending
 from containerizer.record import ContainerRecord
 from containerizer.remote import NotRunning
+from isolators.isolator import Isolator
 from isolators.resources import Resources
 from launcher.container_id import ContainerId
-from launcher.errors import InvalidRequest
+from launcher.errors import ContainerizerError, InvalidRequest
 
 
 def update(owner: Containerizer, container_id: ContainerId, resources: Resources) -> None:
     """Raises NoSuchContainer, NotRunning, InvalidRequest for limits that make no sense or that none of its
-    isolators enforces, and ContainerizerError where the kernel refuses one: those before it stay in force.
+    isolators enforces, and ContainerizerError where the kernel refuses one: then all are as they were.
     """
     end = Ending.open(owner.paths, container_id)
     if end is None:
@@ -40,15 +41,32 @@ def _update(owner: Containerizer, record: ContainerRecord, resources: Resources)
     for resource in admissible.unenforced(isolators, asked):
         hint = "launch it with the isolator that does"
         raise InvalidRequest(f"no isolator of container {record.id} enforces {resource}", hint=hint)
-    limits = in_force(owner, record)
+    before = limits = in_force(owner, record)
     concerned = [isolator for isolator in isolators if not isolator.enforces.isdisjoint(asked)]
     admissible.check_limits(concerned, Resources(**_merged(limits, asked)))  # some make sense together only
-    for isolator in concerned:
-        if changed := {name: value for name, value in asked.items() if name in isolator.enforces}:
-            with named(isolator):
+    begun: list[Isolator] = []
+    try:
+        for isolator in concerned:
+            if changed := {name: value for name, value in asked.items() if name in isolator.enforces}:
                 limits = _merged(limits, changed)
-                isolator.update(record.id, Resources(**limits))
-            checkpoint.write(owner.paths.limits(record.id), limits)
+                begun.append(isolator)
+                with named(isolator):
+                    isolator.update(record.id, Resources(**limits))
+        checkpoint.write(owner.paths.limits(record.id), limits)
+    except BaseException as error:
+        _take_back(record.id, begun, Resources(**before), error)
+        raise
+
+
+def _take_back(
+    container_id: ContainerId, begun: Sequence[Isolator], before: Resources, cause: BaseException
+) -> None:
+    """Make the limits those of before the update, also of what was refused: a part of it may be in force."""
+    for isolator in reversed(begun):
+        try:
+            isolator.update(container_id, before)
+        except (ContainerizerError, OSError) as error:
+            cause.add_note(f"and the limits of before cannot be put back: {isolator.name}: {error}")
 
 
 def _merged(limits: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,9 +13,13 @@ from typing import Any
 import pytest
 
 from containerizer.containerizer import Containerizer
+from containerizer.request import ContainerRequest
 from isolators.resources import Resources
 from launcher.kernel import cgroups
+from launcher.kernel.cgroups import CgroupError
+from launcher.stdio import Pipes
 from tests.end_to_end.conftest import Cli
+from tests.launcher.support import Reader
 
 pytestmark = pytest.mark.requires("root", "cgroup1", "overlay", "registry", "busybox")
 
@@ -133,3 +140,54 @@ def test_stats_tell_what_is_used_and_allowed(cli: Cli) -> None:
     assert cli("stats", "--no-stream", "nobody").returncode == 125
     for interval in ("0", "-1", "nan", "inf"):
         assert "invalid interval" in cli("stats", "--no-stream", f"--interval={interval}").stderr
+
+
+HOLDS = f"""
+import ctypes, sys
+held = bytearray({32 * MEBIBYTE})
+assert ctypes.CDLL(None).mlockall(1) == 0  # MCL_CURRENT: where there is swap, it would go there
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_one_that_the_kernel_refuses_leaves_all_as_they_were(cli: Cli) -> None:
+    """v1 takes no limit below what cannot be reclaimed; by then the CPUs are lowered already."""
+    from containerizer.updating import in_force as recorded
+    from containerizer.updating import update
+
+    limits = {"cpu_shares": 512, "cpus": 0.5, "pids": 20}
+    program = [sys.executable, "-c", HOLDS]
+    with Containerizer(root=str(cli.root), state=str(cli.state)) as owner:
+        request = ContainerRequest.of(
+            "host", program, name=NAME, mem="64m", capabilities_add=("IPC_LOCK",), **limits
+        )
+        container = owner.create(request, Pipes(stdin=True))
+        container.start()
+        with container.attach() as attachment:
+            attachment.attach()
+            Reader(attachment).until("held\n")
+            lower = Resources(cpus=0.25, cpu_shares=100, memory=8 * MEBIBYTE, pids=5)
+            with pytest.raises(CgroupError, match=r"memory.limit_in_bytes: device or resource busy"):
+                update(owner, container.id, lower)
+        assert in_force(cli) == (64, 512, 50_000, 20)
+        assert recorded(owner, owner.get(NAME).record) == {**limits, "memory": 64 * MEBIBYTE}
+        update(owner, container.id, Resources(pids=30))
+        assert in_force(cli) == (64, 512, 50_000, 30)
+
+
+def test_what_cannot_be_put_back_is_told_with_the_cause(cli: Cli) -> None:
+    from containerizer.updating import update
+
+    with Containerizer(root=str(cli.root), state=str(cli.state)) as owner:
+        container = owner.launch("host", ["sleep", "1000"], name=NAME, pids=20, cpus=0.5)
+        file = os.path.join(cli.cgroup("pids", NAME), "pids.max")
+        subprocess.run(["mount", "--bind", "-o", "ro", file, file], check=True)
+        try:
+            with pytest.raises(CgroupError, match=r"pids.max: read-only file system") as caught:
+                update(owner, container.id, Resources(cpus=0.25, pids=5))
+        finally:
+            subprocess.run(["umount", file], check=True)
+        (note,) = caught.value.__notes__
+        assert note.startswith("and the limits of before cannot be put back: cgroups/pids: ")
+        assert limit(cli, "cpu", "cpu.cfs_quota_us") == 50_000
