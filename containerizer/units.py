@@ -9,6 +9,7 @@ from launcher.errors import InvalidRequest
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_LARGEST = 1 << 63
 _AGE = r"(\d+(?:\.\d+)?)([smhdw])"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -18,7 +19,10 @@ def parse_size(text: str | int) -> int:
     match = _SIZE.fullmatch(str(text).strip())
     if not match:
         raise InvalidRequest(f"invalid size {text!r}", hint="write bytes, or a number with k, m, g or t")
-    return int(float(match[1]) * _FACTORS[match[2].lower()])
+    size = float(match[1]) * _FACTORS[match[2].lower()]
+    if size >= _LARGEST:
+        raise InvalidRequest(f"invalid size {text!r}", hint="no file and no memory has as many bytes")
+    return int(size)
 
 
 def parse_limit(text: str | int) -> int:

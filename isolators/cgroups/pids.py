@@ -17,6 +17,8 @@ from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
 
+MAXIMUM = 1 << 22  # PID_MAX_LIMIT of include/linux/threads.h; the kernel refuses more
+
 
 class CgroupsPids(CgroupIsolator):
     name = "cgroups/pids"
@@ -26,9 +28,10 @@ class CgroupsPids(CgroupIsolator):
     watches_what_is_asked = True
 
     def check(self, resources: Resources) -> None:
-        if resources.pids is not None and resources.pids < 1 and resources.pids != UNLIMITED:
-            hint = "use at least 1, or -1 for no limit"
-            raise InvalidRequest(f"invalid limit of {resources.pids} processes", hint=hint)
+        asked = resources.pids
+        if asked is not None and asked != UNLIMITED and not 1 <= asked <= MAXIMUM:
+            hint = f"use 1 to {MAXIMUM}, more than which no host has, or -1 for no limit"
+            raise InvalidRequest(f"invalid limit of {asked} processes", hint=hint)
 
     def limit(self, cgroup: str, resources: Resources) -> None:
         limited = resources.pids is not None and resources.pids != UNLIMITED

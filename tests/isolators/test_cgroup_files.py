@@ -10,7 +10,7 @@ import pytest
 
 from isolators.cgroups.cpu import CgroupsCpu, weight
 from isolators.cgroups.mem import MINIMUM, CgroupsMem
-from isolators.cgroups.pids import CgroupsPids
+from isolators.cgroups.pids import MAXIMUM, CgroupsPids
 from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import IsolatorFlags, IsolatorUnavailable
 from isolators.resources import Resources, Usage
@@ -318,7 +318,7 @@ def test_pids(fake: FakeCgroupfs, version: int) -> None:
     assert isolator.watch(WEB) is None
 
 
-@pytest.mark.parametrize("pids", [0, -2])
+@pytest.mark.parametrize("pids", [0, -2, MAXIMUM + 1, 1 << 64])
 def test_invalid_pids(fake: FakeCgroupfs, pids: int) -> None:
     isolator, _ = on_v1(fake, CgroupsPids, "pids")
     with pytest.raises(InvalidRequest, match=f"invalid limit of {pids} processes"):

@@ -11,7 +11,7 @@ import pytest
 
 from isolators.cgroups.cpu import CgroupsCpu
 from isolators.cgroups.mem import CgroupsMem
-from isolators.cgroups.pids import CgroupsPids
+from isolators.cgroups.pids import MAXIMUM, CgroupsPids
 from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import IsolatorFlags
 from isolators.resources import Resources
@@ -245,3 +245,14 @@ def test_who_has_not_run_into_its_limit_has_nothing_to_tell(mem: CgroupsMem, pid
         (descriptor,) = filter(None, [watch.fileno()])
         assert select.select([descriptor], [], [descriptor], 0) == ([], [], [])
         watch.close()
+
+
+def test_the_kernel_takes_the_largest_limit_and_shows_it(mem: CgroupsMem, pids: CgroupsPids) -> None:
+    largest = Resources(memory=(1 << 62) - 4096, pids=MAXIMUM)
+    for isolator in (mem, pids):
+        isolator.check(largest)
+        prepare(isolator, largest)
+    assert mem.usage(WEB).memory_limit_bytes == largest.memory
+    assert cgroups.read(pids.cgroup(WEB), "pids.max") == str(MAXIMUM)
+    with pytest.raises(CgroupError, match="invalid argument"):
+        pids.update(WEB, Resources(pids=MAXIMUM + 1))
