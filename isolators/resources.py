@@ -98,6 +98,14 @@ class Usage(Data, kw_only=True):
     disk_limit_bytes: int | None = None
     perf_events: Mapping[str, int] | None = None  # of each how many; clocks in nanoseconds
     perf_seconds: float | None = None  # since when they are counted
+    network_rx_bytes: int | None = None  # received, by all interfaces but loopback
+    network_rx_packets: int | None = None
+    network_rx_errors: int | None = None
+    network_rx_dropped: int | None = None
+    network_tx_bytes: int | None = None  # sent
+    network_tx_packets: int | None = None
+    network_tx_errors: int | None = None
+    network_tx_dropped: int | None = None
 
 
 class Limitation(Data, kw_only=True):

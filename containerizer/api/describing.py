@@ -26,6 +26,10 @@ NANOSECONDS = 1_000_000_000
 
 Waited = TypeVar("Waited", agent.Response.WaitContainer, agent.Response.WaitNestedContainer)
 
+_TRAFFIC = tuple(
+    f"{way}_{kind}" for way in ("rx", "tx") for kind in ("bytes", "packets", "errors", "dropped")
+)
+
 _REASONS = {
     "memory": tasks.TaskStatus.REASON_CONTAINER_LIMITATION_MEMORY,
     "disk": tasks.TaskStatus.REASON_CONTAINER_LIMITATION_DISK,
@@ -66,6 +70,7 @@ def usage_statistics(usage: Usage) -> statistics.ResourceStatistics:
         ("disk_used_bytes", usage.disk_bytes),
         ("disk_limit_bytes", usage.disk_limit_bytes),
         ("perf_seconds", usage.perf_seconds),
+        *((f"net_{name}", getattr(usage, f"network_{name}")) for name in _TRAFFIC),
     ):
         if value is not None:
             setattr(measured, name, value)

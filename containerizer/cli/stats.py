@@ -22,7 +22,7 @@ from launcher.errors import InvalidRequest
 
 USAGE = "%(prog)s [OPTION ...] [CONTAINER ...]"
 
-_HEADER = ("CONTAINER", "CPU %", "MEMORY", "LIMIT", "MEM %", "PEAK", "PROCESSES")
+_HEADER = ("CONTAINER", "CPU %", "MEMORY", "LIMIT", "MEM %", "PEAK", "PROCESSES", "NET IN/OUT")
 _CLEAR = "\x1b[H\x1b[J"  # the cursor home, and all after it erased: ECMA-48
 _LEAST, _MOST = 0.05, 86_400  # seconds; what is counted in ticks of 0.01 says nothing about less
 
@@ -110,7 +110,12 @@ def _row(name: str, usage: Usage, percent: float | None) -> tuple[str, ...]:
         "-" if used is None or not limit else f"{100 * used / limit:.1f}",
         _size(usage.memory_peak_bytes),
         "-" if usage.processes is None else str(usage.processes),
+        "-" if usage.network_rx_bytes is None else _traffic(usage),
     )
+
+
+def _traffic(usage: Usage) -> str:
+    return f"{_size(usage.network_rx_bytes)} / {_size(usage.network_tx_bytes)}"
 
 
 def _size(count: int | None) -> str:

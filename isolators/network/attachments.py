@@ -31,7 +31,7 @@ class Attachment(Data, kw_only=True):
 
     interface: str  # "eth0" …
     network: ConfigList
-    version: str = ""  # of CNI; "": nothing has been asked of a plug-in yet
+    version: str = ""  # of CNI; "": it is not known yet, so nothing has been asked of a plug-in
     capabilities: Mapping[str, Any]
     result: dict[str, Any] | None = None  # of ADD; None: it has not come to its end
 

@@ -21,6 +21,7 @@ from isolators.network.chain import Chain
 from isolators.network.config_list import ConfigList
 from isolators.network.places import Places
 from isolators.network.plugin import TIMEOUT, Call, PluginFailed
+from isolators.resources import Usage
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
@@ -93,6 +94,15 @@ class NetworkCni(Isolator):
                 attached = self._add(attached, index)
         files.write(attached)
 
+    def usage(self, container_id: ContainerId) -> Usage:
+        attached = attachments.load(self.places, container_id)
+        path = self.places.namespace(attached.id) if attached else ""
+        if not attached or not namespace.is_pinned(path):
+            return Usage()
+        from isolators.network import traffic  # what a launch does not need
+
+        return traffic.of_all(path, [each.interface for each in attached.attachments])
+
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         attached = attachments.load(self.places, container_id)
         return {} if attached is None else described(attached)
@@ -102,12 +112,13 @@ class NetworkCni(Isolator):
         if attached is not None:
             self.detach(attached)
 
-    def detach(self, attached: Attached) -> None:
+    def detach(self, attached: Attached) -> list[NetworkFailed]:
         """Take back all that a container was given. Raises NetworkFailed; then it can be tried again.
 
         A plug-in that has failed to add it, and now fails to remove it, does not keep it from going: what
-        may be left of it is for the next who collects garbage.
+        may be left of it is for the next who collects garbage. Such failures are returned.
         """
+        failures = []
         call = self._call(attached)
         for index in reversed(range(len(attached.attachments))):
             each = attached.attachments[index]
@@ -115,18 +126,21 @@ class NetworkCni(Isolator):
                 continue
             try:
                 self._delete(attached, each, call)
-            except NetworkFailed:
+            except NetworkFailed as error:
                 if each.result is not None:
                     raise
+                failures.append(error)
                 continue
             attached = attached.with_attachment(index, version="", result=None)
-            attached.save(self.places)
+            if index:  # or else the whole record goes
+                attached.save(self.places)
         namespace.unpin(self.places.namespace(attached.id))
         published.release(self.places, attached.id)
-        if any(each.version for each in attached.attachments):
+        if failures:
             attached.orphan(self.places)
         else:
             attached.remove(self.places)
+        return failures
 
     def chain(self, network: ConfigList, directories: tuple[str, ...] | None = None) -> Chain:
         return Chain(network, directories or self.flags.cni_plugins_dirs, self._timeout, self.places)
@@ -154,7 +168,12 @@ class NetworkCni(Isolator):
             hostname=hostname_of(container_id, config),
             request=request,
             attachments=tuple(
-                Attachment(interface=f"eth{index}", network=network, capabilities=told[index])
+                Attachment(
+                    interface=f"eth{index}",
+                    network=network,
+                    version=network.versions[0] if len(network.versions) == 1 else "",
+                    capabilities=told[index],
+                )
                 for index, network in enumerate(networks)
             ),
         )
@@ -173,9 +192,10 @@ class NetworkCni(Isolator):
         each = attached.attachments[index]
         chain = self.chain(each.network, attached.directories)
         with self._failing(f"cannot add container {attached.container} to network {each.network.name}"):
-            attached = attached.with_attachment(index, version=chain.version())
-            attached.save(self.places)
-            each = attached.attachments[index]
+            if not each.version:
+                attached = attached.with_attachment(index, version=chain.version())
+                attached.save(self.places)
+                each = attached.attachments[index]
             call = replace(self._call(attached), interface=each.interface)
             with self.places.locked():
                 added = chain.add(call, each.version, each.capabilities)

@@ -34,8 +34,9 @@ def collect(isolator: NetworkCni, is_there: Callable[[str], bool]) -> tuple[list
     for attached in list(attachments.load_all(isolator.places)):
         if _is_garbage(isolator, attached, is_there):
             try:
-                isolator.detach(attached)
-                taken.append(attached.container)
+                left = isolator.detach(attached)
+                failures += left
+                taken += [] if left else [attached.container]
             except (ContainerizerError, OSError) as error:
                 failures.append(error)
     with isolator.places.locked(alone=True):

@@ -228,6 +228,18 @@ def test_rates_are_kept(here: Cli, network: HostNetwork, serve: Serve) -> None:
         assert "rate 16Mbit" in subprocess.run(inside, capture_output=True, text=True).stdout
 
 
+def test_traffic_is_counted(here: Cli, serve: Serve, busybox: str) -> None:
+    with serve("web", "--network", "bridge"), serve("quiet"):
+        (ipv4, _) = addresses(here, "bridge", "web")
+        assert here("run", "--rm", "--network", "bridge", busybox, "ping", "-c", "3", ipv4).returncode == 0
+        looked = json.loads(here("stats", "--no-stream", "--interval", "0.05", "--json").stdout)
+        usage = {each["container"]: each for each in looked}
+        assert usage["web"]["network_rx_packets"] >= 3
+        assert usage["web"]["network_tx_bytes"] >= 3 * 64
+        assert usage["quiet"]["network_rx_bytes"] is None
+        assert " / " in here("stats", "--no-stream", "--interval", "0.05", "web").stdout
+
+
 def test_other_names_are_asked_of_the_servers_that_were_named(
     here: Cli, network: HostNetwork, serve: Serve
 ) -> None:
