@@ -41,6 +41,11 @@ def held(directory: str, holder: str) -> list[str]:
     return sorted(name for name in _taken(directory) if holder_of(directory, name) == holder)
 
 
+def names(directory: str) -> list[str]:
+    """All that is taken, in the order of names."""
+    return sorted(_taken(directory))
+
+
 def holder_of(directory: str, name: str) -> str | None:
     try:
         return os.readlink(os.path.join(directory, name))

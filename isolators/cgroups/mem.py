@@ -11,7 +11,7 @@ request says so, and then it is told.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from isolators import ownership
 from isolators.cgroups.memory_files import FilesV1, FilesV2, MemoryFiles, given
@@ -93,6 +93,14 @@ class CgroupsMem(CgroupIsolator):
         super().cleanup(container_id)
         if self.hierarchy.version == 1:
             ownership.release(self._spared, self._holder(self.cgroup(container_id)))
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        for name in ownership.names(self._spared):
+            if not is_there(
+                ContainerId.parse(".".join(part.removeprefix("ct-") for part in name.split(".")))
+            ):
+                ownership.release(self._spared, name)
+        return super().recover(is_there)
 
     def found(self, cgroup: str, *, fatal: bool = False) -> Limitation | None:
         """What the kernel's count tells; fatal at least if the container ends with a victim."""

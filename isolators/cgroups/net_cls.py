@@ -8,7 +8,7 @@ Documentation/admin-guide/cgroup-v1/net_cls.rst. On v2 programs match the cgroup
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isolators import ownership
@@ -54,7 +54,9 @@ class CgroupsNetCls(CgroupIsolator):
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         info = super().prepare(container_id, config)
         if self.flags.net_cls_primary_handle is not None:
-            handle = self._class_for(str(container_id), self.flags.net_cls_primary_handle)
+            handle = self._class_for(
+                ownership.holder(self.flags, container_id), self.flags.net_cls_primary_handle
+            )
             cgroups.write(self.cgroup(container_id), "net_cls.classid", f"0x{handle.replace(':', '')}")
         return info
 
@@ -76,4 +78,8 @@ class CgroupsNetCls(CgroupIsolator):
 
     def cleanup(self, container_id: ContainerId) -> None:
         super().cleanup(container_id)
-        ownership.release(self._owners, str(container_id))
+        ownership.release(self._owners, ownership.holder(self.flags, container_id))
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        classes = [f"the network class {name}" for name in ownership.sweep(self._owners)]
+        return [*super().recover(is_there), *classes]

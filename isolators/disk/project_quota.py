@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -56,7 +56,7 @@ class ProjectQuotas(Isolator):
         if config.parent is None:
             with _opened(config.sandbox) as sandbox:
                 self._check_filesystem(sandbox, config)
-                project = self._take(str(container_id), sandbox)
+                project = self._take(ownership.holder(self.flags, container_id), sandbox)
                 asked = Asked(
                     sandbox=config.sandbox,
                     limit=config.resources.disk,
@@ -127,7 +127,10 @@ class ProjectQuotas(Isolator):
             with contextlib.suppress(FileNotFoundError), _opened(asked.sandbox) as sandbox:
                 project_quota.limit(sandbox, asked.project, None)
         self._register.forget(container_id)
-        ownership.release(self._owners, str(container_id))
+        ownership.release(self._owners, ownership.holder(self.flags, container_id))
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        return [f"the project {project}" for project in ownership.sweep(self._owners)]
 
     def _check_filesystem(self, sandbox: int, config: ContainerConfig) -> None:
         """Raises IsolatorUnavailable."""

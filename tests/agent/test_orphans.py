@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,14 +28,11 @@ pytestmark = pytest.mark.requires("root", "cgroup")
 WEB = ContainerId("web")
 
 
-def sleeper(name: str = "web") -> ContainerRequest:
-    return ContainerRequest.of("host", ["sleep", "1000"], name=name, pids=7, keep=True)
-
-
-def detached(agents: Agents, name: str = "web") -> int:
+def detached(agents: Agents, name: str = "web", **limits: Any) -> int:
     """A container that a process that is gone has launched; the pid of its task."""
     with Containerizer(root=str(agents.root), state=str(agents.state)) as owner:
-        container = owner.create(sleeper(name), Pipes())
+        request = ContainerRequest.of("host", ["sleep", "1000"], name=name, pids=7, keep=True, **limits)
+        container = owner.create(request, Pipes())
         container.start()
         container.detach()
         assert container.pid is not None
@@ -128,3 +126,16 @@ def test_what_is_given_out_once_is_given_back_for_who_is_gone(agents: Agents, tm
         assert sorted(os.listdir(gpus)) == ["11", "12", "old"]
 
     agents.run(scenario, isolator_flags=IsolatorFlags(state=str(host)))
+
+
+def test_what_a_memory_cgroup_was_told_goes_with_it(agents: Agents) -> None:
+    """A later container of the name must not inherit that it goes on without a victim."""
+    detached(agents, oom_group=False, mem="64m")
+    detached(agents, "other", oom_group=False, mem="64m")
+    shutil.rmtree(agents.state / "containers" / "web")
+
+    async def scenario(_: Engine) -> None:
+        spared = agents.state / "oom-victims"
+        assert not spared.exists() or os.listdir(spared) == ["ct-other"]
+
+    agents.run(scenario)
