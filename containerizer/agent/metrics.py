@@ -12,30 +12,17 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
 from containerizer.agent.events import Event
 from containerizer.agent.timer import Timer
-from isolators.resources import Usage
+from containerizer.agent.usage_metrics import of_containers
 
 if TYPE_CHECKING:
     from containerizer.agent.engine import Engine
 
 _LATENCIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)  # seconds
-
-# Field of Usage → (name, what it is). Those that only grow are counters.
-_GAUGES = {
-    "memory_bytes": ("containerizer_container_memory_bytes", "memory in use"),
-    "memory_peak_bytes": ("containerizer_container_memory_peak_bytes", "the most memory ever in use"),
-    "memory_limit_bytes": ("containerizer_container_memory_limit_bytes", "the memory limit"),
-    "processes": ("containerizer_container_processes", "processes and threads"),
-}
-_COUNTERS = {
-    "cpu_user_seconds": ("containerizer_container_cpu_user_seconds", "processor time in programs"),
-    "cpu_system_seconds": ("containerizer_container_cpu_system_seconds", "processor time in the kernel"),
-    "cpu_throttled_seconds": ("containerizer_container_cpu_throttled_seconds", "time held up by the limit"),
-}
 
 
 class Metrics:
@@ -122,7 +109,7 @@ class Metrics:
     async def text(self) -> bytes:
         """In Prometheus' format, usages of all running containers included."""
         usages = await self._engine.usages()
-        return generate_latest(_Once([*self.registry.collect(), *self._gauges(), *_of_containers(usages)]))
+        return generate_latest(_Once([*self.registry.collect(), *self._gauges(), *of_containers(usages)]))
 
     async def snapshot(self) -> dict[str, float]:
         """Flat, with the predecessor's keys."""
@@ -194,21 +181,6 @@ def _said(details: Mapping[str, object]) -> str:
     if (healthy := details.get("healthy")) is not None:
         return "healthy" if healthy else "unhealthy"
     return "passing" if details.get("passing") else "failing"
-
-
-def _of_containers(usages: Mapping[str, Usage]) -> Iterable[Metric]:
-    for field, (name, meaning) in _GAUGES.items():
-        gauge = GaugeMetricFamily(name, meaning, labels=["container"])
-        for container, usage in usages.items():
-            if (value := getattr(usage, field)) is not None:
-                gauge.add_metric([container], value)
-        yield gauge
-    for field, (name, meaning) in _COUNTERS.items():
-        counter = CounterMetricFamily(name, meaning, labels=["container"])
-        for container, usage in usages.items():
-            if (value := getattr(usage, field)) is not None:
-                counter.add_metric([container], value)
-        yield counter
 
 
 def _host(root: str) -> dict[str, float]:

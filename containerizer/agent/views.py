@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import stat
-import time
 from typing import Any
 
+from containerizer.api import measuring
 from containerizer.api.files import Found, group_name, user_name
+from containerizer.api.json_format import to_json
 from containerizer.inspection import Status
 from containerizer.record import ContainerRecord
 from isolators.resources import Usage
 from launcher.container_id import ContainerId
 from launcher.data import asdict
 
-# Field of Usage → name in ResourceStatistics.
-_STATISTICS = {
-    "cpu_user_seconds": "cpus_user_time_secs",
-    "cpu_system_seconds": "cpus_system_time_secs",
-    "cpu_throttled_seconds": "cpus_throttled_time_secs",
-    "memory_bytes": "mem_total_bytes",
-    "memory_peak_bytes": "mem_peak_bytes",  # ours
-    "memory_limit_bytes": "mem_limit_bytes",
-    "processes": "threads",
-    "disk_bytes": "disk_used_bytes",
-    "disk_limit_bytes": "disk_limit_bytes",
-}
+# Fields of Usage that ResourceStatistics has no names for.
+_OURS = {"memory_peak_bytes": "mem_peak_bytes", "hugetlb_bytes": "hugetlb_bytes"}
 
 
-def statistics(usage: Usage) -> dict[str, float]:
+def statistics(usage: Usage) -> dict[str, Any]:
     """As ResourceStatistics; what is not measured is left out."""
-    measured = {name: getattr(usage, field) for field, name in _STATISTICS.items()}
-    return {"timestamp": time.time(), **{k: v for k, v in measured.items() if v is not None}}
+    own = {name: value for field, name in _OURS.items() if (value := getattr(usage, field)) is not None}
+    return to_json(measuring.usage_statistics(usage)) | own
 
 
 def container_id(value: ContainerId) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TypeVar
 
 from containerizer.api.ids import to_message
@@ -10,14 +9,12 @@ from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import process_io_pb2 as process_io
 from containerizer.api.proto import resources_pb2 as resources
-from containerizer.api.proto import statistics_pb2 as statistics
 from containerizer.api.proto import tasks_pb2 as tasks
 from containerizer.api.proto import values_pb2 as values
 from containerizer.lifecycle import State
 from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
-from isolators.resources import Usage
 from launcher import attach_protocol
 from launcher.attach import Output, Skipped
 from launcher.exit_status import ExitStatus
@@ -25,10 +22,6 @@ from launcher.exit_status import ExitStatus
 NANOSECONDS = 1_000_000_000
 
 Waited = TypeVar("Waited", agent.Response.WaitContainer, agent.Response.WaitNestedContainer)
-
-_TRAFFIC = tuple(
-    f"{way}_{kind}" for way in ("rx", "tx") for kind in ("bytes", "packets", "errors", "dropped")
-)
 
 _REASONS = {
     "memory": tasks.TaskStatus.REASON_CONTAINER_LIMITATION_MEMORY,
@@ -55,27 +48,6 @@ def waited(kind: type[Waited], termination: Termination) -> Waited:
         name = {"memory": "mem"}.get(limitation.resource, limitation.resource)
         answer.limitation.resources.append(resources.Resource(name=name, type=values.Value.SCALAR))
     return answer
-
-
-def usage_statistics(usage: Usage) -> statistics.ResourceStatistics:
-    """What was measured; the time is now."""
-    measured = statistics.ResourceStatistics(timestamp=time.time())
-    for name, value in (
-        ("cpus_user_time_secs", usage.cpu_user_seconds),
-        ("cpus_system_time_secs", usage.cpu_system_seconds),
-        ("cpus_throttled_time_secs", usage.cpu_throttled_seconds),
-        ("mem_total_bytes", usage.memory_bytes),
-        ("mem_limit_bytes", usage.memory_limit_bytes),
-        ("processes", usage.processes),
-        ("disk_used_bytes", usage.disk_bytes),
-        ("disk_limit_bytes", usage.disk_limit_bytes),
-        ("perf_seconds", usage.perf_seconds),
-        *((f"net_{name}", getattr(usage, f"network_{name}")) for name in _TRAFFIC),
-    ):
-        if value is not None:
-            setattr(measured, name, value)
-    measured.perf_events.update(usage.perf_events or {})
-    return measured
 
 
 def summary(record: ContainerRecord, *, paused: bool = False) -> extensions.ContainerSummary:

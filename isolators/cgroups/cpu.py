@@ -133,6 +133,7 @@ class CgroupsCpu(CgroupIsolator):
                 cpu_throttled_seconds=stat.get("throttled_usec", 0) / 1e6,
                 cpu_periods=stat.get("nr_periods", 0),
                 cpu_throttled_periods=stat.get("nr_throttled", 0),
+                cpu_limit=self._quota(cgroup),
             )
         user, system = self._accounted(container_id)
         stat = TypedFiles("CpuController", cgroup).get("stat")
@@ -142,6 +143,7 @@ class CgroupsCpu(CgroupIsolator):
             cpu_throttled_seconds=stat["throttled_time"] / 1e9,
             cpu_periods=stat["nr_periods"],
             cpu_throttled_periods=stat["nr_throttled"],
+            cpu_limit=self._quota(cgroup),
         )
 
     def _accounted(self, container_id: ContainerId) -> tuple[float | None, float | None]:

@@ -15,7 +15,7 @@ from isolators.isolator import Watch
 from isolators.resources import UNLIMITED, Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
-from launcher.kernel import cgroups
+from launcher.kernel import cgroups, freezer
 
 MAXIMUM = 1 << 22  # PID_MAX_LIMIT of include/linux/threads.h; the kernel refuses more
 
@@ -69,7 +69,9 @@ class CgroupsPids(CgroupIsolator):
             )
 
     def usage(self, container_id: ContainerId) -> Usage:
-        return Usage(processes=int(cgroups.read(self.cgroup(container_id), "pids.current")))
+        cgroup = self.cgroup(container_id)
+        threads = int(cgroups.read(cgroup, "pids.current"))
+        return Usage(processes=len(freezer.processes(cgroup)), threads=threads)
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         refused = _refused(self.cgroup(container_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import select
 import socket
 import ssl
@@ -20,6 +21,7 @@ from tests.agent import api, process
 from tests.agent.process import AgentProcess, started
 from tests.end_to_end.conftest import Cli
 from tests.support.authority import Authority
+from tests.support.disks import loop_device, numbers_of
 
 pytestmark = pytest.mark.requires("root", "cgroup")
 
@@ -99,6 +101,37 @@ def test_what_runs_is_measured(here: Cli) -> None:
         text = agent.request("GET", "/metrics")[1].decode()
         assert f'containerizer_container_memory_limit_bytes{{container="{name}"}} 6.7108864e+07' in text
         assert "containerizer_recovered_total 1.0" in text
+        agent.stop()
+
+
+# What the predecessor tells of every container, pressure and what takes flags of its own left out.
+_TOLD = {
+    *("timestamp", "processes", "threads", "cpus_user_time_secs", "cpus_system_time_secs", "cpus_limit"),
+    *("cpus_nr_periods", "cpus_nr_throttled", "cpus_throttled_time_secs"),
+    *("mem_total_bytes", "mem_limit_bytes", "mem_soft_limit_bytes", "mem_file_bytes", "mem_anon_bytes"),
+    *("mem_cache_bytes", "mem_rss_bytes", "mem_mapped_file_bytes", "mem_unevictable_bytes"),
+}
+
+
+def test_everything_that_is_counted_is_told(here: Cli, tmp_path: Path) -> None:
+    limits = ("-m", "64m", "--memory-reservation", "32m", "--cpus", "0.5", "--hugetlb", "2MB:4m")
+    with loop_device(tmp_path / "image") as disk, started(here.root, here.state) as agent:
+        read = f"dd if={disk} of=/dev/null bs=4k count=3 iflag=direct; exec sleep 1000"
+        rate = ("--device-read-iops", f"{disk}:1000")
+        name = here("run", "-d", *limits, *rate, "host", "sh", "-c", read).stdout.strip()
+        while "sleep" not in here("top", name).stdout:
+            os.sched_yield()
+        (statistics,) = (each["statistics"] for each in agent.get("/monitor/statistics"))
+        assert statistics.keys() >= _TOLD
+        assert (statistics["cpus_limit"], statistics["mem_soft_limit_bytes"]) == (0.5, 32 << 20)
+        assert statistics["hugetlb_bytes"]["2MB"] == 0
+        (throttled,) = statistics["blkio_statistics"]["throttling"]
+        assert ":".join(map(str, throttled["device"].values())) == numbers_of(disk)
+        assert {"op": "READ", "value": 3 * 4096} in throttled["io_service_bytes"]
+        text = agent.request("GET", "/metrics")[1].decode()
+        assert f'containerizer_container_io_read_bytes_total{{container="{name}"}} 12288.0' in text
+        assert f'containerizer_container_hugetlb_bytes{{container="{name}",size="2MB"}} 0.0' in text
+        here("rm", "-f", name)
         agent.stop()
 
 

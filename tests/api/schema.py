@@ -67,8 +67,13 @@ State: get_tasks=1:Empty get_executors=2:Empty get_frameworks=3:Empty
 Containers: *containers=1:Container
 Container: container_id=4:ContainerID container_status=5:ContainerStatus resource_statistics=6:Statistics
 ContainerStatus: container_id=4:ContainerID executor_pid=3:uint32
-Statistics: timestamp=1:double cpus_user_time_secs=2:double cpus_system_time_secs=3:double
- cpus_throttled_time_secs=9:double mem_limit_bytes=6:uint64 processes=30:uint32 mem_total_bytes=36:uint64
+Statistics: timestamp=1:double processes=30:uint32 threads=31:uint32 cpus_user_time_secs=2:double
+ cpus_system_time_secs=3:double cpus_limit=4:double cpus_nr_periods=7:uint32 cpus_nr_throttled=8:uint32
+ cpus_throttled_time_secs=9:double mem_total_bytes=36:uint64 mem_total_memsw_bytes=37:uint64
+ mem_kmem_usage_bytes=52:uint64 mem_kmem_tcp_usage_bytes=53:uint64 mem_limit_bytes=6:uint64
+ mem_soft_limit_bytes=38:uint64 mem_file_bytes=10:uint64 mem_anon_bytes=11:uint64 mem_cache_bytes=39:uint64
+ mem_rss_bytes=5:uint64 mem_mapped_file_bytes=12:uint64 mem_swap_bytes=40:uint64
+ mem_unevictable_bytes=41:uint64
 Agent: agent_info=1:AgentInfo
 AgentInfo: hostname=1:string *resources=3:Resource port=8:int32
 Waited: exit_status=1:int32 state=2:TaskState! reason=3:Reason! limitation=4:Limitation message=5:string

@@ -119,6 +119,10 @@ def test_new_limits_are_the_kernels(agent: Agent, client: Client, launched: Laun
     pid = own["container_status"]["executor_pid"]
     assert read_limit(pid, "memory", ("memory.limit_in_bytes", "memory.max")) == 96 << 20
     assert read_limit(pid, "pids", ("pids.max", "pids.max")) == 30
+    undone = {"mem": {"value": "Infinity"}}
+    told(client, "UPDATE_CONTAINER", container_id=container_id, limits=undone, further={"cpu_shares": 77})
+    assert read_limit(pid, "memory", ("memory.limit_in_bytes", "memory.max")) >= 1 << 60
+    assert read_limit(pid, "pids", ("pids.max", "pids.max")) == 30
 
 
 def read_limit(pid: int, controller: str, files: tuple[str, str]) -> int:
@@ -130,7 +134,7 @@ def read_limit(pid: int, controller: str, files: tuple[str, str]) -> int:
     for mounted in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
         own = Path(f"{mounted}{line.split(':', 2)[2]}/{files[1]}")
         if own.exists():
-            return int(own.read_text())
+            return int(own.read_text().replace("max", str(1 << 63)))
     raise AssertionError(f"no {controller} in the cgroups of {pid}")
 
 

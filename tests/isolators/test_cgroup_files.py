@@ -313,7 +313,8 @@ def test_pids(fake: FakeCgroupfs, version: int) -> None:
     assert contents(cgroup, "pids.max") == ["20"]
     isolator.update(WEB, Resources())
     assert contents(cgroup, "pids.max") == ["max"]
-    assert isolator.usage(WEB) == Usage(processes=3)
+    (cgroup / "cgroup.procs").write_text("7\n8\n")
+    assert isolator.usage(WEB) == Usage(processes=2, threads=3)
     assert isolator.status(WEB) == {"pids_cgroup": str(cgroup), "pids_refused_forks": 7}
     assert isolator.watch(WEB) is None
 

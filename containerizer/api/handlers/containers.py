@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from containerizer.api import checking, describing, launching, limits
+from containerizer.api import checking, describing, launching, limits, measuring
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import ApiError, BadRequest, NotFound
@@ -295,7 +295,7 @@ async def _entry(
         entry.health.CopyFrom(said.to_message())
     with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
         usage = usage or await context.engine.usage(record.id)  # newer than what was measured for all
-        entry.resource_statistics.CopyFrom(describing.usage_statistics(usage))
+        entry.resource_statistics.CopyFrom(measuring.usage_statistics(usage))
     return entry
 
 
