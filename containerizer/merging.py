@@ -66,6 +66,7 @@ def _merged(
 
     merged = merge(contributions())
     merged.fill("request", of_request(config))
+    _edit(merged)
     _search(merged)
     if config.parent is not None:
         merged.fill("parent", nested.shared(config))
@@ -75,6 +76,13 @@ def _merged(
     if not merged.info.argv:
         raise InvalidRequest("no command given", hint="name one, or load docker/runtime for the image's")
     return merged
+
+
+def _edit(merged: Merged) -> None:
+    """Let `environment_edits` win over what image and request say."""
+    edits = merged.values.pop("environment_edits", {})
+    if edits:
+        merged.values.setdefault("environment", {}).update(edits)
 
 
 def _search(merged: Merged) -> None:

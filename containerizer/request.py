@@ -95,7 +95,7 @@ class ContainerRequest(Data, kw_only=True):
                 command=tuple(command),
                 environment=_texts(env or {}),
                 resources=resources,
-                devices=_devices(devices),
+                **_devices(devices),
                 **options,
             ),
             container_id=ContainerId.parse(name) if name else ContainerId.generate(),
@@ -146,12 +146,12 @@ def _fetched(uris: Sequence[FetchUri | str]) -> tuple[FetchUri, ...]:
     return tuple(parse(uri) if isinstance(uri, str) else uri for uri in uris)
 
 
-def _devices(devices: Sequence[Device | str]) -> tuple[Device, ...]:
+def _devices(devices: Sequence[Device | str]) -> dict[str, Any]:
     if not devices:
-        return ()
-    from isolators.devices import parse_device  # for those who ask for some
+        return {}
+    from isolators.devices import told_apart  # for those who ask for some
 
-    return tuple(parse_device(device) if isinstance(device, str) else device for device in devices)
+    return told_apart(devices)
 
 
 def _whole(name: str, value: int | None) -> int | None:

@@ -102,6 +102,7 @@ ON_DEMAND: Mapping[str, str] = {
     "time_offsets": "namespaces/time",
     "gpus": "gpu/nvidia",
     "devices": "linux/devices",
+    "cdi_devices": "linux/devices",
     "net_priorities": "cgroups/net_prio",
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Sequence
+from typing import Any
 
 from launcher.data import Data
 from launcher.errors import InvalidRequest
@@ -88,6 +90,11 @@ class Device(Data, kw_only=True):
         return not {"r", "w"} <= set(self.access)
 
 
+def is_cdi(text: str) -> bool:
+    """Whether it is no path, but looks like a name of CDI: "vendor.com/class=device"."""
+    return not text.startswith("/") and "/" in text and "=" in text
+
+
 def parse_device(text: str) -> Device:
     """What `--device HOST[:CONTAINER][:rwm]` says, as Docker has it. Raises InvalidRequest."""
     source, *rest = text.split(":")
@@ -98,3 +105,13 @@ def parse_device(text: str) -> Device:
         hint = "write HOST[:CONTAINER][:rwm], paths that begin with /"
         raise InvalidRequest(f"invalid device {text!r}", hint=hint)
     return Device(source=source, target=os.path.normpath(target), access=ordered(access))
+
+
+def told_apart(devices: Sequence[Device | str]) -> dict[str, tuple[Any, ...]]:
+    """The fields of ContainerConfig for devices in the words of `--device`. Raises InvalidRequest."""
+    texts = [device for device in devices if isinstance(device, str)]
+    paths = [parse_device(text) for text in texts if not is_cdi(text)]
+    return {
+        "devices": (*(device for device in devices if isinstance(device, Device)), *paths),
+        "cdi_devices": tuple(text for text in texts if is_cdi(text)),
+    }

@@ -96,6 +96,7 @@ class ContainerConfig(Data, kw_only=True):
     seccomp: str = BUILTIN_SECCOMP  # or UNCONFINED: every system call
     attributes: ProcessAttributes = ProcessAttributes()
     devices: tuple[Device, ...] = ()  # of the host's, by their paths
+    cdi_devices: tuple[str, ...] = ()  # by names of CDI, "vendor.com/class=device"
     umask: int | None = None  # None: 0o022
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
     networks: NetworkRequest = NetworkRequest()
@@ -111,7 +112,7 @@ class ContainerConfig(Data, kw_only=True):
 
     def asked(self) -> set[str]:
         """What of this some isolator has to enforce."""
-        own = {name for name in ("userns", "time_offsets", "devices") if getattr(self, name)}
+        own = {name for name in ("userns", "time_offsets", "devices", "cdi_devices") if getattr(self, name)}
         if any(device.is_restricted for device in self.devices):
             own.add("device_access")
         own |= {"networks"} if self.networks.names else set()
@@ -213,6 +214,7 @@ class IsolatorFlags(Data, kw_only=True):
     net_cls_primary_handle: int | None = None  # of the classes that containers get; None: they get none
     net_cls_secondary_handles: tuple[int, int] = (1, 0xFFFF)  # the first and the last one
     perf_events: tuple[str, ...] = ("task-clock", "context-switches", "cpu-migrations", "page-faults")
+    cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")  # the last one wins
     nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
     enforce_container_disk_quota: bool = True  # False: what is used is told, and no more
     container_disk_watch_interval: float = 15.0  # seconds between two measurements

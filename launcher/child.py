@@ -91,7 +91,8 @@ class Child:
     def resolve_user(self) -> None:
         """Find the user in the image's own files. Raises OSError."""
         self.program.stage = "resolve the user"
-        self.take_user(self.view.resolve_user(self.info.user))
+        found = self.view.resolve_user(self.info.user)
+        self.take_user(found.with_groups(self.info.additional_gids) if self.info.additional_gids else found)
 
     def take_user(self, user: User) -> None:
         terminal = {"TERM": TERM} if isinstance(self.stdio, Terminal) else {}

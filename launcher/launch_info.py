@@ -115,9 +115,11 @@ class LaunchInfo(Data, kw_only=True):
     # The task. `user` is "name|uid[:group|gid]", resolved by the child from the image's own files.
     argv: tuple[str, ...] | None = _owned(tuple)
     environment: Mapping[str, str] = _disjoint()
+    environment_edits: Mapping[str, str] = _disjoint()  # variables that win over `environment`
     search_paths: Mapping[str, str] = _disjoint()  # variable → directories that come first in it
     working_directory: str | None = _owned()  # absolute, in the container; created when missing
     user: str | None = _owned()
+    additional_gids: tuple[int, ...] = _appended()  # groups of the user's besides those of the image
     stop_signal: str | None = _owned()  # what asks the task to end, e.g. "SIGTERM"
 
     init: bool | None = _owned()  # PID 1 is launcher.init, and the task its child

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import functools
+from collections.abc import Iterable
 
 from launcher.data import Data
 
@@ -22,6 +23,10 @@ class User(Data):
     gid: int
     groups: tuple[int, ...]
     home: str
+
+    def with_groups(self, gids: Iterable[int]) -> User:
+        """The same, in these groups too."""
+        return User(self.uid, self.gid, tuple(dict.fromkeys((*self.groups, *gids))), self.home)
 
 
 @functools.lru_cache(maxsize=4)  # one image after another has the same; one file may be of megabytes

@@ -148,6 +148,7 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
         net_cls_primary_handle=flags["cgroups_net_cls_primary_handle"],
         net_cls_secondary_handles=flags["cgroups_net_cls_secondary_handles"],
         perf_events=flags["perf_events"],
+        cdi_spec_dirs=flags["cdi_spec_dirs"],
     )
 
 

@@ -23,7 +23,7 @@ from containerizer.api.proto import values_pb2 as values
 from containerizer.api.volumes import Volumes
 from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import CONTAINER, HOST, ContainerRequest
-from isolators.devices import parse_device
+from isolators.devices import told_apart
 from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerConfig
 from isolators.resources import UNLIMITED, ProcessAttributes, Resources
 from launcher.container_id import ContainerId
@@ -207,7 +207,7 @@ def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
         if getattr(options, name):
             asked[name] = tuple(getattr(options, name))
     if options.devices:
-        asked["devices"] = tuple(map(parse_device, options.devices))
+        asked |= told_apart(options.devices)
     return asked
 
 

@@ -35,8 +35,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--device",
         action="append",
         default=[],
-        metavar="HOST[:CONTAINER][:rwm]",
-        help="a device of the host's, or all in a directory",
+        metavar="HOST[:CONTAINER][:rwm]|VENDOR/CLASS=NAME",
+        help="a device of the host's, all in a directory, or one by its name of CDI",
     )
     attribute_options.add(parser.add_argument_group("process attributes"))
     network_options.add(parser.add_argument_group("networks"))

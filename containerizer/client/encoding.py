@@ -32,7 +32,7 @@ _CARRIED = {
         "no_new_privileges",
         "seccomp",
     ),
-    *("attributes", "umask", "personality", "namespaces", "devices"),
+    *("attributes", "umask", "personality", "namespaces", "devices", "cdi_devices"),
 }
 
 _MODES = {False: containers.Volume.RW, True: containers.Volume.RO}
@@ -124,7 +124,7 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     options.new_privileges = not config.no_new_privileges
     options.capabilities_add.extend(config.capabilities_add)
     options.capabilities_drop.extend(config.capabilities_drop)
-    options.devices.extend(map(str, config.devices))
+    options.devices.extend((*map(str, config.devices), *config.cdi_devices))
     if config.entrypoint is not None:
         options.entrypoint.extend(config.entrypoint or ("",))
     for each in request.fetch:

@@ -15,6 +15,7 @@ from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
+from launcher.merge import Merged
 
 _FLAGS = ("ro", "nosuid", "noexec")  # a device does not heed "ro", its node's mode and owner do
 _MOST = 4096  # nodes of one request: a slip such as / must not fill the memory
@@ -22,7 +23,7 @@ _MOST = 4096  # nodes of one request: a slip such as / must not fill the memory
 
 class LinuxDevices(Isolator):
     name = "linux/devices"
-    enforces = frozenset({"devices"})
+    enforces = frozenset({"devices", "cdi_devices"})
     requires = ("filesystem/linux",)  # whose /dev has nothing else
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
@@ -39,7 +40,19 @@ class LinuxDevices(Isolator):
                     hint = "run an image, or leave out the path in the container"
                     raise InvalidRequest(f"there is no /dev of its own to show {node.target} in", hint=hint)
                 rules.append(str(rule))
-        return LaunchInfo(mounts=tuple(mounts), devices=tuple(rules))
+        own = LaunchInfo(mounts=tuple(mounts), devices=tuple(rules))
+        return self._with_cdi(own, config) if config.cdi_devices else own
+
+    def _with_cdi(self, own: LaunchInfo, config: ContainerConfig) -> LaunchInfo:
+        from isolators.linux import cdi  # which few ask for
+
+        if config.rootfs is None:
+            hint = "run an image: on the host's filesystem a task finds all of the host's /dev"
+            raise InvalidRequest("devices by CDI are for containers with a root filesystem", hint=hint)
+        merged = Merged()
+        merged.add("--device", own)
+        merged.add("CDI", cdi.contribution(config.cdi_devices, self.flags.cdi_spec_dirs))
+        return merged.info
 
 
 def _mount(node: Device) -> Mount:

@@ -233,6 +233,7 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
             umask=0,
             personality="addr_no_randomize",
             devices=(Device(source="/dev/x", target="/dev/y", access="rw"),),
+            cdi_devices=("vendor.com/class=one",),
         ),
     )
     call = launch_call(request, Pipes())

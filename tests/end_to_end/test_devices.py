@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from containerizer import Containerizer
+from containerizer.request import ContainerRequest
+from isolators import catalog
+from isolators.isolator import IsolatorFlags
+from launcher.stdio import Inherit
 from tests.end_to_end.conftest import Cli
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox", "cgroup")
@@ -88,3 +94,40 @@ def test_rules_of_what_runs_are_changed(cli: Cli, busybox: str) -> None:
         process.stdin.flush()
         assert process.stdout.readline() == "opened\n"
         process.wait(30)
+
+
+def test_a_device_by_its_name_of_cdi(cli: Cli, busybox: str, tmp_path: Path, node: str) -> None:
+    (tmp_path / "cdi").mkdir()
+    (tmp_path / "tool").write_text("a tool\n")
+    edits = {
+        "env": ["VENDOR=void", "PATH=/bin"],
+        "deviceNodes": [{"path": "/dev/vendor/0", "hostPath": node, "permissions": "r"}],
+        "mounts": [{"hostPath": f"{tmp_path}/tool", "containerPath": "/opt/tool", "options": ["ro"]}],
+        "additionalGids": [4711],
+    }
+    spec = {
+        "cdiVersion": "0.7.0",
+        "kind": "vendor.com/device",
+        "devices": [{"name": "0", "containerEdits": edits}],
+    }
+    (tmp_path / "cdi" / "vendor.json").write_text(json.dumps(spec))
+    script = "echo $VENDOR $PATH; cat /opt/tool; id -G; (: </dev/vendor/0) && echo read; (: >>/dev/vendor/0)"
+    config = IsolatorFlags(cdi_spec_dirs=(str(tmp_path / "cdi"),))
+    isolation = (*catalog.DEFAULT, "linux/devices", "cgroups/devices")
+    paths = {"root": str(cli.root), "state": str(cli.state)}
+    reader, writer = os.pipe()
+    with Containerizer(isolation=isolation, flags=config, **paths) as containerizer, open(reader) as output:
+        asked = {
+            "devices": ["vendor.com/device=0"],
+            "env": {"VENDOR": "all"},
+            "capabilities_add": ("SYSLOG",),
+        }
+        request = ContainerRequest.of(busybox, ["sh", "-c", script], **asked)  # type: ignore[arg-type]
+        null = os.open(os.devnull, os.O_RDWR)
+        container = containerizer.create(request, Inherit(null, writer, null))
+        container.start()
+        os.close(writer)
+        os.close(null)
+        lines = output.read().splitlines()
+        container.wait()
+    assert lines == ["void /bin", "a tool", "0 4711", "read"]

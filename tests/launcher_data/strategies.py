@@ -56,6 +56,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "argv": st.none() | tuples,
     "environment": mappings,
     "search_paths": mappings,
+    "environment_edits": mappings,
+    "additional_gids": st.lists(st.integers(0, 2**32), max_size=2, unique=True).map(tuple),
     "working_directory": st.none() | paths,
     "user": st.none() | words,
     "stop_signal": st.none() | words,
