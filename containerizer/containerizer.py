@@ -208,6 +208,10 @@ class Containerizer:
 
     def _begin(self, request: ContainerRequest) -> None:
         self._isolation.check(request.config)
+        if request.tmpfs:
+            from containerizer import tmpfs  # what most never do
+
+            tmpfs.check(request)
         launchers.check_image(self._launcher_name, request)
         for isolator in self.isolators:
             isolator.stays = True  # until `close`: others may follow

@@ -42,6 +42,9 @@ def _merged(
         from containerizer import fetching  # what most never do
 
         config = fetching.starting_there(config)
+    places = [each.target for kind in (request.volumes, request.tmpfs, request.mounts) for each in kind]
+    if places:
+        config = replace(config, mounted=tuple(places))
 
     def contributions() -> Iterator[tuple[str, LaunchInfo]]:
         told = config
@@ -61,6 +64,10 @@ def _merged(
             from containerizer import sandbox_volumes
 
             yield "volumes", LaunchInfo(mounts=sandbox_volumes.mounts(config.sandbox, request.volumes))
+        if request.tmpfs:
+            from containerizer import tmpfs
+
+            yield "tmpfs", tmpfs.contribution(request)
         if request.mounts:
             yield "request", LaunchInfo(mounts=request.mounts)
 

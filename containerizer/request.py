@@ -17,6 +17,7 @@ from launcher.namespaces import KINDS, NEW
 if TYPE_CHECKING:
     from containerizer.fetcher.uri import FetchUri
     from containerizer.sandbox_volumes import SandboxVolume
+    from containerizer.tmpfs import Tmpfs
     from isolators.devices import Device
     from provisioner.image import Image, Rootfs
     from provisioner.provisioner import Policy
@@ -39,6 +40,7 @@ class ContainerRequest(Data, kw_only=True):
     keep: bool = False  # leave sandbox and termination behind until they are removed by name
     mounts: tuple[Mount, ...] = ()  # further ones, after all others: what is bound is the caller's choice
     volumes: tuple[SandboxVolume, ...] = ()  # as those: directories of sandboxes
+    tmpfs: tuple[Tmpfs, ...] = ()  # as those: filesystems in memory, and the size of /dev/shm
     debugs: bool = False  # its parent: containerizer.debugging
     fetch: tuple[FetchUri, ...] = ()  # what is in the sandbox before the task runs: containerizer.fetching
 
@@ -73,10 +75,9 @@ class ContainerRequest(Data, kw_only=True):
         devices: Sequence[Device | str] = (),
         **options: Any,
     ) -> ContainerRequest:
-        """A request in the words of a Python program: sizes as "64m" or bytes, ids as text.
+        """A request in the words of a Python program: sizes as "64m" or bytes, ids as text, else as of `run`.
 
-        `fetch` and `devices` have the words of `run`. `options` are further fields of Resources and
-        ContainerConfig, e.g. `cpuset_cpus="0-3"`, `user="1000"`. Raises InvalidRequest.
+        `options` are `tmpfs`, `shm_size`, and fields of Resources and ContainerConfig. Raises InvalidRequest.
         """
         if isinstance(command, str):
             hint = "pass a list of words: there is no shell between"
@@ -91,6 +92,7 @@ class ContainerRequest(Data, kw_only=True):
         )
         return cls(
             image=image,
+            tmpfs=_in_memory(options.pop("tmpfs", ()), options.pop("shm_size", None)),
             config=ContainerConfig(
                 command=tuple(command),
                 environment=_texts(env or {}),
@@ -152,6 +154,15 @@ def _devices(devices: Sequence[Device | str]) -> dict[str, Any]:
     from isolators.devices import told_apart  # for those who ask for some
 
     return told_apart(devices)
+
+
+def _in_memory(asked: Sequence[Tmpfs | str], shm_size: int | str | None) -> tuple[Tmpfs, ...]:
+    if not asked and shm_size is None:
+        return ()
+    from containerizer import tmpfs  # for those who ask for some
+
+    found = tuple(tmpfs.parse(each) if isinstance(each, str) else each for each in asked)
+    return found if shm_size is None else (*found, tmpfs.shm(shm_size))
 
 
 def _whole(name: str, value: int | None) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from containerizer import tmpfs
 from containerizer.api import limits
 from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
@@ -47,9 +48,7 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
     """Raises InvalidRequest, BadRequest."""
     options = call.options
     image, cached = image_of(call.container)
-    linux = call.container.linux_info
-    shm_size = linux.shm_size if linux.HasField("shm_size") else None
-    volumes = Volumes(container_id, image, call.container.volumes, shm_size)
+    volumes = Volumes(container_id, image, call.container.volumes)
     pull: Any = options.pull or ("missing" if cached else "always")
     return ContainerRequest(
         image=image,
@@ -59,6 +58,7 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
         platform=options.platform or None,
         mounts=volumes.mounts,
         volumes=volumes.in_sandboxes,
+        tmpfs=(*map(tmpfs.parse, options.tmpfs), *_shm(call.container.linux_info)),
         debugs=options.debug,
         fetch=(*map(of_api, map(to_json, call.command.uris)), *map(_fetch, options.fetch)),
     )
@@ -173,6 +173,14 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
         attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
         **{**_linux(container_id, container.linux_info), **_options(options)},
     )
+
+
+def _shm(info: containers.LinuxInfo) -> tuple[tmpfs.Tmpfs, ...]:
+    if not info.HasField("shm_size"):
+        return ()
+    if not info.shm_size:
+        raise BadRequest("'linux_info.shm_size' is 0")
+    return (tmpfs.shm(info.shm_size * limits.MEBIBYTE),)
 
 
 def _fetch(asked: extensions.LaunchOptions.Fetch) -> FetchUri:

@@ -25,10 +25,8 @@ _RESERVED = ("/proc", "/sys", "/dev")  # mounts of our own are there
 class Volumes:
     """What a request's volumes come to."""
 
-    def __init__(
-        self, container_id: ContainerId, image: str, asked: Iterable[containers.Volume], shm_size: int | None
-    ) -> None:
-        """`shm_size`: MiB of /dev/shm. Raises BadRequest."""
+    def __init__(self, container_id: ContainerId, image: str, asked: Iterable[containers.Volume]) -> None:
+        """Raises BadRequest."""
         self.mounts: tuple[Mount, ...] = ()
         self.in_sandboxes: tuple[SandboxVolume, ...] = ()
         targets: set[str] = set()
@@ -38,8 +36,6 @@ class Volumes:
                 raise BadRequest(f"two volumes have the 'container_path' {target}")
             targets.add(target)
             self._add(container_id, volume, target)
-        if shm_size is not None:
-            self.mounts += (_shm(shm_size),)
 
     def _add(self, container_id: ContainerId, volume: containers.Volume, target: str) -> None:
         readonly = volume.mode == containers.Volume.RO
@@ -91,15 +87,3 @@ def _target(path: str, image: str) -> str:
         hint = "make it, or run on an image"
         raise BadRequest(f"the 'container_path' {path!r} is not there on the host's filesystem", hint=hint)
     return target
-
-
-def _shm(mebibytes: int) -> Mount:
-    if not mebibytes:
-        raise BadRequest("'linux_info.shm_size' is 0")
-    return Mount(
-        target="/dev/shm",  # noqa: S108 - where shm_open(3) looks
-        fstype="tmpfs",
-        source="shm",
-        flags=("nosuid", "nodev", "noexec"),
-        options=(("size", f"{mebibytes}m"), ("mode", "1777")),
-    )

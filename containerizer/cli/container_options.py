@@ -38,6 +38,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="HOST[:CONTAINER][:rwm]|VENDOR/CLASS=NAME",
         help="a device of the host's, all in a directory, or one by its name of CDI",
     )
+    limits.add_argument(
+        "--tmpfs",
+        action="append",
+        default=[],
+        metavar="PATH[:size=SIZE,mode=OCTAL,uid=N,gid=N,nr_inodes=N,exec,ro]",
+        help="a filesystem in memory",
+    )
+    limits.add_argument("--shm-size", metavar="SIZE", help="of /dev/shm (64m)")
     attribute_options.add(parser.add_argument_group("process attributes"))
     network_options.add(parser.add_argument_group("networks"))
     _add_shields(parser.add_argument_group("shields"))
@@ -66,6 +74,8 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         keep=keep,
         fetch=arguments.fetch,
         devices=arguments.device,
+        tmpfs=arguments.tmpfs,
+        shm_size=arguments.shm_size,
         entrypoint=None if arguments.entrypoint is None else tuple(filter(None, [arguments.entrypoint])),
         user=arguments.user,
         working_directory=absolute(arguments.workdir),

@@ -20,7 +20,8 @@ from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
 _CARRIED_BESIDE = {
-    *("image", "container_id", "config", "pull", "platform", "keep", "fetch", "mounts", "volumes", "debugs"),
+    *("image", "container_id", "config", "pull", "platform", "keep"),
+    *("fetch", "mounts", "volumes", "tmpfs", "debugs"),
 }
 _CARRIED = {
     *("command", "entrypoint", "environment", "user", "working_directory", "hostname", "stop_signal", "init"),
@@ -125,6 +126,7 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     options.capabilities_add.extend(config.capabilities_add)
     options.capabilities_drop.extend(config.capabilities_drop)
     options.devices.extend((*map(str, config.devices), *config.cdi_devices))
+    options.tmpfs.extend(map(str, request.tmpfs))
     if config.entrypoint is not None:
         options.entrypoint.extend(config.entrypoint or ("",))
     for each in request.fetch:

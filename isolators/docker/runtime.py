@@ -102,7 +102,7 @@ def _has_other_users(config: ContainerConfig) -> bool:
 
 
 def _volumes(config: ContainerConfig, image: Mapping[str, Any]) -> tuple[Mount, ...]:
-    targets = sorted({_volume_target(path) for path in _mapping(image, "Volumes")})
+    targets = sorted({_volume_target(path) for path in _mapping(image, "Volumes")} - set(config.mounted))
     return tuple(
         Mount(
             target=target,

@@ -11,6 +11,7 @@ cgroup. They are read-only, which a device does not heed, but its node's mode an
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 
 from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
@@ -112,7 +113,7 @@ class FilesystemLinux(Isolator):
             namespaces={"mnt": "new"},
             rootfs=config.rootfs,
             rootfs_mounts=config.rootfs_mounts,
-            mounts=(*config.rootfs_inside, *self._mounts),
+            mounts=(*config.rootfs_inside, *self._others(config.mounted)),
             file_operations=tuple(
                 FileOperation(kind="symlink", path=path, content=content) for path, content in LINKS.items()
             ),
@@ -120,6 +121,10 @@ class FilesystemLinux(Isolator):
             readonly_paths=READONLY_PATHS,
             readonly_rootfs=config.readonly_rootfs or None,
         )
+
+    def _others(self, mounted: Collection[str]) -> Iterable[Mount]:
+        """Without those that the request has its own for: the size of /dev/shm, say."""
+        return [mount for mount in self._mounts if mount.target not in mounted] if mounted else self._mounts
 
 
 def _shared(config: ContainerConfig) -> LaunchInfo:

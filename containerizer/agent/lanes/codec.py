@@ -26,6 +26,7 @@ _LATE: Mapping[str, str | None] = {
     "Device": "isolators.devices",
     "FetchUri": "containerizer.fetcher.uri",
     "SandboxVolume": "containerizer.sandbox_volumes",
+    "Tmpfs": "containerizer.tmpfs",
     "Policy": None,
 }
 

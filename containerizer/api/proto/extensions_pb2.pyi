@@ -191,7 +191,7 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "umask", "working_directory"]
+    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "tmpfs", "umask", "working_directory"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +225,7 @@ class LaunchOptions(_message.Message):
     READONLY_ROOTFS_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TMPFS_FIELD_NUMBER: _ClassVar[int]
     UMASK_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     capabilities_add: _containers.RepeatedScalarFieldContainer[str]
@@ -245,9 +246,10 @@ class LaunchOptions(_message.Message):
     readonly_rootfs: bool
     stdin: bool
     stop_signal: str
+    tmpfs: _containers.RepeatedScalarFieldContainer[str]
     umask: int
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ["blkio_weight", "cpu_burst", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_cpus", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops", "hugetlb", "memory_high", "memory_reservation", "memory_swap", "net_priorities", "oom_group"]
