@@ -44,6 +44,7 @@ TABLE: Mapping[str, str] = {
     "cgroups/freezer": "isolators.cgroups.freezer:CgroupsFreezer",
     # But after it: who waits for its turn at a disk neither freezes nor ends before it had it.
     "cgroups/blkio": "isolators.cgroups.blkio:CgroupsBlkio",
+    "cgroups/pressure": "isolators.cgroups.pressure:CgroupsPressure",
     "disk/du": "isolators.disk.du:DiskDu",
     "disk/xfs": "isolators.disk.xfs:DiskXfs",
     "disk/ext4": "isolators.disk.ext4:DiskExt4",
@@ -108,6 +109,7 @@ ON_DEMAND: Mapping[str, str] = {
     "device_access": "cgroups/devices",
     "networks": "network/cni",
     "disk": "disk/du",
+    "pressure": "cgroups/pressure",
 }
 
 # Who gives devices → who keeps the container from others; loaded with it on demand, if the host can do that.

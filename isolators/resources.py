@@ -36,6 +36,8 @@ class Resources(Data, kw_only=True):
     device_write_bps: Mapping[str, int] | None = None
     device_read_iops: Mapping[str, int] | None = None
     device_write_iops: Mapping[str, int] | None = None
+    # "memory", "cpu" or "io" → how long it may wait before that is told: isolators/cgroups/pressure.py.
+    pressure: Mapping[str, str] | None = None
     hugetlb: Mapping[str, int] | None = None  # size of huge pages, "2MB" → bytes in such; -1: no limit
     blkio_weight: int | None = None  # share of a busy disk, 10 to 1000; 0: the normal one, 100
     disk: int | None = None  # bytes of the sandbox: the writable layer, the volumes in it, what is nested

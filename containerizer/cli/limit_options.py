@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from containerizer.request import resources_of
 from containerizer.units import parse_count, parse_limit, parse_size
 from isolators.resources import Resources
 from launcher.errors import InvalidRequest
+
+T = TypeVar("T")
 
 
 def add(group: argparse._ArgumentGroup) -> None:
@@ -32,6 +34,13 @@ def add(group: argparse._ArgumentGroup) -> None:
         "--oom-group",
         action=argparse.BooleanOptionalAction,
         help="whether it ends when the kernel kills for want of memory, or its victim only (it ends)",
+    )
+    group.add_argument(
+        "--pressure",
+        action="append",
+        default=[],
+        metavar="RESOURCE:TIME",
+        help="tell when it waits longer for memory, cpu or io: 'memory:medium', 'io:full 150ms/1s'",
     )
     _add_devices(group)
     group.add_argument("--disk", metavar="SIZE", help="what it may write to its own filesystem, e.g. 1g")
@@ -103,10 +112,11 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "device_write_iops": _by_name(arguments.device_write_iops, parse_count),
         "blkio_weight": arguments.blkio_weight,
         "hugetlb": _by_name(arguments.hugetlb, parse_limit),
+        "pressure": _by_name(arguments.pressure, str),
     }
 
 
-def _by_name(options: Sequence[str], parse: Callable[[str], int]) -> dict[str, int] | None:
+def _by_name(options: Sequence[str], parse: Callable[[str], T]) -> dict[str, T] | None:
     """Limits by what stands before them; the last one wins. Raises InvalidRequest."""
     found = {}
     for option in options:

@@ -27,7 +27,7 @@ class Notices:
         self._epoll = select.epoll()
         self._sources: set[int] = set()
         self._timer: int | None = None
-        self._pause = _FIRST_PAUSE
+        self._pause = self._longest = 0.0
 
     def fileno(self) -> int:
         return self._epoll.fileno()
@@ -67,10 +67,14 @@ class Notices:
         finally:
             os.close(descriptor)
 
-    def add_timer(self) -> None:
-        """Look again from time to time, less and less often: for what the kernel only counts."""
+    def add_timer(self, first: float = _FIRST_PAUSE, last: float = _LAST_PAUSE) -> None:
+        """Look again from time to time, less and less often: for what the kernel only counts.
+
+        The pauses are of so many seconds, from the first one to the longest.
+        """
         from launcher.kernel import timerfd
 
+        self._pause, self._longest = first, last
         self._timer = timerfd.create()
         self.add(self._timer)
         timerfd.set_once(self._timer, self._pause)
@@ -85,7 +89,7 @@ class Notices:
     def _wind(self, timer: int) -> None:
         from launcher.kernel import timerfd
 
-        self._pause = min(2 * self._pause, _LAST_PAUSE)
+        self._pause = min(2 * self._pause, self._longest)
         timerfd.set_once(timer, self._pause)
 
     def drop(self) -> None:

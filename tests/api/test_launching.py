@@ -224,6 +224,7 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
                 cpuset_cpus="0-1",
                 cpuset_mems="0",
                 device_rules="c 10:229 rw",
+                pressure={"cpu": "low", "io": "full 150ms/1s"},
             ),
             capabilities_add=("KILL",),
             capabilities_drop=("CHOWN",),

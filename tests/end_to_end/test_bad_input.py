@@ -46,6 +46,8 @@ def _check_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: s
         (("--device-read-bps", "/dev/nosuchdisk:1m"), ("true",), 125, ["unknown device '/dev/nosuchdisk'"]),
         (("--device-read-bps", "1m"), ("true",), 125, ["NAME:VALUE"]),
         (("--device-write-iops", "/dev/sda:1k"), ("true",), 125, ["invalid number '1k'"]),
+        (("--pressure", "cpu:much"), ("true",), 125, ["invalid pressure 'much'", "150ms/1s"]),
+        (("--pressure", "disk:low"), ("true",), 125, ["'disk'", "memory, cpu, io"]),
         (("--hugetlb", "3MB:3m"), ("true",), 125, ["no huge pages of 3MB", "it has 2MB"]),
         (
             ("--hugetlb", "2MB:1m"),
