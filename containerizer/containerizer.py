@@ -289,7 +289,7 @@ class Containerizer:
         container.enter(
             State.ISOLATING,
             **processes_of(task),
-            command=tuple(info.argv or ()),
+            command=nested.shown_command(info),
             stop_signal=info.stop_signal,
         )
         return task

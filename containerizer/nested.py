@@ -45,8 +45,8 @@ PLACE = (
     *("masked_paths", "readonly_paths", "readonly_rootfs"),
 )
 
-# Of these nobody asks any more, and they are most of the whole.
-_MADE = ("mounts", "file_operations", "masked_paths", "readonly_paths")
+# Of these nobody asks any more, and they are most of the whole; and what is executed may have secrets in it.
+_MADE = ("argv", "mounts", "file_operations", "masked_paths", "readonly_paths")
 
 
 class ExecRequest(Data, kw_only=True):
@@ -62,7 +62,19 @@ class ExecRequest(Data, kw_only=True):
 
 def place(info: LaunchInfo) -> str:
     """What later commands and nested containers need to know, as it is checkpointed."""
-    return json.dumps(info.to_json(without=_MADE))
+    value = info.to_json(without=_MADE)
+    if info.secret_environment:
+        value["secret_environment"] = dict.fromkeys(info.secret_environment, "")  # containerizer.secrets
+    return json.dumps(value)
+
+
+def shown_command(info: LaunchInfo) -> tuple[str, ...]:
+    """What is executed, for others to see."""
+    if not info.secret_environment:
+        return tuple(info.argv or ())
+    from containerizer import secrets  # what few have
+
+    return tuple(secrets.hidden(word, info.secret_environment) for word in info.argv or ())
 
 
 @contextlib.contextmanager
@@ -132,6 +144,10 @@ def command_in(
     from containerizer.container import Container
 
     with opened(owner, container_id) as (info, namespaces):
+        if info.secret_environment:
+            from containerizer import secrets
+
+            info = replace(info, secret_environment=secrets.load(owner.paths, container_id))
         own = request.container_id or ContainerId.of_command(container_id)
         record = ContainerRecord(
             container_id=str(own),

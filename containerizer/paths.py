@@ -34,7 +34,7 @@
         |-- attach.sock             where the task's stdio is served: launcher.attach_protocol
         |-- checks.json             of an agent's container that has some: containerizer.api.checking
         |-- pod.json                of a pod: what is in it: containerizer.pods.status
-        |-- pod-volumes/            of a pod: those of its volumes that are in memory
+        |-- pod-volumes/            of a pod: where its own mount namespace has those that are in memory
         `-- containers/<name>/ …
 """
 
@@ -50,6 +50,7 @@ DEFAULT_STATE = "/run/containerizer"
 
 RECORD = "container.json"
 ENDING = "ending"
+POD_OWN = ".own"  # among a pod's volumes in memory; none can have that name
 AGENT_LOCK = "agent.lock"
 
 _CONTAINERS = "containers"
@@ -153,6 +154,11 @@ class Paths(Data):
     def pod_volume(self, container_id: ContainerId, name: str, *, in_memory: bool) -> str:
         around = self.container_state(container_id) if in_memory else self.sandbox(container_id)
         return os.path.join(around, "pod-volumes", name)
+
+    def secrets(self, container_id: ContainerId) -> str:
+        """Of a pod's container: containerizer.secrets."""
+        assert container_id.parent is not None
+        return os.path.join(self.pod_volume(container_id.parent, POD_OWN, in_memory=True), container_id.name)
 
     def previous_log(self, container_id: ContainerId) -> str:
         """Of a pod's container: containerizer.pods.logs."""

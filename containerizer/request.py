@@ -188,6 +188,7 @@ def of_request(config: ContainerConfig) -> LaunchInfo:
         namespaces={kind: asked for kind, asked in config.namespaces.items() if asked != OF_HOST},
         argv=(*(config.entrypoint or ()), *config.command) or None,
         environment=environment,
+        secret_environment=config.secret_environment,
         working_directory=config.working_directory,
         user=config.user,
         stop_signal=config.stop_signal,

@@ -78,9 +78,11 @@ class ContainerConfig(Data, kw_only=True):
     command: tuple[str, ...] = ()  # replaces the image's Cmd
     entrypoint: tuple[str, ...] | None = None  # replaces the image's Entrypoint; () removes it
     environment: Mapping[str, str] = field(default_factory=dict)  # wins over the image's
+    secret_environment: Mapping[str, str] = field(default_factory=dict)  # wins over both
     user: str | None = None  # "name|uid[:group|gid]"; wins over the image's
     working_directory: str | None = None  # wins over the image's
     hostname: str | None = None  # None: the container's id
+    hosts: tuple[tuple[str, str], ...] = ()  # address and name, further lines of /etc/hosts
     stop_signal: str | None = None  # wins over the image's
     userns: str | None = None  # "auto", "subuid:NAME", "START[:COUNT]"; None: no user namespace
     time_offsets: Mapping[str, int] = field(default_factory=dict)  # "monotonic", "boottime" → seconds

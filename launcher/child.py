@@ -85,8 +85,9 @@ class Child:
         """Open the view. Raises OSError."""
         self.program.stage = "mount the root filesystem"
         self.view = opened.enter_context(root_view.opened(self.info))
+        self.view.elsewhere = root_view.open_elsewhere(self.info, opened)
         self.program.stage = "open the sources of the mounts"
-        self.directories = tuple(map(root_filesystem.is_directory, self.info.mounts))
+        self.directories = tuple(map(self.view.is_directory, self.info.mounts))
 
     def resolve_user(self) -> None:
         """Find the user in the image's own files. Raises OSError."""
@@ -97,7 +98,8 @@ class Child:
     def take_user(self, user: User) -> None:
         terminal = {"TERM": TERM} if isinstance(self.stdio, Terminal) else {}
         self.user = user
-        self.environment = {"HOME": user.home, **terminal, **self.info.environment}
+        named = {**self.info.environment, **self.info.secret_environment}
+        self.environment = {"HOME": user.home, **terminal, **named}
 
     def begin(self) -> None:
         """Begin the program; what it passes stays passed."""

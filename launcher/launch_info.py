@@ -49,6 +49,7 @@ class Mount(Data, kw_only=True):
     flags: tuple[str, ...] = ()  # "ro", "nosuid", "nodev", "noexec", "relatime" …: kernel.mounts
     options: tuple[tuple[str, str], ...] = ()  # the filesystem's own; a key may come repeatedly
     part: str = ""  # bind: what of source, a directory, with source as the / of every link on the way
+    within: str = ""  # bind: the mount namespace that source is in, by its path; "": the host's
     populate: bool = False  # bind of a fresh volume: first copy in what the image has at target
 
     @classmethod
@@ -116,6 +117,7 @@ class LaunchInfo(Data, kw_only=True):
     argv: tuple[str, ...] | None = _owned(tuple)
     environment: Mapping[str, str] = _disjoint()
     environment_edits: Mapping[str, str] = _disjoint()  # variables that win over `environment`
+    secret_environment: Mapping[str, str] = _disjoint()  # wins over it; in no checkpoint
     search_paths: Mapping[str, str] = _disjoint()  # variable → directories that come first in it
     working_directory: str | None = _owned()  # absolute, in the container; created when missing
     user: str | None = _owned()

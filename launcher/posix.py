@@ -22,7 +22,10 @@ from launcher.stdio import Inherit
 from launcher.task import Task
 
 _SUPPORTED = frozenset(
-    ("argv", "environment", "working_directory", "user", "stop_signal", "rlimits", "nice", "umask")
+    (
+        *("argv", "environment", "secret_environment", "working_directory", "user", "stop_signal"),
+        *("rlimits", "nice", "umask"),
+    )
 )
 
 

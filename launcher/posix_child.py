@@ -43,7 +43,7 @@ def take_defaults(child: Child) -> None:
 def find_user(child: Child) -> None:
     text = str(os.geteuid()) if child.info.user is None else child.info.user
     found = resolve_user(text, _read("/etc/passwd"), _read("/etc/group"))
-    child.environment = {"HOME": found.home, **child.info.environment}
+    child.environment = {"HOME": found.home, **child.info.environment, **child.info.secret_environment}
     if child.info.user is not None:
         child.user = found
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
-from launcher.kernel.safe_path import open_beneath
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 from launcher.program import mounts
 from launcher.program.assembler import ROOT, Label, Program, Slot
@@ -69,26 +67,6 @@ def detach_root(program: Program, info: LaunchInfo) -> Slot:
     return tree
 
 
-def is_directory(mount: Mount) -> bool:
-    """What is mounted. If what is bound is changed meanwhile, the kernel refuses to put the one on the other.
-
-    Raises OSError.
-    """
-    if mount.fstype not in _BINDS:
-        return True
-    if not mount.part:
-        return os.path.isdir(mount.source)
-    root = os.open(mount.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        found = open_beneath(root, mount.part, os.O_PATH)
-    finally:
-        os.close(root)
-    try:
-        return stat.S_ISDIR(os.fstat(found).st_mode)
-    finally:
-        os.close(found)
-
-
 class Filler:
     """Makes the mounts and files below the root, then hides and protects what the task must not touch."""
 
@@ -99,14 +77,17 @@ class Filler:
         self._view = child.view
         self._are_directories = child.directories
         self._mounted: dict[str, str] = {}  # target → filesystem type
-        self._directories: dict[str, Slot] = {}  # open ones, by their paths
+        self._directories: dict[str, Slot | int] = {}  # open ones, by their paths
         self._made: set[str] = set()
-        self._sources: dict[str, Slot] = {}
+        self._sources: dict[str, Slot | int] = {}
 
     def open_sources(self) -> None:
         """Copy the mounts that are bound below the root, while the paths of the host are in sight."""
         for mount in self._info.mounts:
-            if mount.fstype in _BINDS:
+            if mount.target in self._view.elsewhere:
+                tree = self._view.elsewhere[mount.target]
+                self._sources[mount.target] = self._program.pass_descriptor(tree)
+            elif mount.fstype in _BINDS:
                 recursive = mount.fstype == "rbind"
                 source = self._part(mount) if mount.part else mount.source
                 self._sources[mount.target] = mounts.clone_tree(
@@ -123,7 +104,8 @@ class Filler:
         for mount, directory in zip(self._info.mounts, self._are_directories, strict=True):
             self._mount(mount, directory=directory)
         for operation in self._info.file_operations:
-            self._operate(operation)
+            if operation.path not in self._mounted:  # whoever mounts something there wants that
+                self._operate(operation)
         self._program.call("fcntl", self._root, _F_DUPFD_CLOEXEC, 0, store=ROOT)
         self._program.run_routine()
         if self._info.readonly_rootfs:
@@ -235,7 +217,7 @@ class Filler:
         self._program.place(there)
         return opened
 
-    def _make(self, parent: Slot, path: str, *, directory: bool, store: int = 0) -> Slot:
+    def _make(self, parent: Slot | int, path: str, *, directory: bool, store: int = 0) -> Slot:
         """Make a directory or an empty file, and open it with O_PATH."""
         name, on = os.path.basename(path).encode(), Explained(path, {errno.EEXIST: _DANGLING})
         if directory:
@@ -262,7 +244,7 @@ class Filler:
         else:
             self._write(parent, name, operation, content)
 
-    def _write(self, parent: Slot, name: str, operation: FileOperation, content: bytes) -> None:
+    def _write(self, parent: Slot | int, name: str, operation: FileOperation, content: bytes) -> None:
         on = operation.path
         file = self._program.call("openat", parent, name.encode(), _CREATE, operation.mode, on=on)
         self._program.call("write", file, self._program.constant(content, 1), len(content), on=on)

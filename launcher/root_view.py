@@ -38,6 +38,7 @@ class RootView:
         self.root = root
         self.trees = trees
         self.found: dict[str, bool] = {}  # what `has` has said
+        self.elsewhere: dict[str, int] = {}  # target → what is bound there from another mount namespace
 
     def resolve_user(self, user: str | None) -> User:
         """The task's user, from the passwd and group files. Raises OSError."""
@@ -52,6 +53,17 @@ class RootView:
             except OSError:
                 self.found[path] = False
         return self.found[path]
+
+    def is_directory(self, mount: Mount) -> bool:
+        """What is mounted. Raises OSError.
+
+        If what is bound is changed meanwhile, the kernel refuses to put the one on the other.
+        """
+        if mount.target in self.elsewhere:
+            return stat.S_ISDIR(os.fstat(self.elsewhere[mount.target]).st_mode)
+        if mount.fstype not in _BINDS:
+            return True
+        return _is_directory(mount.source, mount.part) if mount.part else os.path.isdir(mount.source)
 
     def populate(self, mount: Mount) -> None:
         """Copy what the image has at a volume's place into the fresh volume. Raises OSError."""
@@ -108,6 +120,30 @@ def opened(info: LaunchInfo) -> Iterator[RootView]:
             if info.rootfs not in at:
                 at[info.rootfs] = closed(os.open(info.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             yield RootView(at[info.rootfs], trees)
+
+
+def _is_directory(source: str, part: str) -> bool:
+    root = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = open_beneath(root, part, os.O_PATH)
+    finally:
+        os.close(root)
+    try:
+        return stat.S_ISDIR(os.fstat(found).st_mode)
+    finally:
+        os.close(found)
+
+
+def open_elsewhere(info: LaunchInfo, opened: contextlib.ExitStack) -> dict[str, int]:
+    """Detached copies of what is bound from other mount namespaces, by target. Raises OSError."""
+    trees = {}
+    for mount in info.mounts:
+        if mount.within:
+            from launcher import elsewhere  # for those in pods
+
+            trees[mount.target] = elsewhere.clone_tree(mount)
+            opened.callback(os.close, trees[mount.target])
+    return trees
 
 
 def _root_of(namespace: str) -> int:

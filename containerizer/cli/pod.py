@@ -65,6 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     text = _text(arguments.file)
     asked = manifest.parse(text, _called(arguments.file))
+    if arguments.watched is None and asked.ignored:
+        what = ", ".join(asked.ignored)
+        print(f"containerizer: {asked.name}: without meaning on one host: {what}", file=sys.stderr)
     if arguments.detach:
         return _detach(arguments, asked.name, text)
     if arguments.watched is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from containerizer.checks.check import Check, Command
-from containerizer.pods import probes, quantities, security, volumes
+from containerizer.pods import environment, probes, quantities, security, volumes
 from containerizer.pods.document import InvalidManifest, Node
+from containerizer.pods.file_volumes import Sources
 from containerizer.pods.security import Security
 from containerizer.pods.volumes import Volume, VolumeMount
 from isolators.resources import Resources
@@ -18,9 +18,9 @@ from launcher.errors import InvalidRequest
 from provisioner.provisioner import Policy
 
 _PULL: Mapping[str, Policy] = {"Always": "always", "IfNotPresent": "missing", "Never": "never"}
-_REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z0-9]+)\))")
 _MIN_SHARES, _MAX_SHARES = 2, 262144  # of cgroup v1's cpu.shares, of which one CPU has 1024
 _MAX_PORT = 65535
+_OF_CLUSTERS = ("terminationMessagePath", "terminationMessagePolicy")
 
 
 class PodContainer(Data, kw_only=True):
@@ -31,6 +31,7 @@ class PodContainer(Data, kw_only=True):
     entrypoint: tuple[str, ...] | None = None  # None: the image's
     arguments: tuple[str, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    secret_environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: str | None = None
     pull: Policy = "missing"
     resources: Resources = Resources()
@@ -46,11 +47,11 @@ class PodContainer(Data, kw_only=True):
 class Around(Data, kw_only=True):
     """What of the pod its containers go by."""
 
-    name: str
-    namespace: str
+    sources: Sources
     volumes: tuple[Volume, ...]
     security: Security
     host_network: bool
+    ignored: list[str]  # to be filled: paths of fields that mean nothing here
 
 
 def parse(nodes: Iterable[Node], around: Around, *, init: bool) -> tuple[PodContainer, ...]:
@@ -60,7 +61,7 @@ def parse(nodes: Iterable[Node], around: Around, *, init: bool) -> tuple[PodCont
 
 def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
     image = node.text("image")
-    environment = _environment(node, around)
+    variables = environment.parse(node, around.sources.metadata, around.sources.objects)
     command, arguments = node.texts("command"), node.texts("args")
     ports, host_ports = _ports(node, around)
     mounts = volumes.parse_mounts(node.objects("volumeMounts"), around.volumes)
@@ -73,9 +74,10 @@ def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
     container = PodContainer(
         name=_name(node),
         image=image,
-        entrypoint=_expanded(command, environment),
-        arguments=_expanded(arguments, environment),
-        environment=environment,
+        entrypoint=variables.expanded(command),
+        arguments=variables.expanded(arguments),
+        environment=variables.plain,
+        secret_environment=variables.secret,
         working_directory=workdir,
         pull=_pull(node, image),
         resources=_resources(node.object("resources")),
@@ -87,6 +89,7 @@ def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
         sidecar=sidecar,
         host_ports=host_ports,
     )
+    around.ignored.extend(node.at(name) for name in _OF_CLUSTERS if node.ignore(name))
     node.done()
     return container
 
@@ -101,44 +104,6 @@ def _name(node: Node) -> str:
     except InvalidRequest as error:
         raise InvalidManifest(f"{node.at('name')}: {error.message}", hint=error.hint) from None
     return name
-
-
-def _environment(node: Node, around: Around) -> dict[str, str]:
-    environment: dict[str, str] = {}
-    for variable in node.objects("env"):
-        name = variable.text("name")
-        if not name or "=" in name:
-            raise variable.refusal("name", f"is {name!r}")
-        if variable.has("valueFrom"):
-            environment[name] = _field(variable.object("valueFrom"), around)
-        else:
-            environment[name] = expand(variable.text("value", ""), environment)
-        variable.done()
-    return environment
-
-
-def _field(node: Node, around: Around) -> str:
-    """What the manifest says of itself; what only a cluster knows is refused."""
-    source = node.object("fieldRef")
-    node.done()
-    source.one_of("apiVersion", ("v1",), "v1")
-    values = {"metadata.name": around.name, "metadata.namespace": around.namespace}
-    path = source.one_of("fieldPath", tuple(values))
-    source.done()
-    return values[path]
-
-
-def expand(text: str, environment: Mapping[str, str]) -> str:
-    """`$(NAME)` by the variables before; unknown ones stay as they are, and `$$` is a dollar sign."""
-
-    def value(match: re.Match[str]) -> str:
-        return "$" if match[1] == "$" else environment.get(match[2], match[0])
-
-    return _REFERENCE.sub(value, text)
-
-
-def _expanded(words: tuple[str, ...] | None, environment: Mapping[str, str]) -> tuple[str, ...] | None:
-    return None if words is None else tuple(expand(word, environment) for word in words)
 
 
 def _pull(node: Node, image: str) -> Policy:

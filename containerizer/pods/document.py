@@ -1,18 +1,24 @@
-"""A document read by paths: each field is taken once, by its type; what is left over is refused.
+"""Documents read by paths: each field is taken once, by its type; what is left over is refused.
 
 So a field that we do not know is an error that names it (`spec.containers[0].tty`) and never a wish
-that is silently not granted.
+that is silently not granted. What a document of secrets says is in no message.
 """
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import InvalidRequest
 
-_MAX_SIZE = 1 << 20  # bytes
+if TYPE_CHECKING:
+    import yaml
+
+_MAX_SIZE = 4 << 20  # bytes; Kubernetes' objects are up to 1 MiB each
+_MAX_DOCUMENTS = 100
+_QUOTED = re.compile(r"'[^']{2,}'|!\S+")  # in a message of the YAML library: text of the manifest
 _MISSING = object()
 _T = TypeVar("_T")
 
@@ -29,9 +35,12 @@ class InvalidManifest(InvalidRequest):
     """The manifest is no manifest, or asks for what cannot be done here; the message has the path."""
 
 
-def load(text: bytes, name: str) -> Node:
-    """The document, YAML or JSON. Raises InvalidManifest."""
+def load(text: bytes, name: str) -> list[Node]:
+    """The documents, YAML or JSON; empty ones are left out. Raises InvalidManifest."""
     import yaml
+
+    class TwiceTheSame(yaml.constructor.ConstructorError):
+        """Its message is ours."""
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -40,25 +49,50 @@ def load(text: bytes, name: str) -> Node:
                 key = self.construct_object(item, deep=True)
                 if not isinstance(key, str) or key in keys:
                     problem = f"the key {_shown(key)} is there twice, or no string"
-                    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+                    raise TwiceTheSame(None, None, problem, node.start_mark)
                 keys.add(key)
             return super().construct_mapping(node, deep=deep)
 
     if len(text) > _MAX_SIZE:
         raise InvalidManifest(f"{name} is larger than {_MAX_SIZE} bytes")
     try:
-        value = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+        values = [value for value in yaml.load_all(text, Loader) if value is not None]  # a SafeLoader
+    except TwiceTheSame as error:
+        raise InvalidManifest(f"{name} is no YAML: {error.problem}{_place(error)}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        problem = " ".join(str(error).split())
-        raise InvalidManifest(f"{name} is not one YAML document: {problem}") from error
-    return Node({"": value}, "").object("")
+        raise InvalidManifest(f"{name} is no YAML: {_problem(error)}") from None
+    if len(values) > _MAX_DOCUMENTS:
+        raise InvalidManifest(f"{name} has more than {_MAX_DOCUMENTS} documents")
+    return [_document(value, f"document {number} of {name}") for number, value in enumerate(values, 1)]
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong, and where; without the text there, which may be a secret's."""
+    import yaml
+
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return "its text cannot be read" if isinstance(error, ValueError) else type(error).__name__
+    return _QUOTED.sub("…", error.problem or "it is malformed") + _place(error)
+
+
+def _place(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    return f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+
+
+def _document(value: Any, name: str) -> Node:
+    if not isinstance(value, dict):
+        raise InvalidManifest(f"{name} is not an object")
+    return Node(value, "", hidden=value.get("kind") == "Secret")
 
 
 class Node:
-    """An object of the document, and what of it nobody has taken yet."""
+    """An object of a document, and what of it nobody has taken yet."""
 
-    def __init__(self, value: Mapping[str, Any], path: str) -> None:
+    def __init__(self, value: Mapping[str, Any], path: str, *, hidden: bool = False) -> None:
+        """`hidden`: no message has a value of it."""
         self.path = path
+        self._hidden = hidden
         self._left = {key: item for key, item in value.items() if item is not None}
 
     def at(self, name: str) -> str:
@@ -112,9 +146,8 @@ class Node:
         return tuple(items)
 
     def object(self, name: str) -> Node:
-        """An object; one with nothing in it where it is missing, but for the document itself."""
-        value = self._take(name, dict, {} if name else _MISSING)
-        return Node(value, self.at(name) if name else "")
+        """An object; one with nothing in it where it is missing."""
+        return Node(self._take(name, dict, {}), self.at(name), hidden=self._hidden)
 
     def objects(self, name: str) -> Iterator[Node]:
         """A list of objects."""
@@ -122,7 +155,7 @@ class Node:
             path = f"{self.at(name)}[{index}]"
             if not isinstance(item, dict):
                 raise InvalidManifest(f"{path} is no object")
-            yield Node(item, path)
+            yield Node(item, path, hidden=self._hidden)
 
     def mapping(self, name: str) -> dict[str, str]:
         """Strings by any keys."""
@@ -134,6 +167,14 @@ class Node:
 
     def has(self, name: str) -> bool:
         return name in self._left
+
+    def peek(self, name: str) -> Any:
+        """What is there, and stays to be taken."""
+        return self._left.get(name)
+
+    def ignore(self, name: str) -> bool:
+        """Take it, whatever it is. Whether it was there."""
+        return self._left.pop(name, None) is not None
 
     def only(self, names: tuple[str, ...]) -> str:
         """The one of these fields that is there."""
@@ -157,11 +198,11 @@ class Node:
     def _take(self, name: str, kind: type[_T], default: Any) -> Any:
         value = self._left.pop(name, default)
         if value is _MISSING:
-            raise self.refusal(name, "is missing") if name else InvalidManifest("the document is empty")
+            raise self.refusal(name, "is missing")
         right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
         if value is not default and not right:
-            what = self.at(name) if name else "the document"
-            raise InvalidManifest(f"{what} is not {_KINDS[kind]}: {_shown(value)}")
+            found = "" if self._hidden else f": {_shown(value)}"
+            raise InvalidManifest(f"{self.at(name)} is not {_KINDS[kind]}{found}")
         return value
 
 

@@ -1,21 +1,35 @@
 """PodManifest: the parts of Kubernetes' Pod (core/v1) that one node can do.
 
-A field that is not here is refused by its path. What only describes (labels, annotations, a namespace,
-containerPorts) is accepted, and changes nothing.
+ConfigMaps and Secrets are documents beside the Pod's. A field that is not here is refused by its path.
+What only describes (labels, annotations, containerPorts) is accepted, and changes nothing; so is what only
+a cluster has use for, which `ignored` lists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from containerizer.pods import containers, security, volumes
+from containerizer.pods import containers, hosts, objects, security, volumes
 from containerizer.pods.containers import Around, PodContainer
 from containerizer.pods.document import InvalidManifest, Node, load
+from containerizer.pods.downward import Metadata
+from containerizer.pods.file_volumes import Sources
 from containerizer.pods.policy import ALWAYS, POLICIES
 from containerizer.pods.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
+
+_POD = "Pod"
+_OBJECTS = (objects.CONFIG_MAP, objects.SECRET)
+_KINDS_HINT = f"a manifest has one {_POD}, and beside it documents of the kinds {' and '.join(_OBJECTS)}"
+
+# Where in a cluster a pod runs, what it is there, and how it finds others.
+_OF_CLUSTERS = (
+    *("nodeName", "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "schedulerName"),
+    *("priority", "priorityClassName", "preemptionPolicy", "serviceAccount", "serviceAccountName"),
+    *("automountServiceAccountToken", "enableServiceLinks", "dnsPolicy", "imagePullSecrets"),
+)
 
 GRACE_PERIOD = 30  # seconds, Kubernetes' default
 
@@ -34,48 +48,67 @@ class PodManifest(Data, kw_only=True):
     host_pid: bool = False
     host_ipc: bool = False
     shares_processes: bool = False  # the containers see each other's
+    hosts: tuple[tuple[str, str], ...] = ()  # address and name, for their /etc/hosts
+    ignored: tuple[str, ...] = ()  # paths of fields that mean nothing on one host
 
 
 def parse(text: bytes, name: str = "the manifest") -> PodManifest:
     """Read a manifest in YAML or JSON; `name` is for messages. Raises InvalidManifest."""
-    document = load(text, name)
-    for field, expected in (("apiVersion", "v1"), ("kind", "Pod")):
-        found = document.text(field)
-        if found != expected:
-            raise document.refusal(field, f"is {found!r}, not {expected!r}")
-    pod, namespace = _metadata(document.object("metadata"))
-    document.object("status")  # what a cluster has said of it
-    manifest = _spec(document.object("spec"), pod, namespace)
+    pods: list[Node] = []
+    others: list[tuple[str, Node]] = []
+    for document in load(text, name):
+        version, kind = document.text("apiVersion"), document.text("kind")
+        if version != "v1":
+            raise document.refusal("apiVersion", f"is {version!r}, not 'v1'")
+        if kind not in (_POD, *_OBJECTS):
+            raise document.refusal("kind", f"is {kind!r}, not {_POD!r}", hint=_KINDS_HINT)
+        if kind == _POD:
+            pods.append(document)
+        else:
+            others.append((kind, document))
+    if len(pods) != 1:
+        raise InvalidManifest(f"{name} has {len(pods) or 'no'} Pods; it takes one", hint=_KINDS_HINT)
+    return _pod(pods[0], objects.parse(others))
+
+
+def _pod(document: Node, around: objects.Objects) -> PodManifest:
+    metadata = _metadata(document.object("metadata"))
+    document.ignore("status")  # what a cluster has said of it
+    manifest = _spec(document.object("spec"), Sources(metadata=metadata, objects=around))
     document.done()
     return manifest
 
 
-def _metadata(node: Node) -> tuple[str, str]:
-    """Its name and namespace, of which nothing but a variable of the containers depends on the second."""
+def _metadata(node: Node) -> Metadata:
     name = node.text("name")
     try:
         ContainerId(name)
     except InvalidRequest as error:
         raise InvalidManifest(f"{node.at('name')}: {error.message}", hint=error.hint) from None
-    for field in ("labels", "annotations"):
-        node.mapping(field)
-    namespace = node.text("namespace", "default")
-    node.done()
-    return name, namespace
-
-
-def _spec(node: Node, name: str, namespace: str) -> PodManifest:
-    host_network = bool(node.flag("hostNetwork"))
-    of_pod = volumes.parse(node.objects("volumes"))
-    around = Around(
+    metadata = Metadata(
         name=name,
-        namespace=namespace,
+        namespace=node.text("namespace", "default"),
+        labels=node.mapping("labels"),
+        annotations=node.mapping("annotations"),
+    )
+    objects.take_bookkeeping(node)
+    node.done()
+    return metadata
+
+
+def _spec(node: Node, sources: Sources) -> PodManifest:
+    host_network = bool(node.flag("hostNetwork"))
+    of_pod = volumes.parse(node.objects("volumes"), sources)
+    ignored: list[str] = []
+    around = Around(
+        sources=sources,
         volumes=of_pod,
         security=security.of_pod(node.object("securityContext")),
         host_network=host_network,
+        ignored=ignored,
     )
     manifest = PodManifest(
-        name=name,
+        name=sources.metadata.name,
         containers=containers.parse(node.objects("containers"), around, init=False),
         init_containers=containers.parse(node.objects("initContainers"), around, init=True),
         volumes=of_pod,
@@ -86,6 +119,8 @@ def _spec(node: Node, name: str, namespace: str) -> PodManifest:
         host_pid=bool(node.flag("hostPID")),
         host_ipc=bool(node.flag("hostIPC")),
         shares_processes=bool(node.flag("shareProcessNamespace")),
+        hosts=tuple(hosts.parse(node)),
+        ignored=(*(node.at(name) for name in _OF_CLUSTERS if node.ignore(name)), *ignored),
     )
     node.done()
     _check(manifest, node)

@@ -16,6 +16,8 @@ from containerizer.pods.manifest import PodManifest
 from containerizer.pods.policy import ALWAYS, Backoff, restarts
 from containerizer.pods.status import MemberStatus
 from containerizer.pods.stopping import Stopping
+from containerizer.pods.volumes import Place
+from containerizer.secrets import hidden
 from launcher.attach import Attachment, Output
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.io.loop import IN, is_ready
@@ -86,11 +88,11 @@ class Member:
         self._hook: CommandAttempt | None = None  # after the start; nothing is checked before its end
         self._stopping: Stopping | None = None
         self._wanted = True  # whether it is to run at all
-        self._sources: Mapping[str, str] = {}
+        self._places: Mapping[str, Place] = {}
 
-    def start(self, sources: Mapping[str, str], now: float) -> None:
+    def start(self, places: Mapping[str, Place], now: float) -> None:
         """Its turn has come. Failing to start counts as an end."""
-        self._sources = sources
+        self._places = places
         self._next_start = now
 
     def stop(self, grace: float, now: float) -> None:
@@ -174,7 +176,7 @@ class Member:
         self.message = ""
         try:
             self._check_user()
-            sub_paths.make(self._of, self._sources)
+            sub_paths.make(self._of, self._places)
             container = self._created()
             with self._owner.abandoning(container):
                 self._attachment = container.attach()
@@ -187,7 +189,8 @@ class Member:
             return
         except (ContainerizerError, OSError) as error:
             self.close()
-            self.message, self.exit_code = str(error), getattr(error, "exit_code", _CANNOT_START)
+            self.message = hidden(str(error), self._of.secret_environment)
+            self.exit_code = getattr(error, "exit_code", _CANNOT_START)
             self._after_end(0.0, now)
             return
         self._started_at = now
@@ -220,7 +223,7 @@ class Member:
             self._end(self._manifest.grace_period, now)
 
     def _created(self) -> Container:
-        request = requests.container(self._manifest, self._of, self._sources)
+        request = requests.container(self._manifest, self._of, self._places)
         self.launching = True
         try:
             return self._owner.create(request, Pipes())

@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from containerizer.pods import disk_usage, requests
+from containerizer.pods import disk_usage, memory, requests
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.member import Member, Note, Print, State
+from containerizer.pods.memory import Memory
 from containerizer.pods.policy import Phase
 from containerizer.pods.status import PodStatus
-from containerizer.pods.volumes import EmptyDir
+from containerizer.pods.volumes import EmptyDir, Place
 from containerizer.units import format_size
 from launcher.io.loop import is_ready
 from launcher.stdio import Inherit
@@ -69,7 +70,8 @@ class Pod:
         self._main = [Member(owner, manifest, c, *own, init=False) for c in manifest.containers]
         self._created_at = time.time()
         self._around: Container | None = None
-        self._sources: Mapping[str, str] = {}
+        self._places: dict[str, Place] = {}
+        self._memory: Memory | None = None
         self._current = 0  # of the init containers
         self._started = False  # whether the others are
         self._grace = float(manifest.grace_period)  # for sidecars
@@ -97,6 +99,8 @@ class Pod:
             self._tell()
             return self.phase
         finally:
+            if self._memory is not None:
+                self._memory.close()
             os.close(self._reader)
             os.close(self._writer)
 
@@ -152,14 +156,28 @@ class Pod:
     def _begin(self) -> None:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            container = self._owner.create(requests.pod(self.manifest), Inherit(null, null, null))
+            request = requests.pod(self.manifest, self._owner.paths)
+            container = self._owner.create(request, Inherit(null, null, null))
         finally:
             os.close(null)
         with self._owner.abandoning(container):
-            self._sources = requests.make_volumes(self.manifest, self._owner.paths)
+            self._places = requests.make_volumes(self.manifest, self._owner.paths)
         container.start()
         self._around = container
+        try:
+            self._fill_memory(container)
+        except BaseException:
+            container.remove()
+            raise
         self._tell()
+
+    def _fill_memory(self, container: Container) -> None:
+        if not any(memory.names(self.manifest)):
+            return
+        assert container.task is not None
+        self._memory = Memory(self.manifest, self._owner.paths, container.task)
+        self._memory.fill()
+        self._places |= requests.places_in(self.manifest, self._memory)
 
     def _follow(self) -> None:
         while not self._is_over:
@@ -189,12 +207,12 @@ class Pod:
                 self._end_all(0.0)
                 return
         if self._current < len(self._init):
-            self._init[self._current].start(self._sources, now)
+            self._init[self._current].start(self._places, now)
             self._current += 1
         else:
             self._started = True
             for member in self._main:
-                member.start(self._sources, now)
+                member.start(self._places, now)
 
     def _wait(self) -> None:
         assert self._around is not None
@@ -256,7 +274,9 @@ class Pod:
     @property
     def _limited(self) -> list[EmptyDir]:
         volumes = self.manifest.volumes
-        return [v for v in volumes if isinstance(v, EmptyDir) and v.size_limit is not None]
+        """One in memory has no room for more."""
+        measured = (v for v in volumes if isinstance(v, EmptyDir) and not v.in_memory)
+        return [volume for volume in measured if volume.size_limit is not None]
 
     def _measure(self, now: float) -> None:
         """Look at volumes with a limit now and then, as Kubernetes does; a pod that is over one is ended."""
@@ -265,7 +285,7 @@ class Pod:
             return
         for volume in self._limited:
             assert volume.size_limit is not None
-            if disk_usage.of(self._sources[volume.name], volume.size_limit) > volume.size_limit:
+            if disk_usage.of(self._places[volume.name].seen, volume.size_limit) > volume.size_limit:
                 limit = format_size(volume.size_limit)
                 self.message = f"evicted: volume {volume.name} holds more than its limit of {limit}"
                 self._end_all(self.manifest.grace_period)

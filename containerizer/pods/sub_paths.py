@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 
 from containerizer.pods.containers import PodContainer
+from containerizer.pods.volumes import Place
 from launcher.errors import InvalidRequest
 from launcher.kernel.safe_path import open_beneath
 
@@ -19,12 +20,12 @@ _DANGLING = "a link on the way leads to nothing in the volume"
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 
 
-def make(container: PodContainer, sources: Mapping[str, str]) -> None:
+def make(container: PodContainer, places: Mapping[str, Place]) -> None:
     """Have every part that it mounts be there. Raises InvalidRequest."""
     for mount in container.mounts:
         if mount.sub_path:
             try:
-                os.close(_open(sources[mount.volume], mount.sub_path))
+                os.close(_open(places[mount.volume].seen, mount.sub_path))
             except OSError as error:
                 why = _DANGLING if error.errno == errno.EEXIST else os.strerror(error.errno or 0).lower()
                 what = f"volume {mount.volume}: subPath {mount.sub_path!r}: {why}"

@@ -7,8 +7,9 @@ import posixpath
 import stat
 from collections.abc import Callable, Iterable, Mapping
 
-from containerizer.pods import quantities
+from containerizer.pods import file_volumes, quantities
 from containerizer.pods.document import InvalidManifest, Node
+from containerizer.pods.file_volumes import FileVolume, Sources
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
@@ -32,7 +33,7 @@ class EmptyDir(Data, kw_only=True):
 
     name: str
     in_memory: bool = False
-    size_limit: int | None = None  # bytes; a pod that uses more is ended
+    size_limit: int | None = None  # bytes; in memory it can have no more, elsewhere a pod that has is ended
 
 
 class HostPath(Data, kw_only=True):
@@ -43,7 +44,20 @@ class HostPath(Data, kw_only=True):
     kind: str = ""  # what has to be there, or is made: a key of _HOST_KINDS
 
 
-Volume = EmptyDir | HostPath
+Volume = EmptyDir | HostPath | FileVolume
+
+
+def is_in_memory(volume: Volume) -> bool:
+    """Whether it is a file system of its own, in the mount namespace of the pod's container."""
+    return isinstance(volume, FileVolume) or (isinstance(volume, EmptyDir) and volume.in_memory)
+
+
+class Place(Data, kw_only=True):
+    """Where a volume is."""
+
+    path: str
+    within: str = ""  # the mount namespace that it is in, by its path; "": the host's
+    seen: str  # its path for this process
 
 
 class VolumeMount(Data, kw_only=True):
@@ -55,15 +69,19 @@ class VolumeMount(Data, kw_only=True):
     sub_path: str = ""  # what of it, without '..'; "": all
 
 
-def parse(nodes: Iterable[Node]) -> tuple[Volume, ...]:
+def parse(nodes: Iterable[Node], sources: Sources) -> tuple[Volume, ...]:
     """Raises InvalidManifest."""
     volumes: dict[str, Volume] = {}
     for node in nodes:
         name = _name(node)
         if name in volumes:
             raise node.refusal("name", f"is {name!r}, as another volume's")
-        kind = node.only(tuple(_KINDS))
-        volumes[name] = _KINDS[kind](name, node.object(kind))
+        kind = node.only((*_KINDS, *file_volumes.KINDS))
+        within = node.object(kind)
+        if kind in _KINDS:
+            volumes[name] = _KINDS[kind](name, within)
+        else:
+            volumes[name] = file_volumes.parse(name, kind, within, sources)
         node.done()
     return tuple(volumes.values())
 

@@ -31,6 +31,7 @@ class NetworkLoopback(Isolator):
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         hostname = hostname_of(container_id, config)
         content = HOSTS if hostname is None else f"{HOSTS}127.0.0.1\t{hostname}\n"
+        content += "".join(f"{address}\t{name}\n" for address, name in config.hosts)
         has_own = has_own_network(config)
         # Without a root file system of its own, /etc/hosts is the host's. In networks, network/cni has one.
         is_alone = config.rootfs is not None and not config.networks.names

@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from containerizer.checks.check import Check, Command, Grpc, Http, Tcp
+from containerizer.paths import Paths
 from containerizer.pods import quantities, requests
-from containerizer.pods.containers import expand
 from containerizer.pods.document import InvalidManifest
+from containerizer.pods.environment import expand
 from containerizer.pods.manifest import PodManifest, parse
-from containerizer.pods.volumes import EmptyDir, HostPath, VolumeMount
+from containerizer.pods.volumes import EmptyDir, HostPath, Place, VolumeMount
 from isolators.resources import Resources
 from launcher.launch_info import Mount
 
+_PATHS = Paths("/root", "/state")
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "producer-consumer.yaml"
 
 
@@ -50,7 +52,7 @@ def test_parts_and_sidecars() -> None:
     for path, part in {"a//./b/": "a/b", ".": "", "": "", ".hidden": ".hidden"}.items():
         pod = parse(_pod(_part(path), initContainers=[sidecar, init], volumes=volumes))
         assert pod.containers[0].mounts == (VolumeMount(volume="v", target="/v", sub_path=part),)
-        (mount,) = requests.container(pod, pod.containers[0], {"v": "/s"}).mounts
+        (mount,) = requests.container(pod, pod.containers[0], {"v": Place(path="/s", seen="/s")}).mounts
         assert mount == Mount(target="/v", fstype="bind", source="/s", flags=("nodev",), part=part)
     assert [each.sidecar for each in (*pod.init_containers, *pod.containers)] == [True, False, False]
     assert list(pod.init_containers[0].checks) == ["startup"]
@@ -65,7 +67,7 @@ def test_the_example() -> None:
     assert producer.arguments == ('for n in 1 2 3; do echo "line $n"; sleep "1"; done > /shared/lines',)
     assert producer.resources == Resources(cpus=0.5, cpu_shares=512, memory=32 << 20)
     assert consumer.mounts == (VolumeMount(volume="shared", target="/shared", readonly=True),)
-    request = requests.container(pod, consumer, {"shared": "/v"})
+    request = requests.container(pod, consumer, {"shared": Place(path="/v", seen="/v")})
     assert str(request.container_id) == "producer-consumer.consumer"
     assert request.mounts == (Mount(target="/shared", fstype="bind", source="/v", flags=("ro", "nodev")),)
     assert (request.config.user, request.config.readonly_rootfs, request.config.no_new_privileges) == (
@@ -128,10 +130,10 @@ def test_a_variable_may_be_the_pods_name() -> None:
 
 def test_whose_namespaces() -> None:
     pod = parse(_pod(hostNetwork=True, hostPID=True, hostIPC=True))
-    assert requests.pod(pod).config.namespaces == dict.fromkeys(("net", "uts", "ipc", "pid"), "host")
+    assert requests.pod(pod, _PATHS).config.namespaces == dict.fromkeys(("net", "uts", "ipc", "pid"), "host")
     shared = parse(_pod(shareProcessNamespace=True))
     assert requests.container(shared, shared.containers[0], {}).config.namespaces == {"pid": "container:p"}
-    assert requests.pod(shared).config.namespaces == {}
+    assert requests.pod(shared, _PATHS).config.namespaces == {}
 
 
 def test_privileges() -> None:
@@ -166,10 +168,9 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
     [
         (_pod({"foo": 1}), "spec.containers[0].foo is not supported"),
         (_pod({"tty": True}), "spec.containers[0].tty is not supported"),
-        (_pod({"envFrom": []}), "spec.containers[0].envFrom is not supported"),
         (
             _pod({"env": [{"name": "A", "valueFrom": {}}]}),
-            "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath is missing",
+            "spec.containers[0].env[0].valueFrom takes one of fieldRef",
         ),
         (
             _pod(_part("/etc"), volumes=[{"name": "v", "emptyDir": {}}]),
@@ -216,8 +217,8 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
         (_pod(securityContext={"fsGroup": 1}), "spec.securityContext.fsGroup is not supported"),
         (_pod({"env": [{"name": "A", "valueFrom": field("status.hostIP")}]}), "fieldPath is 'status.hostIP'"),
         (
-            _pod({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}]}),
-            "spec.containers[0].env[0].valueFrom.secretKeyRef is not supported",
+            _pod({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "r"}}}]}),
+            "spec.containers[0].env[0].valueFrom.resourceFieldRef is not supported",
         ),
         (
             _pod({"securityContext": {"runAsGroup": 1}}),
@@ -237,7 +238,7 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
             "mountPath is '/proc/x'",
         ),
         (_pod({"volumeMounts": [{"name": "v", "mountPath": "/a/../.."}]}, volumes=_VOLUMES), "mountPath"),
-        (_pod(volumes=[{"name": "v", "configMap": {}}]), "spec.volumes[0].configMap is not supported"),
+        (_pod(volumes=[{"name": "v", "nfs": {}}]), "spec.volumes[0].nfs is not supported"),
         (_pod(volumes=[{"name": "../v", "emptyDir": {}}]), "spec.volumes[0].name: invalid name"),
         (_pod(volumes=[*_VOLUMES, *_VOLUMES]), "spec.volumes[1].name is 'v', as another"),
         (_pod(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "much"}}]), "emptyDir.sizeLimit is 'much'"),
@@ -247,17 +248,18 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
         (_pod(restartPolicy="Sometimes"), "spec.restartPolicy is 'Sometimes'"),
         (_pod(terminationGracePeriodSeconds=-1), "spec.terminationGracePeriodSeconds is -1"),
         (_pod(hostPID=True, shareProcessNamespace=True), "spec.shareProcessNamespace"),
-        (_pod(nodeName="n"), "spec.nodeName is not supported"),
+        (_pod(dnsConfig={}), "spec.dnsConfig is not supported"),
         (b"apiVersion: v1\nkind: Deployment\n", "kind is 'Deployment', not 'Pod'"),
-        (b"apiVersion: v2\n", "apiVersion is 'v2'"),
-        (b"- a\n", "the document is not an object"),
-        (b"", "the document is empty"),
+        (b"apiVersion: v2\nkind: Pod\n", "apiVersion is 'v2'"),
+        (b"apiVersion: v1\n", "kind is missing"),
+        (b"- a\n", "document 1 of the manifest is not an object"),
+        (b"", "the manifest has no Pods"),
+        (_pod() + b"\n---\n" + _pod(), "the manifest has 2 Pods"),
         (b"a: 1\na: 2\n", "the key 'a' is there twice"),
-        (b"a: 1\n---\nb: 2\n", "is not one YAML document"),
-        (b"a: !!python/object/apply:os.system [true]\n", "is not one YAML document"),
-        (b"a: \x00", "is not one YAML document"),
-        (b"[" * 10_000, "is not one YAML document"),
-        (b" " * (1 << 21), "larger than"),
+        (b"a: !!python/object/apply:os.system [true]\n", "is no YAML"),
+        (b"a: \x00", "is no YAML"),
+        (b"[" * 10_000, "is no YAML"),
+        (b" " * (1 << 23), "larger than"),
     ],
 )
 def test_what_cannot_be_had_is_refused_by_its_path(manifest: bytes, message: str) -> None:

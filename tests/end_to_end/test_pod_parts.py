@@ -18,7 +18,7 @@ from containerizer.pods.containers import PodContainer
 from containerizer.pods.manifest import parse
 from containerizer.pods.pod import Pod
 from containerizer.pods.policy import Phase
-from containerizer.pods.volumes import VolumeMount
+from containerizer.pods.volumes import Place, VolumeMount
 from launcher.errors import InvalidRequest
 from tests.end_to_end.conftest import Cli, Write
 
@@ -117,7 +117,7 @@ def test_a_part_that_is_swapped_stays_in_its_volume(tmp_path: Path) -> None:
     try:
         for _ in range(500):
             with contextlib.suppress(InvalidRequest):
-                sub_paths.make(container, {"v": str(volume)})
+                sub_paths.make(container, {"v": Place(path=str(volume), seen=str(volume))})
             with contextlib.suppress(FileNotFoundError):
                 (volume / "real" / "made").rmdir()
     finally:

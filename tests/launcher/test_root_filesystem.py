@@ -120,6 +120,41 @@ def test_a_part_of_a_bind(sh: Run, in_process: Launches, fields: dict[str, Any],
     assert "out: openat2: No such file" in fails(in_process, fields, **part("out"))
 
 
+def test_a_bind_from_another_mount_namespace(
+    sh: Run, launches: Launches, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of a file system that is mounted nowhere else, while its first container runs and after."""
+    (tmp_path / "place").mkdir()
+    there = Mount(target=str(tmp_path / "place"), fstype="ramfs", source="ramfs", options=(("mode", "711"),))
+    own = launches.start("sleep", "1000", namespaces={"mnt": "new", "pid": "new"}, mounts=(there,))
+    place = Path(f"/proc/{own.task.pid}/root{tmp_path}/place")
+    (place / "in").mkdir()
+    (place / "in" / "file").write_text("there")
+    (place / "out").symlink_to("/etc")
+    bound = {"fstype": "bind", "source": str(tmp_path / "place"), "within": f"/proc/{own.task.pid}/ns/mnt"}
+    binds = (
+        Mount(target="/all", flags=("ro",), **bound),
+        Mount(target="/deep/part", part="in", **bound),
+        Mount(target="/one", part="in/file", **bound),
+    )
+    script = (
+        "stat -c %a /all; cat /all/in/file /deep/part/file /one; echo; touch /deep/part/made; touch /all/x"
+    )
+    done = sh(script, mounts=binds)
+    assert (done.lines, "Read-only" in done.stderr) == (["711", "there" * 3], True)
+    assert (place / "in" / "made").exists() and list((tmp_path / "place").iterdir()) == []
+    out = Mount(target="/there", part="out", **bound)
+    assert "place/out: no such file" in fails(launches, fields, mounts=(out,))
+
+
+def test_a_file_that_would_lie_in_a_mount_is_the_mounts(sh: Run, host: Path) -> None:
+    """As /etc/hosts, which an isolator writes and somebody may bring."""
+    bound = Mount(target="/etc/secret", fstype="bind", source=str(host / "etc/secret"))
+    written = FileOperation(kind="write", path="/etc/secret", content="of an isolator")
+    assert sh("cat /etc/secret", mounts=(bound,), file_operations=(written,)).stdout == SECRET
+    assert (host / "etc/secret").read_text() == SECRET
+
+
 def fails(in_process: Launches, fields: dict[str, Any], **more: Any) -> str:
     more["mounts"] = (*more.get("mounts", ()), *fields["mounts"])
     with pytest.raises(LaunchFailed) as raised:

@@ -55,6 +55,7 @@ id_maps = st.lists(st.builds(IdMapping, *[st.integers(0, 2**32)] * 3), max_size=
 FIELDS: dict[str, st.SearchStrategy[object]] = {
     "argv": st.none() | tuples,
     "environment": mappings,
+    "secret_environment": mappings,
     "search_paths": mappings,
     "environment_edits": mappings,
     "additional_gids": st.lists(st.integers(0, 2**32), max_size=2, unique=True).map(tuple),
