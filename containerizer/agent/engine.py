@@ -13,8 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +22,7 @@ from containerizer import record as records
 from containerizer.agent.admission import Admission, is_stored
 from containerizer.agent.collector import Collector
 from containerizer.agent.events import Events
+from containerizer.agent.images import Images
 from containerizer.agent.keeper import Keeper
 from containerizer.agent.lanes import process as lane
 from containerizer.agent.lanes.messages import Create, Execute
@@ -44,13 +44,9 @@ from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.io.relays import Relays
 from launcher.process_attributes import Clamped
 from launcher.stdio import Pipes, Terminal, to_json
-from provisioner.progress import Progress, silent
-from provisioner.provisioner import Policy, Provisioner
 
 if TYPE_CHECKING:
     from launcher.attach import Event
-    from provisioner.image import Image
-    from provisioner.store.prune import Criteria, Pruned
 
 T = TypeVar("T")
 
@@ -85,10 +81,7 @@ class Engine:
         self._lanes = Lanes(settings, settings.launching_lanes, *told)
         self._fetching = Lanes(settings, settings.launching_lanes, *told)  # what may take minutes
         self._control = Workers("control", settings.control_threads, make)
-        self._pulls = ThreadPoolExecutor(settings.pulls, thread_name_prefix="pull")
-        self.provisioner = Provisioner(
-            self.paths.root, registries=settings.registries, backend=settings.image_backend
-        )
+        self.images = Images(settings, self.paths.root, self.events)
         self._launching: dict[ContainerId, Admission] = {}
         self._keeper: Keeper | None = None
         self._collecting: asyncio.Task[None] | None = None
@@ -117,7 +110,7 @@ class Engine:
         await self._lanes.close()
         await self._fetching.close()
         await self._control.close()
-        self._pulls.shutdown()
+        self.images.close()
 
     @property
     def recovery_errors(self) -> int:
@@ -231,9 +224,9 @@ class Engine:
             hint = f"the agent has --image-providers={','.join(self.settings.image_providers)}"
             raise InvalidRequest(f"images of {provider} are not provided here: {request.image}", hint=hint)
         started, admission = time.monotonic(), self._launching[request.container_id]
-        ask = partial(self.pull, policy=request.pull, platform=request.platform)
+        ask = partial(self.images.pull, policy=request.pull, platform=request.platform)
         try:
-            if not is_stored(self.provisioner, request):
+            if not is_stored(self.images.provisioner, request):
                 await ask(request.image, progress=admission.progress)
         except asyncio.CancelledError:
             admission.given_up = True  # the thread goes on otherwise
@@ -348,41 +341,7 @@ class Engine:
             async for event in stream.output(replay=replay):
                 yield event
 
-    # Images ------------------------------------------------------------------------------------
-
-    async def pull(
-        self,
-        reference: str,
-        *,
-        policy: Policy = "always",
-        platform: str | None = None,
-        progress: Progress = silent,
-    ) -> Image:
-        """Have the image in the store. `progress` is called in threads, and may raise to end it."""
-        started = time.monotonic()
-
-        def pull() -> Image:
-            return self.provisioner.pull(reference, policy=policy, platform=platform, progress=progress)
-
-        try:
-            image = await self._pull(pull)
-        except (ContainerizerError, OSError) as error:
-            seconds = time.monotonic() - started
-            self.events.tell("pull-failed", reference, seconds=seconds, message=str(error))
-            raise
-        self.events.tell("pulled", reference, seconds=time.monotonic() - started)
-        return image
-
-    async def images(self) -> Sequence[Image]:
-        return await self._pull(self.provisioner.images)
-
-    async def remove_image(self, reference: str) -> Image:
-        """Raises ImageNotFound, ImageInUse."""
-        return await self._pull(lambda: self.provisioner.remove(reference))
-
-    async def prune(self, criteria: Criteria) -> Pruned:
-        """Free the space of images that no container uses."""
-        return await self._pull(lambda: self.provisioner.prune(criteria))
+    # What happens by itself --------------------------------------------------------------------
 
     async def _collect(self) -> None:
         delay, headroom = self.settings.gc_delay, self.settings.gc_headroom
@@ -394,6 +353,3 @@ class Engine:
     async def call(self, work: Callable[[Containerizer], T]) -> T:
         """Have a Containerizer do something in a thread: what there is no method for here."""
         return await self._control.run(work)
-
-    async def _pull(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pulls, work)

@@ -21,7 +21,7 @@ Response = agent.Response
 async def list_images(context: Context, _: agent.Call) -> Response:
     answer = Response(type=Response.LIST_IMAGES)
     answer.list_images.SetInParent()
-    answer.list_images.images.extend(map(_info, await context.engine.images()))
+    answer.list_images.images.extend(map(_info, await context.engine.images.all()))
     return answer
 
 
@@ -30,18 +30,18 @@ async def pull_image(context: Context, call: agent.Call) -> Response:
     policy: Any = asked.pull or "always"
     if policy not in PULL_POLICIES:
         raise BadRequest(f"invalid pull policy {policy!r}", hint=f"use one of {', '.join(PULL_POLICIES)}")
-    image = await context.engine.pull(asked.name, policy=policy, platform=asked.platform or None)
+    image = await context.engine.images.pull(asked.name, policy=policy, platform=asked.platform or None)
     return Response(type=Response.PULL_IMAGE, pull_image=_info(image))
 
 
 async def remove_image(context: Context, call: agent.Call) -> None:
-    await context.engine.remove_image(call.remove_image.name)
+    await context.engine.images.remove(call.remove_image.name)
 
 
 async def prune_images(context: Context, call: agent.Call) -> None:
     """All that no container uses, but those that are excluded."""
     excluded = tuple(map(launching.name_of, call.prune_images.excluded_images))
-    await context.engine.prune(Criteria(everything=True, excluded=excluded))
+    await context.engine.images.prune(Criteria(everything=True, excluded=excluded))
 
 
 def _info(image: Image) -> extensions.ImageInfo:

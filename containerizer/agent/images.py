@@ -1,0 +1,71 @@
+"""Images of an agent: pulled, listed and removed in threads of their own, which may wait for registries."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from containerizer.agent.events import Events
+from containerizer.agent.settings import EngineSettings
+from launcher.errors import ContainerizerError
+from provisioner.progress import Progress, silent
+from provisioner.provisioner import Policy, Provisioner
+
+if TYPE_CHECKING:
+    from provisioner.image import Image
+    from provisioner.store.prune import Criteria, Pruned
+
+T = TypeVar("T")
+
+
+class Images:
+    """Belongs to one event loop. Every method raises ContainerizerError."""
+
+    def __init__(self, settings: EngineSettings, root: str, events: Events) -> None:
+        self._events = events
+        self._threads = ThreadPoolExecutor(settings.pulls, thread_name_prefix="pull")
+        self.provisioner = Provisioner(root, registries=settings.registries, backend=settings.image_backend)
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._threads.shutdown()
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        policy: Policy = "always",
+        platform: str | None = None,
+        progress: Progress = silent,
+    ) -> Image:
+        """Have the image in the store. `progress` is called in threads, and may raise to end it."""
+        started = time.monotonic()
+
+        def pull() -> Image:
+            return self.provisioner.pull(reference, policy=policy, platform=platform, progress=progress)
+
+        try:
+            image = await self._run(pull)
+        except (ContainerizerError, OSError) as error:
+            seconds = time.monotonic() - started
+            self._events.tell("pull-failed", reference, seconds=seconds, message=str(error))
+            raise
+        self._events.tell("pulled", reference, seconds=time.monotonic() - started)
+        return image
+
+    async def all(self) -> Sequence[Image]:
+        return await self._run(self.provisioner.images)
+
+    async def remove(self, reference: str) -> Image:
+        """Raises ImageNotFound, ImageInUse."""
+        return await self._run(lambda: self.provisioner.remove(reference))
+
+    async def prune(self, criteria: Criteria) -> Pruned:
+        """Free the space of images that no container uses."""
+        return await self._run(lambda: self.provisioner.prune(criteria))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
