@@ -76,7 +76,10 @@ class Kinds:
         own = request.fetch or request.volumes or request.debugs or request.config.namespaces
         if own or not self._repeatable or length < _SHORTEST or request.container_id.parent is not None:
             return None
-        return length, image and image.digest, repr(request.config), repr(request.mounts)
+        config = request.config
+        records = config.resources.__dict__, config.attributes.__dict__
+        others = {**config.__dict__, "resources": None, "attributes": None}
+        return length, image and image.digest, repr((others, *records, request.mounts))
 
 
 def _placeholder(length: int) -> ContainerId:

@@ -77,7 +77,6 @@ class Child:
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None
         self.user = _ROOT
-        self.environment: dict[str, str] = {}
         self.granted: list[Clamped] = []  # less than was asked for: known by now,
         self.reports: list[Clamped] = []  # or reported by the child, by the place here
 
@@ -93,13 +92,14 @@ class Child:
         """Find the user in the image's own files. Raises OSError."""
         self.program.stage = "resolve the user"
         found = self.view.resolve_user(self.info.user)
-        self.take_user(found.with_groups(self.info.additional_gids) if self.info.additional_gids else found)
+        self.user = found.with_groups(self.info.additional_gids) if self.info.additional_gids else found
 
-    def take_user(self, user: User) -> None:
+    @property
+    def environment(self) -> dict[str, str]:
+        """The task's, once its user is known."""
         terminal = {"TERM": TERM} if isinstance(self.stdio, Terminal) else {}
-        self.user = user
         named = {**self.info.environment, **self.info.secret_environment}
-        self.environment = {"HOME": user.home, **terminal, **named}
+        return {"HOME": self.user.home, **terminal, **named}
 
     def begin(self) -> None:
         """Begin the program; what it passes stays passed."""
@@ -302,9 +302,10 @@ def execute(child: Child) -> None:
     # To the supervisor first: what the launcher takes for a task, that one must, too.
     say_to_supervisor(program)  # from here on its end is a task's
     tell(program, EXECUTING)
+    environment = child.environment
     arguments = program.pointers(map(os.fsencode, argv))
-    variables = program.pointers(os.fsencode(f"{name}={value}") for name, value in child.environment.items())
-    paths = [(path, os.fsencode(path)) for path in candidates(argv[0], child.environment)]
+    variables = program.pointers(os.fsencode(f"{name}={value}") for name, value in environment.items())
+    paths = [(path, os.fsencode(path)) for path in candidates(argv[0], environment)]
     for unsuitable in (*_NOT_HERE, errno.EACCES), _NOT_HERE:
         for path, encoded in paths:
             following = Label()
@@ -391,9 +392,3 @@ def write_steps(child: Child, steps: Sequence[tuple[str, Callable[[Child], None]
     for name, step in steps:
         child.program.stage = name
         step(child)
-
-
-def write_last_step(child: Child) -> None:
-    """Which is all that tells launches of one kind apart: launcher/template.py."""
-    child.program.stage, step = STEPS[-1]
-    step(child)

@@ -42,12 +42,13 @@ class LinuxLauncher(Launcher):
     def __init__(self, *, in_process: bool = False, tasks_a_relay: int | None = None) -> None:
         super().__init__(in_process=in_process)
         self._tasks_a_relay = tasks_a_relay  # at most; None: launcher.io.relays has a number
+        self._valid: LaunchRequest | None = None
         self._null = task_ends.NullDevice()
         self._relays: dict[str, Relays] = {}  # by their directories
         self._templates = None if in_process else Templates()  # who launches once needs none
 
     def launch(self, request: LaunchRequest) -> Task:
-        validate(request.info)
+        self._validate(request)
         with contextlib.ExitStack() as relayed:
             with contextlib.ExitStack() as stack:
                 opened = Opened(stack)
@@ -65,6 +66,12 @@ class LinuxLauncher(Launcher):
                     task.destroy()
                     raise
         return task
+
+    def _validate(self, request: LaunchRequest) -> None:
+        """Raises InvalidRequest. What is like the last one is as valid."""
+        if request.like is None or request.like is not self._valid:
+            validate(request.info)
+            self._valid = request.like
 
     def close(self) -> None:
         super().close()
@@ -92,8 +99,8 @@ class LinuxLauncher(Launcher):
         own_end, child_end = protocol.channel()
         try:
             with child_end:
-                written, program = _write(request, ends, opened, child_end.fileno(), self._templates)
-                channel, supervisor = self._start_supervisor(request, ends, written.program, program)
+                written, passed, memory = _write(request, ends, opened, child_end.fileno(), self._templates)
+                channel, supervisor = self._start_supervisor(request, [*ends.stdio, *passed], memory)
             return LinuxTask(channel, own_end, supervisor, written, request.exit_status_path)
         except protocol.PeerGone:
             raise LaunchFailed("cannot clone the child: the supervisor was killed") from None
@@ -102,42 +109,55 @@ class LinuxLauncher(Launcher):
             raise
 
     def _start_supervisor(
-        self, request: LaunchRequest, ends: Ends, program: Program, memory: int
+        self, request: LaunchRequest, passed: Sequence[int], memory: int
     ) -> tuple[socket.socket, int | None]:
         """The channel to it, and its pid if it is our child."""
         channel, theirs = protocol.channel()
         try:
             with theirs:
-                protocol.post(channel, b"\0", *ends.stdio, *program.passed)
+                protocol.post(channel, b"\0", *passed)
                 return channel, self._start(theirs, protocol.Start(request.container_id), [memory])
         except BaseException:
             channel.close()
             raise
 
 
+class _Output(Data):
+    """A launch program, ready for the machine."""
+
+    program: Program  # which tells what an address in it stands for
+    passed: Sequence[int]  # our descriptors that go to the child
+    assembled: bytes
+    renamed: tuple[str, str] | None = None  # in what the program tells
+
+
 def _write(
     request: LaunchRequest, ends: Ends, opened: Opened, channel: int, templates: Templates | None
-) -> tuple[Written, int]:
-    """The launch program, also as a descriptor; `channel`: to the child, its end. Raises LaunchFailed."""
+) -> tuple[Written, Sequence[int], int]:
+    """The launch program, what it passes, and itself as a descriptor. Raises LaunchFailed.
+
+    `channel`: to the child, its end.
+    """
     written = Child(request.info, request.stdio, channel, ends.link)
-    renamed = None
     try:
         written.look_into_root(opened.stack)
-        renamed = _write_program(written, request, ends, opened, templates)
-        assembled = written.program.assemble()
+        output = _write_program(written, request, ends, opened, templates)
         written.program.stage = "write the launch program"
-        memory = opened.own(runner.into_memory(assembled))
+        memory = opened.own(runner.into_memory(output.assembled))
     except OSError as error:
         raise explain(protocol.Failed.from_error(written.program.stage, error)) from error
     except TooLarge as error:
         raise LaunchFailed(f"cannot prepare the child: too much is asked of it: {error}") from error
-    return Written(written.program, written.granted, written.reports, renamed), memory
+    return (
+        Written(output.program, written.granted, written.reports, output.renamed),
+        output.passed,
+        memory,
+    )
 
 
 def _write_program(
     written: Child, request: LaunchRequest, ends: Ends, opened: Opened, templates: Templates | None
-) -> tuple[str, str] | None:
-    """What is renamed in it, if it is written by a template."""
+) -> _Output:
     descriptors = _pass(written, ends, opened)
     like = key(written, request, ends) if templates else None
     template = templates.find(like, written) if templates and like else None
@@ -146,7 +166,7 @@ def _write_program(
         if not templates or like is None:
             written.begin()
             _write_steps(written, request, descriptors, opened)
-            return None
+            return _Output(written.program, written.program.passed, written.program.assemble())
         template = _make_template(written, request, descriptors)
         templates.keep(like, template)
     return _follow(template, written, request.container_id)
@@ -201,19 +221,17 @@ def _make_template(written: Child, request: LaunchRequest, descriptors: _Descrip
     pattern = written.with_other(like.info)
     pattern.begin()
     _write_supervisor(pattern, like, descriptors)
-    child.write_steps(pattern, child.STEPS[:-1])
-    pattern.program.write_asides()
+    child.write_steps(pattern, child.STEPS)
+    pattern.program.assemble()
     return Template(pattern.program, like, written.user, dict(written.view.found))
 
 
-def _follow(template: Template, written: Child, name: str) -> tuple[str, str]:
-    """Write the program by a template."""
+def _follow(template: Template, written: Child, name: str) -> _Output:
+    """By a template."""
     passed = [*written.program.passed, *written.view.trees]
     placeholder = template.like.container_id
-    written.program = template.program.copy((placeholder.encode(), name.encode()))
-    written.program.passed = passed
-    child.write_last_step(written)
-    return placeholder, name
+    assembled = template.program.assemble((placeholder.encode(), name.encode()))
+    return _Output(template.program, passed, assembled, (placeholder, name))
 
 
 def _enter(written: Child, opened: Opened) -> dict[str, int]:

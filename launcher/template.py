@@ -1,9 +1,7 @@
 """Launch programs by template: what a launch does that is like an earlier one has been written already.
 
-Launches of one kind differ in the container's name, which is in many paths, and in what is executed.
-So the program up to the last step is kept, as it is for a placeholder (`LaunchRequest.like`); each
-launch gets a copy with its own name in the placeholder's place, and has that step written after it.
-It is a quarter of what a launch takes in the launcher.
+Launches of one kind differ in the container's name, which is in many paths. So the program is kept as it
+is for a placeholder (`LaunchRequest.like`), and each launch gets its own name in the placeholder's place.
 
 What was found out on the host while a program was written is part of what it was made of. Asked
 for again it must be the same, or the program is written anew. An image's layers are not asked again:
@@ -37,7 +35,7 @@ _ASKING = ("rlimits", "nice", "scheduler", "io_priority", "cpu_affinity", "oom_s
 
 
 class Template(Data):
-    """A program up to its last step."""
+    """A program that has been assembled."""
 
     program: Program
     like: LaunchRequest  # what it was written for
@@ -52,12 +50,10 @@ class Templates:
         self._kept: dict[Hashable, Template] = {}
 
     def find(self, key: Hashable, written: Child) -> Template | None:
-        """Once found, `written` has the user."""
         template = self._kept.get(key)
         if template is None:
             return None
         if _is_settled(written.info):
-            written.take_user(template.user)
             return template
         written.resolve_user()
         same = all(written.view.has(path) is there for path, there in template.found.items())
@@ -78,7 +74,7 @@ def _is_settled(info: LaunchInfo) -> bool:
 
 
 def key(written: Child, request: LaunchRequest, ends: Ends) -> Hashable:
-    """All that the program up to its last step is made of, but the name; None for one of its own."""
+    """All that the program is made of, but the name; None for one of its own."""
     info, like = request.info, request.like
     if like is None or len(like.container_id) != len(request.container_id):
         return None

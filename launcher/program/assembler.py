@@ -138,20 +138,14 @@ class Program:
         program.place(rest)
         return program
 
-    def copy(self, renamed: tuple[bytes, bytes] | None = None) -> Program:
-        """Another program that begins with the same; for one without open labels. It passes no descriptor.
-
-        `renamed`: a text, and one of its length that the other program has in its place.
-        """
+    def copy(self) -> Program:
+        """Another program that begins with the same; for one without open labels. It passes no descriptor."""
         other = Program()
         other._instructions += self._instructions
         other._origins += self._origins
-        if renamed:
-            other._data[:] = self._data.replace(*renamed)
-        else:
-            other._data[:] = self._data
-            other._placed |= self._placed
-            other._strings |= self._strings
+        other._data[:] = self._data
+        other._placed |= self._placed
+        other._strings |= self._strings
         other._routine_ends = self._routine_ends
         return other
 
@@ -215,25 +209,22 @@ class Program:
         self.passed.append(descriptor)
         return FIRST_PASSED + len(self.passed) - 1
 
-    def write_asides(self) -> None:
-        """Write now what is to be aside, past which the program goes on."""
-        rest = Label()
-        self.jump(rest)
-        self._write_asides()
-        self.place(rest)
-
     def _write_asides(self) -> None:
         while self._aside:
             label, self.stage, write = self._aside.pop(0)
             self.place(label)
             write()
 
-    def assemble(self) -> bytes:
-        """The program as the machine reads it; nothing is added after that. Raises TooLarge."""
+    def assemble(self, renamed: tuple[bytes, bytes] | None = None) -> bytes:
+        """The program as the machine reads it; nothing is added after that. Raises TooLarge.
+
+        `renamed`: a text, and one of its length that is to be in its place.
+        """
         self._write_asides()
         if len(self._instructions) > MAX_INSTRUCTIONS or len(self._data) > MAX_DATA:
             raise TooLarge(f"{len(self._origins)} system calls and {len(self._data)} bytes of data")
-        return struct.pack("=Q", len(self._instructions)) + self._instructions + self._data
+        data = self._data.replace(*renamed) if renamed else self._data
+        return struct.pack("=Q", len(self._instructions)) + self._instructions + data
 
     def origin(self, address: int) -> tuple[str, str, object]:
         """(stage, system call, object) of the instruction there, for the error."""
