@@ -85,6 +85,8 @@ class CgroupsMem(CgroupIsolator):
         found = self.found(cgroup)
         if found and not found.fatal:
             yield found
+        if slowed := self.slowed(cgroup):
+            yield slowed
 
     def usage(self, container_id: ContainerId) -> Usage:
         return self.files(self.cgroup(container_id)).usage()
@@ -115,6 +117,24 @@ class CgroupsMem(CgroupIsolator):
             message=f"the kernel killed for want of memory: {told}",
             fatal=fatal or self._ends_with_a_victim(cgroup),
             limit=limit,
+            usage=peak,
+        )
+
+    def slowed(self, cgroup: str) -> Limitation | None:
+        """Whether it went beyond memory_high."""
+        files = self.files(cgroup)
+        slowed = files.slowed()
+        if slowed is None:
+            return None
+        (high, times), peak = slowed, files.peak()
+        how_often = "once" if times == 1 else f"{times} times"
+        told = f"limit {_mebibytes(high)}, peak use {_mebibytes(peak)}"
+        return Limitation(
+            isolator=self.name,
+            resource="memory_high",
+            message=f"slowed down {how_often} for its use of memory: {told}",
+            fatal=False,
+            limit=high,
             usage=peak,
         )
 
@@ -158,7 +178,7 @@ class _MemoryWatch(Watch):
     def __init__(self, isolator: CgroupsMem, cgroup: str) -> None:
         self._isolator = isolator
         self._cgroup = cgroup
-        self._told = False  # of a victim without which the container goes on
+        self._told: set[str] = set()  # resources whose limits the container goes on within
         self._notices = Notices()
         try:
             isolator.files(cgroup).add_notice(self._notices)
@@ -172,10 +192,13 @@ class _MemoryWatch(Watch):
     def check(self) -> Limitation | None:
         self._notices.take()  # an out-of-memory that killed nobody is no limitation
         found = self._isolator.found(self._cgroup)
-        if found is None or found.fatal:
+        if found is not None and found.fatal:
             return found
-        told, self._told = self._told, True
-        return None if told else found
+        for passed in (found, self._isolator.slowed(self._cgroup)):
+            if passed is not None and passed.resource not in self._told:
+                self._told.add(passed.resource)
+                return passed
+        return None
 
     def close(self) -> None:
         self._notices.close()

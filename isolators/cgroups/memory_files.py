@@ -5,6 +5,9 @@ See Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
 
 from __future__ import annotations
 
+import errno
+import os
+import time
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -12,7 +15,9 @@ from isolators.cgroups.notices import Notices
 from isolators.cgroups.subsystem import TypedFiles
 from isolators.resources import UNLIMITED, Resources, Usage
 from launcher.kernel import cgroups
+from launcher.kernel.cgroups import CgroupError
 
+_RECLAIM_SECONDS = 5.0  # for what has to be written to a disk first
 _V1_UNLIMITED = 1 << 62  # what v1 shows without a limit is LONG_MAX rounded to a page
 _LIMIT_V1, _WITH_SWAP_V1 = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 
@@ -56,6 +61,10 @@ class MemoryFiles:
 
     def limit(self) -> int | None:
         raise NotImplementedError
+
+    def slowed(self) -> tuple[int, int] | None:
+        """The amount beyond which it is slowed down, and how often it was; None if it never was."""
+        return None
 
     def kills(self) -> int:
         """How many processes the kernel has killed, as far as this cgroup's own limit may be the cause.
@@ -145,6 +154,42 @@ class FilesV2(MemoryFiles):
         values = ("max" if value is None else str(value) for value in (swap, limit, high, low or 0))
         return dict(zip(self.new, (*values, "0" if asked.oom_group is False else "1"), strict=True))
 
+    def change(self, asked: Resources) -> None:
+        limit = given(asked.memory)
+        if limit is not None and self.used() > limit:
+            self._make_room(limit)
+        super().change(asked)
+
+    def _make_room(self, limit: int) -> None:
+        """Have the kernel take back what it can (files' contents, say) before the limit is there.
+
+        It would kill for what it does not get at once. What cannot be taken back is refused, as v1 does.
+        """
+        before = cgroups.read(self.cgroup, "memory.high")
+        if before == "max" or int(before) > limit:
+            cgroups.write(self.cgroup, "memory.high", str(limit))  # who takes more meanwhile is slowed down
+        used, deadline = self.used(), time.monotonic() + _RECLAIM_SECONDS
+        while used > limit and time.monotonic() < deadline:
+            self._reclaim(used - limit)
+            least, used = used, self.used()
+            if used >= least:
+                break
+        if used > limit:
+            cgroups.write(self.cgroup, "memory.high", before)
+            path = os.path.join(self.cgroup, "memory.max")
+            raise CgroupError(f"cannot write '{limit}' to {path}", OSError(errno.EBUSY, ""))
+
+    def _reclaim(self, size: int) -> None:
+        """The kernel tries several times, and says if that is not all."""
+        if cgroups.has(self.cgroup, "memory.reclaim"):  # Linux 5.19
+            try:
+                cgroups.write(self.cgroup, "memory.reclaim", str(size))
+            except CgroupError as error:
+                if error.errno != errno.EAGAIN:
+                    raise
+        else:
+            cgroups.write(self.cgroup, "memory.high", cgroups.read(self.cgroup, "memory.high"))
+
     def add_notice(self, notices: Notices) -> None:
         notices.add_file(self.cgroup, "memory.events")
 
@@ -176,12 +221,20 @@ class FilesV2(MemoryFiles):
         limit = cgroups.read(self.cgroup, "memory.max")
         return None if limit == "max" else int(limit)
 
+    def slowed(self) -> tuple[int, int] | None:
+        times = self._own_events()["high"]
+        high = cgroups.read(self.cgroup, "memory.high") if times else "max"
+        return None if high == "max" else (int(high), times)
+
     def kills(self) -> int:
-        events = cgroups.read_flat(self.cgroup, "memory.events")
-        if cgroups.has(self.cgroup, "memory.events.local"):  # Linux 5.2
-            reached = cgroups.read_flat(self.cgroup, "memory.events.local")["oom"]
-            return events["oom_kill"] if reached else 0
-        return events["oom_kill"]
+        if not self._own_events()["oom"]:
+            return 0
+        return cgroups.read_flat(self.cgroup, "memory.events")["oom_kill"]
+
+    def _own_events(self) -> dict[str, int]:
+        """Of its own limits, as far as the kernel tells: Linux 5.2."""
+        local = "memory.events.local"
+        return cgroups.read_flat(self.cgroup, local if cgroups.has(self.cgroup, local) else "memory.events")
 
     def _optional(self, file: str) -> int | None:
         return int(cgroups.read(self.cgroup, file)) if cgroups.has(self.cgroup, file) else None

@@ -33,6 +33,16 @@ assert ctypes.CDLL(None).mlockall(1) == 0  # MCL_CURRENT: where there is swap, i
 print(flush=True)
 sys.stdin.readline()
 """
+CACHE = """
+import os
+with open("{path}", "wb") as file:
+    for _ in range(64):
+        file.write(bytes(1 << 20))
+    file.flush()
+    os.fsync(file.fileno())
+print(flush=True)
+sys.stdin.readline()
+"""
 FORK = """
 import os
 forked = 0
@@ -127,18 +137,59 @@ def test_memory_limit_moves_both_ways(mem: CgroupsMem) -> None:
         assert mem.usage(WEB).memory_limit_bytes == size
 
 
-@V1_ONLY
 def test_limit_below_what_is_in_use_is_refused(mem: CgroupsMem) -> None:
+    """v2 would take it, and kill."""
     prepare(mem, Resources(memory=64 * MEBIBYTE))
     with task(HOLD) as process:
         attach(mem, WEB, process.pid)
         go(process)
         assert process.stdout and process.stdout.readline() == b"\n"
-        with pytest.raises(CgroupError, match="limit_in_bytes: device or resource busy") as caught:
+        refused = r"(limit_in_bytes|memory.max): device or resource busy"
+        with pytest.raises(CgroupError, match=refused) as caught:
             mem.update(WEB, Resources(memory=8 * MEBIBYTE))
         assert "the container uses" in str(caught.value.hint)
+        assert process.poll() is None
         used = mem.usage(WEB).memory_bytes
         assert used and used >= 32 * MEBIBYTE
+        assert mem.usage(WEB).memory_limit_bytes == 64 * MEBIBYTE
+        if mem.hierarchy.version == 2:
+            assert cgroups.read(mem.cgroup(WEB), "memory.high") == "max"
+
+
+def test_files_contents_make_room_for_a_lower_limit(mem: CgroupsMem, tmp_path: Path) -> None:
+    prepare(mem, Resources(memory=128 * MEBIBYTE))
+    with task(CACHE.format(path=tmp_path / "file")) as process:
+        attach(mem, WEB, process.pid)
+        go(process)
+        assert process.stdout and process.stdout.readline() == b"\n"
+        used = mem.usage(WEB).memory_bytes
+        assert used and used >= 64 * MEBIBYTE
+        mem.update(WEB, Resources(memory=24 * MEBIBYTE))
+        assert process.poll() is None
+        used = mem.usage(WEB).memory_bytes
+        assert used and used <= 24 * MEBIBYTE
+        if mem.hierarchy.version == 2:
+            assert cgroups.read(mem.cgroup(WEB), "memory.high") == "max"
+    assert mem.limitation(WEB) is None
+
+
+@pytest.mark.requires("cgroup2")
+def test_who_is_slowed_down_is_told_of_once(mem: CgroupsMem) -> None:
+    prepare(mem, Resources(memory_high=16 * MEBIBYTE))
+    watch = mem.watch(WEB)
+    assert watch.check() is None
+    with task("held = bytearray(24 << 20)\nprint(flush=True)\nsys.stdin.readline()") as process:
+        attach(mem, WEB, process.pid)
+        go(process)
+        (descriptor,) = filter(None, [watch.fileno()])
+        assert select.select([descriptor], [], [], PATIENCE)[0]
+        assert process.stdout and process.stdout.readline() == b"\n"
+        told = watch.check()
+        assert watch.check() is None
+    watch.close()
+    assert told is not None
+    assert (told.resource, told.fatal, told.limit) == ("memory_high", False, 16 * MEBIBYTE)
+    assert [each.resource for each in mem.reached(WEB)] == ["memory_high"]
 
 
 def test_nested_container_is_held_by_its_parents_limit(mem: CgroupsMem) -> None:
