@@ -30,6 +30,9 @@ TABLE: Mapping[str, str] = {
     "namespaces/cgroup": "isolators.namespaces.cgroup:CgroupNamespace",
     "namespaces/user": "isolators.namespaces.user:UserNamespace",
     "namespaces/time": "isolators.namespaces.time:TimeNamespace",
+    # Before the cgroups, whose numbers are better.
+    "posix/cpu": "isolators.posix.cpu:PosixCpu",
+    "posix/mem": "isolators.posix.mem:PosixMem",
     "cgroups/cpu": "isolators.cgroups.cpu:CgroupsCpu",
     "cgroups/mem": "isolators.cgroups.mem:CgroupsMem",
     "cgroups/pids": "isolators.cgroups.pids:CgroupsPids",
@@ -65,7 +68,7 @@ ALIASES: Mapping[str, str] = {"cgroups/all": "cgroups/"}
 
 LAUNCHERS = ("linux", "posix")
 
-DEFAULT_POSIX = ("posix/rlimits",)  # what the posix launcher can do
+DEFAULT_POSIX = ("posix/cpu", "posix/mem", "posix/rlimits")  # what the posix launcher can do
 
 DEFAULT = (
     "filesystem/linux",

@@ -15,6 +15,7 @@ import pytest
 
 from containerizer import Containerizer
 from launcher.errors import InvalidRequest
+from launcher.stdio import Inherit
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -112,3 +113,45 @@ def test_a_program_launches_without_namespaces(tmp_path: Path) -> None:
         termination = container.destroy()
     assert termination is not None
     assert termination.exit_status.signal == 9
+
+
+@pytest.mark.requires("root")
+def test_what_a_task_uses_is_measured_for_an_ordinary_user(home: Path) -> None:
+    program = "held = bytearray(24 << 20); print('held', flush=True); import sys; sys.stdin.read()"
+    options = ("--rm", "--name", "used", "--launcher", "posix", "-i", "--memory-reservation", "4m")
+    with subprocess.Popen(
+        [sys.executable, "-m", "containerizer", "run", *options, "host", sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PATH": os.defpath, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        stats = ("stats", "--no-stream", "--json", "--interval", "0.05", "used")
+        (told,) = json.loads(as_user(NOBODY, home, *stats).stdout)
+        assert (told["processes"], told["memory_soft_limit_bytes"]) == (1, 4 << 20)
+        assert 24 << 20 <= told["memory_bytes"] < 64 << 20
+        assert told["cpu_user_seconds"] + told["cpu_system_seconds"] > 0
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert os.listdir(home / ".local/share/containerizer/run") == ["containers"]
+
+
+@pytest.mark.requires("root")
+def test_a_soft_limit_is_told_to_who_waits(tmp_path: Path) -> None:
+    program = "held = bytearray(24 << 20); import sys; sys.stdin.read()"
+    with Containerizer(root=str(tmp_path / "root"), state=str(tmp_path / "state"), launcher="posix") as owner:
+        readable, writable = os.pipe()
+        with open(readable), open(writable, "w") as held:
+            stdio = Inherit(readable, 1, 2)
+            argv = [sys.executable, "-c", program]
+            container = owner.launch("host", argv, memory_reservation=4 << 20, stdio=stdio)
+            container.on_reached = lambda _: held.close()  # which lets the task end
+            termination = container.wait(60)
+        assert termination is not None
+        assert (termination.exit_code, termination.limitation) == (0, None)
+        assert [each.isolator for each in container.reached] == ["posix/mem"]
