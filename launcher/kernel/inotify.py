@@ -11,6 +11,7 @@ MODIFY = 0x2
 MOVED_TO = 0x80
 CREATE = 0x100
 DELETE = 0x200
+DELETE = 0x200
 DELETE_SELF = 0x400
 
 _EVENTS = 64 * 1024  # bytes, more than the queue's worth that anyone waits for

@@ -34,10 +34,10 @@ def create(here: Cli, network: HostNetwork) -> Iterator[Create]:
         made.append(name)
 
     yield make
-    assert network.devices() == set()
-    assert network.run("nft", "list", "ruleset") == ""
     for name in made:
         here("network", "rm", name)
+    assert network.devices() == set()
+    assert network.run("nft", "list", "ruleset") == ""
     networks = here.root / "networks"
     assert [path.name for path in networks.glob("*.conflist")] == []
 

@@ -12,7 +12,8 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from isolators.network import attachments, config_list
-from isolators.network.bridge import settings, sysctls
+from isolators.network.bridge import driver, settings, sysctls
+from isolators.network.bridge.place import Place
 from isolators.network.bridge.settings import PREFIX, TYPE, Network, Settings, Subnet
 from isolators.network.config_list import ConfigList
 from isolators.network.places import Places
@@ -112,6 +113,9 @@ def remove(places: Places, directories: Sequence[str], name: str) -> None:
         if users:
             hint = f"end {', '.join(users[:5])}"
             raise InvalidRequest(f"network {name} is in use by {len(users)} containers", hint=hint)
+        own = own_settings(network)
+        if own is not None:
+            driver.end(own, Place(places.own(name)))
         os.unlink(network.path)
         with contextlib.suppress(FileNotFoundError):
             remove_tree(places.own(name))

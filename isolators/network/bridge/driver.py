@@ -1,7 +1,8 @@
 """A network of our own, with the parameters and results of a CNI plug-in, but in this process.
 
-The bridge, its addresses, rules and name server are there while a container is attached: the first makes
-them, the last takes them away. All is done by the network's lock, but for what is one container's alone.
+The first container makes the bridge, its addresses, rules and name server. The name server takes them away
+when the last has been gone for a moment, so that containers one after another need not make them each; where
+there is none, the last container does. Who changes them has the network's lock.
 """
 
 from __future__ import annotations
@@ -143,11 +144,30 @@ def _hardware_address(own: Settings) -> bytes:
 
 
 def _tidy(own: Settings, place: Place, netlink: Netlink) -> None:
-    """Take the network away if nobody is in it."""
+    """Take the network away if nobody is in it, unless its name server does so in a moment."""
+    if not _holders(place) and not starting.is_alive(place):
+        take_away(own, place, netlink)
+
+
+def take_away_if_unused(own: Settings, place: Place) -> bool:
+    """For the name server itself. Only for who has the network's lock."""
     if _holders(place):
-        return
+        return False
+    with Netlink() as netlink:
+        take_away(own, place, netlink)
+    return True
+
+
+def end(own: Settings, place: Place) -> None:
+    """Take away what is left of a network that nobody is in."""
     registered.close(place.names)
     starting.await_end(place)
+    with place.locked(), Netlink() as netlink:
+        take_away(own, place, netlink)
+
+
+def take_away(own: Settings, place: Place, netlink: Netlink) -> None:
+    registered.close(place.names)
     if netlink.hardware_address(own.bridge) == _hardware_address(own):
         nftables.run(rules.no_table(own))
         netlink.delete_link(own.bridge)

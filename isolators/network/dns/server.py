@@ -8,6 +8,7 @@ goes out, for what is asked for may be what must not get out (CVE-2024-29018).
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import socket
@@ -17,6 +18,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from isolators.network.bridge import settings
+from isolators.network.bridge.place import Place
 from isolators.network.dns import message
 from isolators.network.dns.message import Malformed, Query
 from isolators.network.dns.names import Names
@@ -26,6 +29,9 @@ _LONGEST = 65535  # bytes of a message
 _PATIENCE = 5.0  # seconds for a name server that is asked, and for a client by TCP
 _MOST = 512  # questions that are out at a time
 _PORT = 53
+_CHANGES = inotify.CREATE | inotify.MOVED_TO | inotify.DELETE | inotify.DELETE_SELF
+
+LINGER = 2.0  # seconds without a container after which the network is taken away
 
 Reply = Callable[[bytes], None]
 
@@ -42,18 +48,29 @@ class Server:
         self._selector.register(udp, selectors.EVENT_READ, partial(self._receive, udp))
         self._selector.register(tcp, selectors.EVENT_READ, partial(self._accept, tcp))
 
-    def run(self, directory: str) -> None:
-        """Until the directory is gone."""
-        with inotify.Changes(directory, inotify.DELETE_SELF) as gone:
-            self._selector.register(gone.fileno(), selectors.EVENT_READ, None)
+    def run(self, directory: str, end: Callable[[], bool]) -> None:
+        """Until the directory is gone, or until it has been empty for a moment and `end` agrees."""
+        with inotify.Changes(directory, _CHANGES) as changes:
+            self._selector.register(changes.fileno(), selectors.EVENT_READ, changes.forget)
+            empty_since = None
             while os.path.isdir(directory):
-                timeout = min(self._deadlines.values(), default=None)
-                wait = None if timeout is None else max(0.0, timeout - time.monotonic())
-                for key, _ in self._selector.select(wait):
-                    if key.data is not None and key.fileobj in self._selector.get_map():
-                        with contextlib.suppress(OSError):
-                            key.data()
-                self._expire()
+                if os.listdir(directory):
+                    empty_since = None
+                else:
+                    empty_since = empty_since or time.monotonic()
+                    if time.monotonic() >= empty_since + LINGER and end():
+                        return
+                self._serve(None if empty_since is None else empty_since + LINGER)
+
+    def _serve(self, deadline: float | None) -> None:
+        """Whatever comes next, and what is late."""
+        times = [*self._deadlines.values(), *([] if deadline is None else [deadline])]
+        wait = max(0.0, min(times) - time.monotonic()) if times else None
+        for key, _ in self._selector.select(wait):
+            if key.fileobj in self._selector.get_map():
+                with contextlib.suppress(OSError):
+                    key.data()
+        self._expire()
 
     # Those who ask ------------------------------------------------------------------------------
 
@@ -187,7 +204,7 @@ def _received(each: socket.socket) -> bytes | None:
 
 def main() -> None:
     """`starting` says what the arguments are."""
-    _, network, directory, internal, first, count = sys.argv[1:]
+    _, directory, described, first, count = sys.argv[1:]
     lock, udp, tcp = range(int(first), int(first) + int(count))
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
@@ -195,7 +212,22 @@ def main() -> None:
     with contextlib.suppress(OSError):
         process.set_name("ctz:dns")
     os.chdir("/")
-    names = Names(directory, network)
-    server = Server(names, socket.socket(fileno=udp), socket.socket(fileno=tcp), internal=bool(internal))
+    place, value = Place(directory), json.loads(described)
+    own = settings.parse({**value["plugins"][0], "name": value["name"]})
+    names = Names(os.path.dirname(directory), own.name)
+    sockets = socket.socket(fileno=udp), socket.socket(fileno=tcp)
+    server = Server(names, *sockets, internal=own.internal)
+
+    def end() -> bool:
+        from isolators.network.bridge import driver  # not while it serves
+
+        with place.locked():
+            if not driver.take_away_if_unused(own, place):
+                return False
+            for each in sockets:  # the next one listens there
+                each.close()
+            os.close(lock)
+            return True
+
     with contextlib.suppress(FileNotFoundError):
-        server.run(os.path.join(directory, network, "names"))
+        server.run(place.names, end)

@@ -1,7 +1,7 @@
 """Start the name server of a network, and wait for its end; for who has the network's lock.
 
 It listens at once, before its process has begun: its sockets are made here. It holds a lock for as long as
-it lives, which tells whether it does; and it ends when the directory of names is gone.
+it lives, which tells whether it does; and it ends with the network, or when the directory of names is gone.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -44,6 +45,18 @@ def ensure(place: Place, own: Settings) -> int | None:
         return None  # it does
     else:
         return _start(place, own, lock)
+    finally:
+        os.close(lock)
+
+
+def is_alive(place: Place) -> bool:
+    """Whether it runs. Raises OSError."""
+    try:
+        lock = os.open(place.dns, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _is_free(lock)
     finally:
         os.close(lock)
 
@@ -88,8 +101,7 @@ def _start(place: Place, own: Settings, lock: int) -> int:
         actions += [(os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
         actions += [(os.POSIX_SPAWN_DUP2, each, first + place_) for place_, each in enumerate(passed)]
         argv = [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _IMPORT_ROOT]
-        argv += [own.name, os.path.dirname(place.directory), "internal" if own.internal else "", str(first)]
-        argv += [str(len(passed))]
+        argv += [place.directory, json.dumps(own.to_json()), str(first), str(len(passed))]
         return os.posix_spawn(sys.executable, argv, {}, file_actions=actions)
 
 
