@@ -28,7 +28,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages demo test test-v1 test-v2 test-hybrid lint check proto bench-launch bench-agent bench-pull fuzz clean
+.PHONY: help venv packages vm-packages demo test test-v1 test-v2 test-hybrid lint check proto bench-launch bench-agent bench-pull bench-network fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -82,6 +82,9 @@ bench-agent: venv packages ## the agent: containers a second, many at once, and 
 
 bench-pull: venv packages ## pull times, ours and those of the tools installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/pull.py
+
+bench-network: venv packages ## networks: throughput and launches, ours and podman's where it is installed
+	@$(AS_ROOT) $(PYTHON) -m benchmarks.network
 
 fuzz: venv ## a minute of looking for archives that break the tar reader
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input atheris

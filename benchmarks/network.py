@@ -10,6 +10,7 @@ With a number as argument, so many containers are launched, 8 at a time, and wha
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import statistics
@@ -91,7 +92,7 @@ def launches(setting: Setting) -> None:
         ),
     }
     actions = {name: lambda argv=argv: peers.run(argv) for name, argv in alternatives.items()}
-    print("\n## A launch, alone in its network: the first makes the bridge, the last removes it\n")
+    print("\n## A launch, alone in its network\n")
     print(table(interleave(actions, ROUNDS), f"{OURS} run --network bridge"))
     with running(setting):
         print("\n## A launch, with others in its network\n")
@@ -175,6 +176,8 @@ def leftovers(setting: Setting, count: int) -> None:
         list(pool.map(launch, range(count)))
     print(f"- {count / (time.perf_counter() - begun):.1f} a second")
     state = Path(setting.directories[1]) / "networks"
+    with open(state / "of" / "bridge" / "dns") as name_server:
+        fcntl.flock(name_server, fcntl.LOCK_EX)  # it takes the network away when nobody is left
     left = {
         "devices": [
             line for line in peers.output(["ip", "-o", "link"]).splitlines() if "ctz" in line or "ctv" in line

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -82,7 +81,7 @@ class Attached(Data, kw_only=True):
 
 
 def new_id(container_id: ContainerId) -> str:
-    return f"{container_id}-{secrets.token_hex(4)}"
+    return f"{container_id}-{os.urandom(4).hex()}"
 
 
 def boot_id() -> str:

@@ -8,7 +8,6 @@ import fcntl
 import ipaddress
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from isolators.network import attachments, config_list
@@ -165,7 +164,9 @@ def _free_ipv4(others: Sequence[Settings]) -> Subnet:
 
 def _random_ipv6() -> Subnet:
     """A prefix of our own choice (RFC 4193): 40 bits by chance are nobody else's."""
-    return settings.subnet(f"{ipaddress.IPv6Address((0xFD << 120) | (secrets.randbits(56) << 64))}/64")
+    return settings.subnet(
+        f"{ipaddress.IPv6Address((0xFD << 120) | (int.from_bytes(os.urandom(7)) << 64))}/64"
+    )
 
 
 def _refuse_overlap(network: Network, others: Sequence[Settings]) -> None:

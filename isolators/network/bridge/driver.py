@@ -8,7 +8,6 @@ there is none, the last container does. Who changes them has the network's lock.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 from collections.abc import Mapping
@@ -139,8 +138,7 @@ def _ensure(own: Settings, place: Place, netlink: Netlink) -> int:
 
 def _hardware_address(own: Settings) -> bytes:
     """Of the bridge; by it we know the device that somebody who was killed has left."""
-    gateways = [str(subnet.gateway) for subnet in own.subnets]
-    return b"\x02" + hashlib.blake2b(" ".join([own.name, *gateways]).encode(), digest_size=5).digest()
+    return addresses.hardware_address([_of(own.subnets[0])])
 
 
 def _tidy(own: Settings, place: Place, netlink: Netlink) -> None:
@@ -250,7 +248,8 @@ def _holder(asked: Call) -> str:
 
 
 def _veth(asked: Call) -> str:
-    return _VETH + hashlib.blake2b(_holder(asked).encode(), digest_size=5).hexdigest()
+    """By the random end of the id (attachments.new_id), and the number of the interface."""
+    return f"{_VETH}{asked.container_id.rpartition('-')[2][:8]}{asked.interface.removeprefix('eth')[:3]}"
 
 
 def _mac(text: Any) -> bytes | None:
