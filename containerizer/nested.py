@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 PLACE = (
     *("init", "namespaces", "uid_map", "gid_map", "idmapped_paths", "time_offsets"),
     *("hostname", "interfaces_up", "sysctls", "rootfs", "rootfs_mounts", "mounts", "file_operations"),
-    *("masked_paths", "readonly_paths", "readonly_rootfs"),
+    *("masked_paths", "readonly_paths", "readonly_rootfs", "hooks", "bundle"),
 )
 
 # Of these nobody asks any more, and they are most of the whole; and what is executed may have secrets in it.

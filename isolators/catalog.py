@@ -17,6 +17,8 @@ ENTRY_POINTS = "containerizer.isolators"
 
 # Name → where. Preparation goes down this table, clean-up goes up.
 TABLE: Mapping[str, str] = {
+    # Before all others, so its clean-up, which runs hooks of containers that are gone, is the last.
+    "hooks/oci": "isolators.hooks.oci:HooksOci",
     # First: what others mount, they mount in this root file system and after its /dev.
     "filesystem/linux": "isolators.filesystem.linux:FilesystemLinux",
     # After the standard mounts: an image's volume may lie below none of them.
@@ -107,6 +109,7 @@ ON_DEMAND: Mapping[str, str] = {
     "gpus": "gpu/nvidia",
     "devices": "linux/devices",
     "cdi_devices": "linux/devices",
+    "hooks_dirs": "hooks/oci",
     "net_priorities": "cgroups/net_prio",
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",

@@ -99,6 +99,7 @@ class ContainerConfig(Data, kw_only=True):
     attributes: ProcessAttributes = ProcessAttributes()
     devices: tuple[Device, ...] = ()  # of the host's, by their paths
     cdi_devices: tuple[str, ...] = ()  # by names of CDI, "vendor.com/class=device"
+    hooks_dirs: tuple[str, ...] = ()  # directories of hooks, after those of the operator
     umask: int | None = None  # None: 0o022
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
     networks: NetworkRequest = NetworkRequest()
@@ -115,7 +116,11 @@ class ContainerConfig(Data, kw_only=True):
 
     def asked(self) -> set[str]:
         """What of this some isolator has to enforce."""
-        own = {name for name in ("userns", "time_offsets", "devices", "cdi_devices") if getattr(self, name)}
+        own = {
+            name
+            for name in ("userns", "time_offsets", "devices", "cdi_devices", "hooks_dirs")
+            if getattr(self, name)
+        }
         if any(device.is_restricted for device in self.devices):
             own.add("device_access")
         own |= {"networks"} if self.networks.names else set()
@@ -218,6 +223,7 @@ class IsolatorFlags(Data, kw_only=True):
     net_cls_secondary_handles: tuple[int, int] = (1, 0xFFFF)  # the first and the last one
     perf_events: tuple[str, ...] = ("task-clock", "context-switches", "cpu-migrations", "page-faults")
     cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")  # the last one wins
+    hooks_dirs: tuple[str, ...] = ()  # of hooks for all containers: isolators.hooks.oci
     nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
     enforce_container_disk_quota: bool = True  # False: what is used is told, and no more
     container_disk_watch_interval: float = 15.0  # seconds between two measurements

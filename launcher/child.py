@@ -33,7 +33,7 @@ from launcher.process_attributes import Clamped
 from launcher.program import mounts
 from launcher.program.assembler import ALIVE, ANY, CHANNEL, FIRST_STDIO, Label, Program, Slot
 from launcher.program.files import write_file
-from launcher.program.messages import EXECUTING, REPORT, say_to_supervisor, tell
+from launcher.program.messages import EXECUTING, REPORT, await_release, say_to_supervisor, tell
 from launcher.program.objects import Explained
 from launcher.protocol import EXECUTE, NO_INTERPRETER
 from launcher.root_view import RootView
@@ -133,14 +133,6 @@ def take_channel(child: Child) -> None:
     child.program.call("dup3", child.channel, CHANNEL, os.O_CLOEXEC)
 
 
-def wait_for_release(child: Child) -> None:
-    released = Label()
-    byte = child.program.buffer(bytes(1), 1)
-    child.program.call("read", CHANNEL, byte, 1, then=released)
-    child.program.call("exit_group", 1)  # the channel has ended: there is no launcher any more
-    child.program.place(released)
-
-
 def join_cgroups(child: Child) -> None:
     # "0" in `tasks`, by the process itself, is the one move without the kernel's global lock, whose first
     # taker waits for an RCU grace period, 5 to 25 ms: cgroup_procs_write_start() in
@@ -231,6 +223,13 @@ def become_root(child: Child) -> None:
 def fill_root(child: Child) -> None:
     if child.filler:
         child.filler.fill()
+
+
+def await_hooks(child: Child, point: str) -> None:
+    if child.info.hooks:
+        from launcher import hook_steps  # which few have
+
+        hook_steps.await_hooks(child, point)
 
 
 def change_root(child: Child) -> None:
@@ -353,12 +352,15 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     # An id that the user namespace does not map can make no file.
     ("become root in the user namespace", become_root),
     ("mount the filesystems", fill_root),
+    # With all that is mounted in sight, and the host's files too.
+    ("wait for the hooks before the change of root", lambda child: await_hooks(child, "prestart")),
     ("change the root", change_root),
     # The container's own /dev is there now, and no descriptor of the terminal's is left over.
     ("open the terminal", open_terminal),
     # Before the working directory: a path through /proc/self/fd would lead out (CVE-2024-21626).
     ("close the descriptors", close_descriptors),
     ("enter the working directory", enter_working_directory),
+    ("wait for the hooks before the task", lambda child: await_hooks(child, "startContainer")),
     # After what makes files and opens them, which a umask and the limits would disturb.
     ("set the process attributes", set_attributes),
     # Without no-new-privileges only who has CAP_SYS_ADMIN may: seccomp(2). The next step gives it up.
@@ -388,7 +390,7 @@ def write_steps(child: Child, steps: Sequence[tuple[str, Callable[[Child], None]
     child.program.stage = "wait for the release"
     hide(child)
     take_channel(child)
-    wait_for_release(child)
+    await_release(child.program)
     for name, step in steps:
         child.program.stage = name
         step(child)

@@ -73,6 +73,21 @@ class FileOperation(Data, kw_only=True):
         return cls(**value)
 
 
+class Hook(Data, kw_only=True):
+    """A program to run at a point of the container's life: launcher/hooks.py."""
+
+    point: str
+    path: str  # absolute; of the host, but for "startContainer", of the container
+    argv: tuple[str, ...] = ()  # with argv[0]; (): the path
+    environment: tuple[str, ...] = ()  # "NAME=VALUE"
+    timeout: float | None = None  # seconds; None: none
+
+    @classmethod
+    def decode(cls, value: dict[str, Any]) -> Hook:
+        lists = {name: tuple(value.get(name, ())) for name in ("argv", "environment")}
+        return cls(**{**value, **lists})
+
+
 class Capabilities(Data, kw_only=True):
     """The five sets of capabilities(7), by name (`CAP_CHOWN`), for a task that runs as root.
 
@@ -153,6 +168,10 @@ class LaunchInfo(Data, kw_only=True):
     masked_paths: tuple[str, ...] = _appended()  # hidden from the task; missing ones are skipped
     readonly_paths: tuple[str, ...] = _appended()  # made read-only; missing ones are skipped
     readonly_rootfs: bool | None = _owned()
+
+    # Programs of others: launcher/hooks.py.
+    hooks: tuple[Hook, ...] = _appended(_each(Hook.decode))
+    bundle: str | None = _owned()  # the directory that hooks are told, with a config.json
 
     # Shields.
     capabilities: Capabilities | None = _owned(Capabilities.decode)  # None: keep the launcher's

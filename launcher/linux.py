@@ -101,7 +101,7 @@ class LinuxLauncher(Launcher):
             with child_end:
                 written, passed, memory = _write(request, ends, opened, child_end.fileno(), self._templates)
                 channel, supervisor = self._start_supervisor(request, [*ends.stdio, *passed], memory)
-            return LinuxTask(channel, own_end, supervisor, written, request.exit_status_path)
+            return LinuxTask(channel, own_end, supervisor, written, request)
         except protocol.PeerGone:
             raise LaunchFailed("cannot clone the child: the supervisor was killed") from None
         except BaseException:

@@ -24,6 +24,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from launcher import exit_record, protocol
 from launcher.data import Data
@@ -35,9 +36,12 @@ from launcher.kernel import clone, mounts
 from launcher.launch_info import Mount
 from launcher.process_attributes import Clamped
 from launcher.program.assembler import Program
-from launcher.program.messages import CLONED, EXECUTING, PACKET, REPORT, is_failure
+from launcher.program.messages import CLONED, EXECUTING, HOOKS, PACKET, REPORT, is_failure
 from launcher.program.objects import renamed
 from launcher.task import Task
+
+if TYPE_CHECKING:
+    from launcher.base import LaunchRequest
 
 _ANCILLARY = socket.CMSG_SPACE(4)
 _LONGEST = 64 * 1024  # bytes; what the fork server says of its failure
@@ -62,16 +66,17 @@ class LinuxTask(Task):
         child: socket.socket,
         supervisor: int | None,
         written: Written,
-        record: str,
+        request: LaunchRequest,
     ) -> None:
         """Wait for the clone. `child`: the channel to it. Raises LaunchFailed, and PeerGone.
 
-        A task that never runs leaves no `record`.
+        A task that never runs leaves no record of its exit status.
         """
         super().__init__(channel, -1, supervisor)
         self._child = child
         self._written = written
-        self._record = record
+        self._record = request.exit_status_path
+        self._request = request
         self._pidfd = -1
         self._runs = False
         self._reported: list[Clamped] = []
@@ -98,12 +103,24 @@ class LinuxTask(Task):
             executing |= kind == EXECUTING
             if kind == REPORT:
                 self._reported.append(self._written.reports[number])
+            elif kind == HOOKS:
+                self._run_hooks(number)
+                self._send_release()
         if not executing:
             raise explain(self._reason_of_end())
         self._child.close()
         self._runs = True
         self.clamped = (*self._written.granted, *self._reported)
         self._written = Written(Program(), (), ())  # 100 KiB that are of no use any more
+        if self._request.info.hooks:
+            self._run_hooks()
+
+    def _run_hooks(self, number: int | None = None) -> None:
+        """Those that the child waits for, or those of a running task. Raises LaunchFailed."""
+        from launcher import hooks  # what most containers do without
+
+        points = hooks.RUNNING if number is None else hooks.waited_for(number)
+        hooks.run(self._request, points, self.pid)
 
     def _send_release(self) -> None:
         with contextlib.suppress(ConnectionError):  # it has ended; it has said why

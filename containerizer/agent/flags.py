@@ -116,6 +116,7 @@ TABLE: Mapping[str, Flag] = {
     "cdi_spec_dirs": Flag(
         ",".join(IsolatorFlags().cdi_spec_dirs), "where CDI describes devices; the last one wins", _words
     ),
+    "hooks_dir": Flag("", "directories of OCI hooks for all containers, with commas", _words),
     "nvidia_gpu_devices": Flag(None, "indices of the GPUs to give out, with commas (all)", _numbers),
     "enforce_container_disk_quota": Flag(
         "true", "end a container for what it writes beyond its `disk`; false: only measure", _truth

@@ -149,6 +149,7 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
         net_cls_secondary_handles=flags["cgroups_net_cls_secondary_handles"],
         perf_events=flags["perf_events"],
         cdi_spec_dirs=flags["cdi_spec_dirs"],
+        hooks_dirs=flags["hooks_dir"],
     )
 
 

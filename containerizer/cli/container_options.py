@@ -73,6 +73,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         platform=arguments.platform,
         keep=keep,
         fetch=arguments.fetch,
+        hooks_dirs=tuple(map(os.path.abspath, arguments.hooks_dir)),
         devices=arguments.device,
         tmpfs=arguments.tmpfs,
         shm_size=arguments.shm_size,
@@ -132,6 +133,9 @@ def _add_task(group: argparse._ArgumentGroup) -> None:
         "--time-offset", action="append", default=[], metavar="CLOCK=SECONDS", help="of monotonic or boottime"
     )
     group.add_argument("--stop-signal", metavar="SIGNAL", help="what asks the task to end")
+    group.add_argument(
+        "--hooks-dir", action="append", default=[], metavar="DIR", help="of OCI hooks, see oci-hooks(5)"
+    )
     group.add_argument(
         "--fetch",
         action="append",

@@ -9,10 +9,11 @@ from typing import Any
 
 from isolators.devices import ordered, rule_of
 from isolators.linux import cdi_spec
-from isolators.linux.cdi_spec import CdiMount, CdiNode, Edits, InvalidCdiSpec, Spec
+from isolators.linux.cdi_spec import CdiHook, CdiMount, CdiNode, Edits, InvalidCdiSpec, Spec
 from launcher.errors import InvalidRequest
+from launcher.hooks import POINTS, STOPPED
 from launcher.kernel.mounts import ATTRIBUTES
-from launcher.launch_info import LaunchInfo, Mount
+from launcher.launch_info import Hook, LaunchInfo, Mount
 
 ALL = "all"  # of a kind: the device of this name, or if none has it each one
 
@@ -25,11 +26,8 @@ _EXTENSIONS = (".json", ".yaml")
 def contribution(names: Sequence[str], directories: Sequence[str]) -> LaunchInfo:
     """What containers with these devices get. Raises InvalidRequest, InvalidCdiSpec."""
     environment: dict[str, str] = {}
-    mounts, rules, gids = list[Mount](), list[str](), list[int]()
+    mounts, rules, gids, hooks = list[Mount](), list[str](), list[int](), list[Hook]()
     for edits in find(names, directories):
-        if edits.hooks:
-            points = ", ".join(dict.fromkeys(hook.point for hook in edits.hooks))
-            raise InvalidRequest(f"CDI asks for hooks ({points}), which are not run", hint="use --gpus")
         environment |= edits.environment
         for node in edits.nodes:
             mount, rule = _node(node)
@@ -37,11 +35,13 @@ def contribution(names: Sequence[str], directories: Sequence[str]) -> LaunchInfo
             rules.append(rule)
         mounts += map(_mount, edits.mounts)
         gids += edits.gids
+        hooks += map(_hook, edits.hooks)
     return LaunchInfo(
         environment_edits=environment,
         mounts=tuple(dict.fromkeys(mounts)),
         devices=tuple(rules),
         additional_gids=tuple(dict.fromkeys(gids)),
+        hooks=tuple(dict.fromkeys(hooks)),
     )
 
 
@@ -120,6 +120,20 @@ def _node(node: CdiNode) -> tuple[Mount, str]:
             )
     source = os.path.realpath(node.host_path)
     return Mount(target=node.path, fstype="bind", source=source, flags=_NODE_FLAGS), str(rule)
+
+
+def _hook(hook: CdiHook) -> Hook:
+    """Those that the launcher runs: for who ends a container, the file may be gone."""
+    if hook.point not in POINTS or hook.point in STOPPED:
+        points = ", ".join(point for point in POINTS if point not in STOPPED)
+        raise InvalidRequest(f"the hook {hook.path} of CDI is for {hook.point!r}", hint=f"there are {points}")
+    return Hook(
+        point=hook.point,
+        path=hook.path,
+        argv=hook.arguments,
+        environment=hook.environment,
+        timeout=hook.timeout,
+    )
 
 
 def _mount(mount: CdiMount) -> Mount:

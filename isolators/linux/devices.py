@@ -28,7 +28,17 @@ class LinuxDevices(Isolator):
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         """Asked for each launch: what is in /dev now may be gone at the next, or another device."""
-        return self.contribute(container_id, config)
+        info = self.contribute(container_id, config)
+        if not info.hooks:
+            return info
+        from isolators import bundle  # which few devices need
+
+        return replace(info, bundle=bundle.write(self.flags, container_id, config))
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        from isolators import bundle
+
+        bundle.remove(self.flags, container_id)
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         mounts, rules = [], []

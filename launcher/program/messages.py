@@ -5,6 +5,7 @@
 (TERMINAL_OPENED, 0) + master        the child has made its terminal
 (CLONED, pid) + pidfd                the child is there; 0 is a pid that who cloned it does not know
 (ENDED, 0)                           of the supervisor: the child has ended before it was the task
+(HOOKS, number)                      the child waits for a byte: launcher/hooks.py
 (EXECUTING, 0)                       all that is left is execve(2): the end of the channel tells of it
 
 The end of a task is no such packet, but its record: launcher/exit_record.py.
@@ -23,6 +24,7 @@ CLONED = 3
 EXECUTING = 4
 OPENED = 5
 ENDED = 6
+HOOKS = 7
 
 PACKET = struct.Struct("=QQ")
 
@@ -84,3 +86,12 @@ def _header(program: Program, body: int, size: int, control: int, control_size: 
 def is_failure(kind: int) -> bool:
     """Whether the first number of a packet is the address of an instruction."""
     return kind >= INSTRUCTIONS
+
+
+def await_release(program: Program) -> None:
+    """Wait for a byte of the launcher's; at the end of the channel, end: there is no launcher any more."""
+    released = Label()
+    byte = program.buffer(bytes(1), 1)
+    program.call("read", CHANNEL, byte, 1, then=released)
+    program.call("exit_group", 1)
+    program.place(released)

@@ -96,6 +96,14 @@ def test_rules_of_what_runs_are_changed(cli: Cli, busybox: str) -> None:
         process.wait(30)
 
 
+# As vendors' hooks do: finds the root filesystem by the bundle, and makes a link in it.
+_LINK = """
+bundle=$(sed 's/.*"bundle": "\\([^"]*\\)".*/\\1/')
+root=$(sed 's/.*"root": {"path": "\\([^"]*\\)".*/\\1/' <$bundle/config.json)
+ln -s tool $root/opt/link
+"""
+
+
 def test_a_device_by_its_name_of_cdi(cli: Cli, busybox: str, tmp_path: Path, node: str) -> None:
     (tmp_path / "cdi").mkdir()
     (tmp_path / "tool").write_text("a tool\n")
@@ -104,6 +112,7 @@ def test_a_device_by_its_name_of_cdi(cli: Cli, busybox: str, tmp_path: Path, nod
         "deviceNodes": [{"path": "/dev/vendor/0", "hostPath": node, "permissions": "r"}],
         "mounts": [{"hostPath": f"{tmp_path}/tool", "containerPath": "/opt/tool", "options": ["ro"]}],
         "additionalGids": [4711],
+        "hooks": [{"hookName": "createContainer", "path": "/bin/sh", "args": ["sh", "-c", _LINK]}],
     }
     spec = {
         "cdiVersion": "0.7.0",
@@ -111,7 +120,7 @@ def test_a_device_by_its_name_of_cdi(cli: Cli, busybox: str, tmp_path: Path, nod
         "devices": [{"name": "0", "containerEdits": edits}],
     }
     (tmp_path / "cdi" / "vendor.json").write_text(json.dumps(spec))
-    script = "echo $VENDOR $PATH; cat /opt/tool; id -G; (: </dev/vendor/0) && echo read; (: >>/dev/vendor/0)"
+    script = "echo $VENDOR $PATH; cat /opt/link; id -G; (: </dev/vendor/0) && echo read; (: >>/dev/vendor/0)"
     config = IsolatorFlags(cdi_spec_dirs=(str(tmp_path / "cdi"),))
     isolation = (*catalog.DEFAULT, "linux/devices", "cgroups/devices")
     paths = {"root": str(cli.root), "state": str(cli.state)}

@@ -18,7 +18,7 @@ from isolators.linux.cdi_spec import InvalidCdiSpec
 from isolators.linux.devices import LinuxDevices
 from launcher.data import replace
 from launcher.errors import InvalidRequest
-from launcher.launch_info import LaunchInfo, Mount
+from launcher.launch_info import Hook, LaunchInfo, Mount
 from tests.isolators.support import CONFIG, WEB
 
 Write = Callable[..., Path]
@@ -185,3 +185,22 @@ def test_names_are_told_from_paths() -> None:
     apart = told_apart(["/dev/a=b", "nvidia.com/gpu=all", "/dev/null"])
     assert apart["cdi_devices"] == ("nvidia.com/gpu=all",)
     assert [each.source for each in apart["devices"]] == ["/dev/a=b", "/dev/null"]
+
+
+def test_hooks_are_the_launchers_to_run(write: Write, contribution: Callable[..., LaunchInfo]) -> None:
+    hook = {
+        "hookName": "createContainer",
+        "path": "/usr/bin/x",
+        "args": ["x", "y"],
+        "env": ["A=1"],
+        "timeout": 5,
+    }
+    write([device("one", hooks=[hook])], containerEdits={"hooks": [hook]})
+    wanted = Hook(
+        point="createContainer", path="/usr/bin/x", argv=("x", "y"), environment=("A=1",), timeout=5
+    )
+    assert contribution("vendor.com/device=one").hooks == (wanted,)
+    for point in ("poststop", "sometimes"):
+        write([device("one", hooks=[{**hook, "hookName": point}])])
+        with pytest.raises(InvalidRequest, match=point):
+            contribution("vendor.com/device=one")

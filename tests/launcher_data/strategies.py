@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from launcher.launch_info import Capabilities, FileOperation, IdMapping, LaunchInfo, Mount
+from launcher.launch_info import Capabilities, FileOperation, Hook, IdMapping, LaunchInfo, Mount
 from launcher.process_attributes import (
     CpuAffinity,
     IoPriority,
@@ -37,6 +37,14 @@ operations = st.builds(
     content=words,
     mode=st.integers(0, 0o7777),
 )
+hooks = st.builds(
+    Hook,
+    point=words,
+    path=paths,
+    argv=tuples,
+    environment=tuples,
+    timeout=st.none() | st.integers(1, 99),
+)
 capabilities = st.builds(
     Capabilities, bounding=tuples, effective=tuples, permitted=tuples, inheritable=tuples, ambient=tuples
 )
@@ -58,6 +66,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "secret_environment": mappings,
     "search_paths": mappings,
     "environment_edits": mappings,
+    "hooks": st.lists(hooks, max_size=2, unique=True).map(tuple),
+    "bundle": st.none() | paths,
     "additional_gids": st.lists(st.integers(0, 2**32), max_size=2, unique=True).map(tuple),
     "working_directory": st.none() | paths,
     "user": st.none() | words,
