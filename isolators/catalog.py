@@ -98,6 +98,8 @@ DEFAULT = (
 ON_DEMAND: Mapping[str, str] = {
     "cpuset_cpus": "cgroups/cpuset",
     "cpuset_mems": "cgroups/cpuset",
+    "cpuset_count": "cgroups/cpuset",
+    "cpuset_exclusive": "cgroups/cpuset",
     "device_read_bps": "cgroups/blkio",
     "device_write_bps": "cgroups/blkio",
     "device_read_iops": "cgroups/blkio",

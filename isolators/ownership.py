@@ -78,13 +78,13 @@ def take(directory: str, holder: str, names: Iterable[str], count: int) -> list[
             mine.append(name)
     if len(mine) == count:
         return mine
-    _drop(directory, mine)
+    drop(directory, mine)
     return None
 
 
 def release(directory: str, holder: str) -> None:
     """Let go of all that the holder has. Idempotent; leaves no empty directory."""
-    _drop(directory, held(directory, holder))
+    drop(directory, held(directory, holder))
 
 
 def sweep(directory: str) -> list[str]:
@@ -96,7 +96,7 @@ def sweep(directory: str) -> list[str]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # a second one could find the name taken anew
         gone = [name for name in sorted(_taken(directory)) if _is_gone(holder_of(directory, name))]
-        _drop(directory, gone)
+        drop(directory, gone)
         return gone
     finally:
         os.close(descriptor)
@@ -107,7 +107,8 @@ def _is_gone(holder: str | None) -> bool:
     return holder is not None and os.path.isabs(holder) and not os.path.isdir(holder)
 
 
-def _drop(directory: str, names: Iterable[str]) -> None:
+def drop(directory: str, names: Iterable[str]) -> None:
+    """Let go of these, whoever has them. Idempotent; leaves no empty directory."""
     for name in names:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(directory, name))

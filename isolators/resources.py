@@ -30,6 +30,8 @@ class Resources(Data, kw_only=True):
     pids: int | None = None  # processes and threads
     cpuset_cpus: str | None = None  # numbers of CPUs, "0-3,5"
     cpuset_mems: str | None = None  # numbers of memory nodes, likewise
+    cpuset_count: int | None = None  # how many CPUs, instead of which
+    cpuset_exclusive: bool | None = None  # whether others that ask for CPUs are kept from them
     device_rules: str | None = None  # devices besides, "c 10:* rwm,b 8:0 r": isolators/devices.py
     # Path of a block device, or of what lies on one → bytes or operations a second; 0: no limit.
     device_read_bps: Mapping[str, int] | None = None

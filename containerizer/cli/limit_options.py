@@ -26,6 +26,12 @@ def add(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--cpu-burst", type=int, metavar="µs", help="CPU time that it may save up")
     group.add_argument("--cpuset-cpus", metavar="LIST", help="only these CPUs, e.g. 0-3,5")
     group.add_argument("--cpuset-mems", metavar="LIST", help="only these memory nodes")
+    group.add_argument("--cpuset-count", type=int, metavar="N", help="only so many CPUs, near each other")
+    group.add_argument(
+        "--cpuset-exclusive",
+        action=argparse.BooleanOptionalAction,
+        help="keep others that ask for CPUs from those (no)",
+    )
     group.add_argument("-m", "--memory", metavar="SIZE", help="memory at most, e.g. 64m; -1: no limit")
     group.add_argument("--memory-reservation", metavar="SIZE", help="what it keeps when memory is scarce")
     group.add_argument("--memory-swap", metavar="SIZE", help="memory and swap at most (no swap)")
@@ -103,6 +109,8 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "pids": arguments.pids_limit,
         "cpuset_cpus": arguments.cpuset_cpus,
         "cpuset_mems": arguments.cpuset_mems,
+        "cpuset_count": arguments.cpuset_count,
+        "cpuset_exclusive": arguments.cpuset_exclusive,
         "disk": arguments.disk,
         "net_priorities": _by_name(arguments.net_prio, parse_count),
         "device_rules": ",".join(arguments.device_cgroup_rule) if arguments.device_cgroup_rule else None,

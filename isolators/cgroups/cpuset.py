@@ -1,8 +1,9 @@
 """cgroups/cpuset: the CPUs and the memory nodes that a container may use, by their numbers.
 
-A list as the kernel writes it, "0-3,5". What is not asked for is as in the cgroup above: on v1 a
-new cpuset is empty, and nobody may run in an empty one, so it is filled from there. See cpuset(7)
-and Documentation/admin-guide/cgroup-v2.rst.
+A list as the kernel writes it, "0-3,5", or for CPUs how many: then they are chosen, and may be the
+container's alone. What is not asked for is as in the cgroup above: on v1 a new cpuset is empty, and
+nobody may run in an empty one, so it is filled from there. See cpuset(7) and
+Documentation/admin-guide/cgroup-v2.rst.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from isolators import ownership
+from isolators.cgroups.cpu_claims import Claims, directory_of
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need
-from isolators.resources import Resources
+from isolators.isolator import ContainerConfig
+from isolators.resources import UNLIMITED, Resources
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
 
@@ -24,6 +29,7 @@ _FILES: Mapping[str, tuple[str, str]] = {
     "cpuset.cpus": ("cpuset_cpus", "CPUs"),
     "cpuset.mems": ("cpuset_mems", "memory nodes"),
 }
+_CPUS = "cpuset.cpus"
 _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 
 
@@ -31,7 +37,9 @@ class CgroupsCpuset(CgroupIsolator):
     name = "cgroups/cpuset"
     controller = "cpuset"
     needs = (controller_need("cpuset"),)
-    enforces: ClassVar[frozenset[str]] = frozenset(field for field, _ in _FILES.values())
+    enforces: ClassVar[frozenset[str]] = frozenset(
+        {"cpuset_cpus", "cpuset_mems", "cpuset_count", "cpuset_exclusive"}
+    )
 
     def check(self, resources: Resources) -> None:
         for file, (field, what) in _FILES.items():
@@ -45,6 +53,22 @@ class CgroupsCpuset(CgroupIsolator):
                     f"this host has no {what} {_listed(beyond)} for containers",
                     hint=f"choose from {host}",
                 )
+        self._check_count(resources)
+
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        granted = self._granted(container_id, config.resources)
+        super().create(container_id, replace(config, resources=granted))
+
+    def update(self, container_id: ContainerId, resources: Resources) -> None:
+        super().update(container_id, self._granted(container_id, resources))
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        super().cleanup(container_id)
+        Claims(self.flags, container_id).release()
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        claims = ownership.sweep(directory_of(self.flags))
+        return [*super().recover(is_there), *(f"the claim of CPU {name}" for name in claims)]
 
     def limit(self, cgroup: str, resources: Resources) -> None:
         if self.hierarchy.version == 1:
@@ -60,6 +84,46 @@ class CgroupsCpuset(CgroupIsolator):
             except cgroups.CgroupError as error:
                 error.hint = _hint(error, what, os.path.dirname(cgroup), file)
                 raise
+
+    def _check_count(self, resources: Resources) -> None:
+        count, exclusive = resources.cpuset_count, resources.cpuset_exclusive
+        counted = count is not None and count != UNLIMITED
+        if counted and resources.cpuset_cpus is not None:
+            hint = "use one of them; -1 undoes the number"
+            raise InvalidRequest("CPUs are asked for by a list and by a number", hint=hint)
+        if exclusive and not counted and resources.cpuset_cpus is None:
+            hint = "name a list, or a number"
+            raise InvalidRequest("CPUs of its own, but not which or how many", hint=hint)
+        if counted:
+            host = numbers(self._there(self.hierarchy.mount_point), "CPUs")
+            if not 1 <= (count or 0) <= len(host):
+                hint = f"this host has {len(host)} for containers"
+                raise InvalidRequest(f"{count} CPUs are asked for", hint=hint)
+
+    def _granted(self, container_id: ContainerId, resources: Resources) -> Resources:
+        """With a list for what is asked. Raises CpusTaken."""
+        claims, asked = Claims(self.flags, container_id), resources.cpuset_cpus
+        if asked is None and resources.cpuset_count in (None, UNLIMITED):
+            claims.release()
+            return resources
+        exclusive = bool(resources.cpuset_exclusive)
+        with claims.locked():
+            if asked is not None:
+                claims.name(numbers(asked, "CPUs"), exclusive=exclusive)
+                return resources
+            there = numbers(self._there(self._above(container_id)), "CPUs")
+            chosen = claims.choose(there, resources.cpuset_count or 0, exclusive=exclusive)
+        return replace(resources, cpuset_cpus=",".join(map(str, chosen)))
+
+    def _above(self, container_id: ContainerId) -> str:
+        """The cgroup of which it has a part."""
+        if container_id.parent:
+            return self.cgroup(container_id.parent)
+        top = os.path.join(self.hierarchy.mount_point, self.root)
+        return top if os.path.isdir(top) and self._there(top) else self.hierarchy.mount_point
+
+    def _there(self, cgroup: str) -> str:
+        return _effective(cgroup, self.hierarchy.version, _CPUS)
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         cgroup = self.cgroup(container_id)

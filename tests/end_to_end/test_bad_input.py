@@ -48,6 +48,7 @@ def _check_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: s
         (("--device-write-iops", "/dev/sda:1k"), ("true",), 125, ["invalid number '1k'"]),
         (("--pressure", "cpu:much"), ("true",), 125, ["invalid pressure 'much'", "150ms/1s"]),
         (("--pressure", "disk:low"), ("true",), 125, ["'disk'", "memory, cpu, io"]),
+        (("--cpuset-count", "100000"), ("true",), 125, ["100000 CPUs are asked for", "this host has"]),
         (("--hugetlb", "3MB:3m"), ("true",), 125, ["no huge pages of 3MB", "it has 2MB"]),
         (
             ("--hugetlb", "2MB:1m"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,15 @@ def test_a_victim_of_the_kernel_may_be_all_that_ends(cli: Cli, busybox: str) -> 
     ended = cli("run", "--rm", *limits, busybox, "sh", "-c", hog)
     assert ended.returncode == 137
     assert "the kernel killed for want of memory: limit 32.0 MiB" in ended.stderr
+
+
+def test_so_many_cpus_for_it_alone(cli: Cli, busybox: str) -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    start(cli, busybox, "--cpuset-count", str(len(cpus)), "--cpuset-exclusive")
+    refused = cli("run", "--rm", "--cpuset-cpus", str(cpus[0]), busybox, "true")
+    assert refused.returncode == 125
+    assert f"CPU {cpus[0]} is for container {NAME} alone" in refused.stderr
+    update(cli, "--no-cpuset-exclusive")
+    allowed = ("grep", "Cpus_allowed_list", "/proc/self/status")
+    seen = cli("run", "--rm", "--cpuset-count", "1", busybox, *allowed)
+    assert seen.stdout.split()[1] in map(str, cpus), seen.stderr

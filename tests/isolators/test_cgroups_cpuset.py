@@ -20,6 +20,7 @@ from launcher.kernel.cgroups import CgroupError
 from tests.isolators.support import CONFIG, WEB, FakeCgroupfs, fill, task
 
 FLAGS = IsolatorFlags(cgroups_root=f"containerizer-test-{os.getpid()}")
+NESTED = ContainerId("nested", WEB)
 CPUS = sorted(os.sched_getaffinity(0))
 
 two_cpus = pytest.mark.skipif(len(CPUS) < 2, reason="this process may run on one CPU only")
@@ -32,6 +33,7 @@ def cpuset() -> Iterator[CgroupsCpuset]:
     except IsolatorUnavailable as error:
         pytest.skip(str(error))
     yield isolator
+    isolator.cleanup(NESTED)
     isolator.cleanup(WEB)
 
 
@@ -71,19 +73,17 @@ def test_a_task_runs_where_it_is_told(cpuset: CgroupsCpuset, depth: int) -> None
 @pytest.mark.requires("root", "cgroup1")
 @two_cpus
 def test_a_nested_one_cannot_have_what_its_parent_lacks(cpuset: CgroupsCpuset) -> None:
-    nested = ContainerId("nested", WEB)
     prepare(cpuset, WEB, str(CPUS[0]))
     with pytest.raises(CgroupError, match=r"cpuset\.cpus: permission denied") as caught:
-        prepare(cpuset, nested, str(CPUS[1]))
+        prepare(cpuset, NESTED, str(CPUS[1]))
     assert caught.value.hint == f"the cgroup above has the CPUs {CPUS[0]}: choose from those"
 
 
 @pytest.mark.requires("root", "cgroup1")
 @two_cpus
 def test_a_parent_keeps_what_its_nested_one_has(cpuset: CgroupsCpuset) -> None:
-    nested = ContainerId("nested", WEB)
     prepare(cpuset, WEB, None)
-    prepare(cpuset, nested, str(CPUS[1]))
+    prepare(cpuset, NESTED, str(CPUS[1]))
     with pytest.raises(CgroupError) as caught:
         cpuset.update(WEB, Resources(cpuset_cpus=str(CPUS[0])))
     assert caught.value.hint == "a nested container has others of the CPUs: change that one first"

@@ -252,7 +252,7 @@ class LaunchOptions(_message.Message):
     def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ["blkio_weight", "cpu_burst", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_cpus", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops", "hugetlb", "memory_high", "memory_reservation", "memory_swap", "net_priorities", "oom_group", "pressure"]
+    __slots__ = ["blkio_weight", "cpu_burst", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_count", "cpuset_cpus", "cpuset_exclusive", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops", "hugetlb", "memory_high", "memory_reservation", "memory_swap", "net_priorities", "oom_group", "pressure"]
     class DeviceReadBpsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -303,7 +303,9 @@ class Limits(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     BLKIO_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CPUSET_COUNT_FIELD_NUMBER: _ClassVar[int]
     CPUSET_CPUS_FIELD_NUMBER: _ClassVar[int]
+    CPUSET_EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     CPUSET_MEMS_FIELD_NUMBER: _ClassVar[int]
     CPU_BURST_FIELD_NUMBER: _ClassVar[int]
     CPU_PERIOD_FIELD_NUMBER: _ClassVar[int]
@@ -326,7 +328,9 @@ class Limits(_message.Message):
     cpu_period: int
     cpu_quota: int
     cpu_shares: int
+    cpuset_count: int
     cpuset_cpus: str
+    cpuset_exclusive: bool
     cpuset_mems: str
     device_read_bps: _containers.ScalarMap[str, int]
     device_read_iops: _containers.ScalarMap[str, int]
@@ -340,7 +344,7 @@ class Limits(_message.Message):
     net_priorities: _containers.ScalarMap[str, int]
     oom_group: bool
     pressure: _containers.ScalarMap[str, str]
-    def __init__(self, cpu_shares: _Optional[int] = ..., cpuset_cpus: _Optional[str] = ..., cpuset_mems: _Optional[str] = ..., net_priorities: _Optional[_Mapping[str, int]] = ..., device_rules: _Optional[str] = ..., device_read_bps: _Optional[_Mapping[str, int]] = ..., device_write_bps: _Optional[_Mapping[str, int]] = ..., device_read_iops: _Optional[_Mapping[str, int]] = ..., device_write_iops: _Optional[_Mapping[str, int]] = ..., blkio_weight: _Optional[int] = ..., hugetlb: _Optional[_Mapping[str, int]] = ..., cpu_period: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_burst: _Optional[int] = ..., memory_reservation: _Optional[int] = ..., memory_high: _Optional[int] = ..., memory_swap: _Optional[int] = ..., oom_group: bool = ..., pressure: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, cpu_shares: _Optional[int] = ..., cpuset_cpus: _Optional[str] = ..., cpuset_mems: _Optional[str] = ..., net_priorities: _Optional[_Mapping[str, int]] = ..., device_rules: _Optional[str] = ..., device_read_bps: _Optional[_Mapping[str, int]] = ..., device_write_bps: _Optional[_Mapping[str, int]] = ..., device_read_iops: _Optional[_Mapping[str, int]] = ..., device_write_iops: _Optional[_Mapping[str, int]] = ..., blkio_weight: _Optional[int] = ..., hugetlb: _Optional[_Mapping[str, int]] = ..., cpu_period: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_burst: _Optional[int] = ..., memory_reservation: _Optional[int] = ..., memory_high: _Optional[int] = ..., memory_swap: _Optional[int] = ..., oom_group: bool = ..., pressure: _Optional[_Mapping[str, str]] = ..., cpuset_count: _Optional[int] = ..., cpuset_exclusive: bool = ...) -> None: ...
 
 class ListContainers(_message.Message):
     __slots__ = ["all"]
