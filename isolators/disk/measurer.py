@@ -29,6 +29,7 @@ _GLANCE = 1.0  # seconds between two looks at the room that is left
 _PASSES = 2  # that must find too much
 _CHANGES = inotify.MOVED_TO | inotify.DELETE
 _NEVER = float("inf")
+_OOM_SCORE_ADJ = -900  # who keeps limits should not be the first that is killed for want of memory
 
 
 class Measurement(Protocol):
@@ -65,6 +66,8 @@ class Measured:
 
     def ask(self, asked: Asked) -> None:
         """The limit has changed, or the task has come: look soon."""
+        if asked.pid != self.asked.pid:  # another container of the same name
+            self.close()
         if asked != self.asked:
             self.asked, self.due, self._over = asked, 0.0, 0
 
@@ -229,4 +232,6 @@ def main(directory: str, locked: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")
     process.be_idle()
+    with contextlib.suppress(OSError):  # of an ordinary user
+        process.set_oom_score_adj(_OOM_SCORE_ADJ)
     Measurer(directory, locked).run()

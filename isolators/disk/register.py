@@ -63,6 +63,7 @@ class Register:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        self._started: int | None = None  # who starts a measurer, and ends then
 
     def ask(self, container_id: ContainerId, asked: Asked) -> None:
         """Have a container measured, or measured otherwise. Raises OSError."""
@@ -101,6 +102,7 @@ class Register:
 
     def forget(self, container_id: ContainerId) -> None:
         """Unknown ones are fine."""
+        self._collect()
         for suffix in (ASKED, FOUND):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(container_id) + suffix)
@@ -115,11 +117,18 @@ class Register:
             return
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _execute(self._directory, directory)  # with the lock, which so is never let go
+            self._collect()
+            self._started = _execute(self._directory, directory)  # with the lock, which so is never let go
         except BlockingIOError:  # one is there
             return
         finally:
             os.close(directory)
+
+    def _collect(self) -> None:
+        """Not when it is started: to load an interpreter takes half as long as a launch."""
+        if self._started is not None:
+            process.collect(self._started)
+            self._started = None
 
     def _path(self, container_id: ContainerId) -> str:
         """Short enough at any depth, and nobody else's."""
@@ -163,10 +172,10 @@ def _replace(path: str, content: str) -> None:
     os.replace(beside, path)
 
 
-def _execute(directory: str, locked: int) -> None:
+def _execute(directory: str, locked: int) -> int:
     place = max(locked, 2) + 1
     actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)]
     actions += [(os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
     actions.append((os.POSIX_SPAWN_DUP2, locked, place))
     argv = [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _IMPORT_ROOT, directory, str(place)]
-    process.collect(os.posix_spawn(sys.executable, argv, _ENVIRONMENT, file_actions=actions))
+    return os.posix_spawn(sys.executable, argv, _ENVIRONMENT, file_actions=actions)

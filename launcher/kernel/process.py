@@ -18,6 +18,15 @@ def oom_score_adj() -> int:
     return int(files.read(OOM_SCORE_ADJ, 16))
 
 
+def set_oom_score_adj(value: int) -> None:
+    """The caller's. Raises OSError."""
+    file = os.open(OOM_SCORE_ADJ, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, str(value).encode())
+    finally:
+        os.close(file)
+
+
 def set_name(name: str) -> None:
     """What ps shows as the command's name: 15 bytes, the rest is cut. Raises OSError."""
     file = os.open(_COMM, os.O_WRONLY | os.O_CLOEXEC)

@@ -197,6 +197,7 @@ def test_a_measurer_that_was_killed_is_replaced(make: Callable[..., DiskDu], tmp
 def test_one_measurer_serves_all_and_ends_with_the_last(make: Callable[..., DiskDu], tmp_path: Path) -> None:
     isolator = make(container_disk_watch_interval=AN_HOUR)
     with container(isolator, tmp_path / "one", 1, None):
+        await_usage(isolator, tmp_path, lambda usage: usage.disk_bytes == 0)
         pid = measurer(tmp_path)
         pidfd = os.pidfd_open(pid)
         with container(make(), tmp_path / "two", 1, None, ContainerId("db")):
@@ -220,8 +221,7 @@ def test_a_process_that_has_another_ones_pid_is_not_killed(tmp_path: Path) -> No
             while register.found(WEB).over is None:
                 assert select.select([changes], [], [], TIMEOUT)[0]
                 changes.forget()
-        pid = measurer(tmp_path)
-        pidfd = os.pidfd_open(pid)
+        pidfd = os.pidfd_open(measurer(tmp_path))
         register.forget(WEB)
         assert select.select([pidfd], [], [], TIMEOUT)[0]  # whatever it wanted to do is done
         os.close(pidfd)
