@@ -24,7 +24,7 @@ from containerizer.cli.several import each
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
 from containerizer.logs import files_of
-from containerizer.pods import manifest, removing, status, watcher
+from containerizer.pods import manifest, removing, requests, status, watcher
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.member import GivenUp, Note
 from containerizer.pods.pod import Pod
@@ -77,7 +77,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable[[], None]) -> int:
     printed = _Lines()
-    containerizer = Containerizer(root=arguments.root, state=arguments.state, in_process=False)
+    isolation = requests.isolation(asked)
+    containerizer = Containerizer(
+        root=arguments.root, state=arguments.state, isolation=isolation, in_process=False
+    )
     with containerizer:
         pod = Pod(containerizer, asked, printed, note=_note(asked.name))
         previous = {number: signal.signal(number, lambda *_: _stop(pod)) for number in _ENDING}

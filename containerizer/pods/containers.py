@@ -18,6 +18,7 @@ from launcher.errors import InvalidRequest
 from provisioner.provisioner import Policy
 
 _PULL: Mapping[str, Policy] = {"Always": "always", "IfNotPresent": "missing", "Never": "never"}
+_DISK = "ephemeral-storage"
 _MIN_SHARES, _MAX_SHARES = 2, 262144  # of cgroup v1's cpu.shares, of which one CPU has 1024
 _MAX_PORT = 65535
 _OF_CLUSTERS = ("terminationMessagePath", "terminationMessagePolicy")
@@ -114,7 +115,7 @@ def _pull(node: Node, image: str) -> Policy:
 
 
 def _resources(node: Node) -> Resources:
-    """Limits, and the CPU's request as a weight. One of memory is for schedulers: here it only has to fit."""
+    """Limits, and the CPU's request as a weight. Others are for schedulers: here they only have to fit."""
     limits, requests = _amounts(node.object("limits")), _amounts(node.object("requests"))
     node.done()
     for name, amount in requests.items():
@@ -126,12 +127,13 @@ def _resources(node: Node) -> Resources:
         cpus=float(limits["cpu"]) if "cpu" in limits else None,
         cpu_shares=None if share is None else min(max(_MIN_SHARES, int(share * 1024)), _MAX_SHARES),
         memory=int(limits["memory"]) if "memory" in limits else None,
+        disk=int(limits[_DISK]) if _DISK in limits else None,
     )
 
 
 def _amounts(node: Node) -> dict[str, Decimal]:
     amounts = {}
-    for name in ("cpu", "memory"):
+    for name in ("cpu", "memory", _DISK):
         text = node.quantity(name)
         if text is not None:
             try:

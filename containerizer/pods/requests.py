@@ -20,6 +20,7 @@ from containerizer.pods.volumes import (
     is_in_memory,
 )
 from containerizer.request import CONTAINER, HOST, ContainerRequest
+from isolators import catalog
 from isolators.isolator import OF_HOST, ContainerConfig
 from launcher.container_id import ContainerId
 from launcher.launch_info import Mount
@@ -29,6 +30,13 @@ _PAUSE = ("sleep", "infinity")
 _NOBODY = "65534:65534"
 
 _DEVICES = ("CharDevice", "BlockDevice")
+
+
+def isolation(manifest: PodManifest) -> tuple[str, ...]:
+    """The default isolators, and those that its containers need besides."""
+    limits = [of.resources for of in (*manifest.init_containers, *manifest.containers)]
+    needed = [catalog.default_for(ContainerConfig(resources=each)) for each in limits]
+    return tuple(dict.fromkeys(name for names in needed for name in names))
 
 
 def pod(manifest: PodManifest, paths: Paths) -> ContainerRequest:

@@ -202,6 +202,10 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
             _pod({"resources": {"limits": {"memory": "1Mi"}, "requests": {"memory": "2Mi"}}}),
             "spec.containers[0].resources.requests.memory is more than the limit",
         ),
+        (
+            _pod({"resources": {"limits": {"ephemeral-storage": "x"}}}),
+            "spec.containers[0].resources.limits.ephemeral-storage is 'x'",
+        ),
         (_pod({"ports": [{"containerPort": 80, "hostPort": 80}]}), "spec.containers[0].ports[0].hostPort"),
         (_pod({"livenessProbe": {}}), "spec.containers[0].livenessProbe takes one of exec"),
         (_pod({"livenessProbe": {"tcpSocket": {"port": "web"}}}), "livenessProbe.tcpSocket.port is 'web'"),

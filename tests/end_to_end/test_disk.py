@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from containerizer import Containerizer
-from tests.end_to_end.conftest import Cli
+from tests.end_to_end.conftest import Cli, Write
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox", "cgroup")
 
@@ -111,3 +111,12 @@ def _isolation() -> tuple[str, ...]:
     from isolators import catalog
 
     return (*catalog.DEFAULT, "disk/du")
+
+
+def test_a_container_of_a_pod_has_ephemeral_storage(cli: Cli, manifest: Write) -> None:
+    limits = {"resources": {"limits": {"ephemeral-storage": "8Mi"}}}
+    path = manifest({"script": WRITE, **limits}, {"name": "other", "script": "exit 0"})
+    done = cli("pod", "run", "--rm", path)
+    assert done.returncode == 137
+    assert "containerizer: pod.one: disk limitation by disk/du" in done.stderr
+    assert SAID in done.stderr
