@@ -89,6 +89,10 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _directories(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(":")))
+
+
 def _providers(text: str) -> tuple[str, ...]:
     return tuple(_one_of("docker", "appc")(word.lower()) for word in _words(text))
 
@@ -125,6 +129,12 @@ TABLE: Mapping[str, Flag] = {
     "xfs_project_range": Flag("5000-10000", "projects that disk/xfs and disk/ext4 give out", _range),
     "xfs_kill_containers": Flag("false", "true: they end containers rather than refuse them more", _truth),
     "xfs_quota_headroom": Flag("10MB", "beyond the limit, until a container is ended", parse_size),
+    "network_cni_config_dir": Flag(
+        "/etc/cni/net.d", "configured networks, with colons; after those of `network create`", _directories
+    ),
+    "network_cni_plugins_dir": Flag(
+        "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni", "CNI plug-ins, with colons", _directories
+    ),
     "recover": Flag(
         "reconnect", "to what runs at the start, or cleanup: destroy it", _one_of("reconnect", "cleanup")
     ),

@@ -140,6 +140,8 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
     return IsolatorFlags(
         cgroups_root=flags["cgroups_root"],
         nvidia_gpu_devices=flags["nvidia_gpu_devices"],
+        cni_config_dirs=flags["network_cni_config_dir"],
+        cni_plugins_dirs=flags["network_cni_plugins_dir"],
         enforce_container_disk_quota=flags["enforce_container_disk_quota"],
         container_disk_watch_interval=flags["container_disk_watch_interval"],
         xfs_project_range=flags["xfs_project_range"],

@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from containerizer import tmpfs
-from containerizer.api import limits
+from containerizer.api import limits, networks
 from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
 from containerizer.api.proto import agent_pb2 as agent
@@ -39,7 +39,7 @@ _UNDONE = {"cpus": "cpus", "mem": "memory", "pids": "pids"}  # resource → fiel
 
 # Fields that ask for something which no isolator here does yet. Data of `message: names`.
 _UNSUPPORTED = {
-    "ContainerInfo": ("docker", "network_infos"),
+    "ContainerInfo": ("docker",),
     "Resource": ("disk", "revocable", "shared", "reservation", "reservations", "ranges", "set"),
 }
 
@@ -171,6 +171,7 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
         hostname=container.hostname or None,
         resources=_resources(call),
         attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
+        networks=networks.asked(container.network_infos),
         **{**_linux(container_id, container.linux_info), **_options(options)},
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from containerizer.api import limits
+from containerizer.api import limits, networks
 from containerizer.api.ids import to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
@@ -33,7 +33,7 @@ _CARRIED = {
         "no_new_privileges",
         "seccomp",
     ),
-    *("attributes", "umask", "personality", "namespaces", "devices", "cdi_devices"),
+    *("attributes", "umask", "personality", "namespaces", "devices", "cdi_devices", "networks"),
 }
 
 _MODES = {False: containers.Volume.RW, True: containers.Volume.RO}
@@ -84,6 +84,7 @@ def _add_container(container: containers.ContainerInfo, request: ContainerReques
         else:
             raise InvalidRequest(f"the {kind} namespace {which!r} cannot be asked of an agent")
     _add_volumes(container, request)
+    networks.add(container, config.networks)
     for name, limit in config.attributes.rlimits.items():
         _add_rlimit(container, name, limit)
 

@@ -231,7 +231,12 @@ def described(attached: Attached) -> dict[str, Any]:
             "gateways": result.gateways(got),
             "mac": result.hardware_address(got, each.interface),
         }
-    return {"interfaces": interfaces, "ports": [str(port) for port in attached.request.ports]}
+    mappings = [
+        {"host_port": port.host_port, "container_port": port.container_port, "protocol": port.protocol}
+        for port in attached.request.ports
+    ]
+    ports = [str(port) for port in attached.request.ports]
+    return {"interfaces": interfaces, "ports": ports, "mappings": mappings}
 
 
 def host_address() -> str | None:

@@ -19,6 +19,7 @@ from containerizer.request import ContainerRequest
 from containerizer.sandbox_volumes import SandboxVolume
 from isolators.devices import Device
 from isolators.isolator import ContainerConfig
+from isolators.networks import NetworkRequest, PortMapping
 from isolators.resources import ProcessAttributes, Resources
 from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.data import fields
@@ -170,7 +171,16 @@ def test_resource_limits_of_the_process() -> None:
         {"container": mesos(volumes=[sandbox_volume("a", "PARENT")])},
         {"container": mesos(volumes=[{"mode": "RW", "container_path": "/tmp", "image": DOCKER}])},
         {"container": mesos(volumes=[{**host_volume("/etc"), "source": {"type": "SECRET"}}])},
-        {"container": mesos(network_infos=[{"name": "x"}])},
+        {"container": mesos(network_infos=[{"name": "x", "groups": ["a"]}])},
+        {"container": mesos(network_infos=[{"name": "x", "labels": {}}])},
+        {"container": mesos(network_infos=[{"name": "a/b"}])},
+        {"container": mesos(network_infos=[{"name": "x"}, {"name": "x"}])},
+        {"container": mesos(network_infos=[{"port_mappings": [{"host_port": 1, "container_port": 2}]}])},
+        {"container": mesos(network_infos=[{"name": "x", "ip_addresses": [{"ip_address": "10.0.0"}]}])},
+        {"container": mesos(network_infos=[
+            {"name": "x"}, {"name": "y", "ip_addresses": [{"ip_address": "::2"}]}])},
+        {"container": mesos(network_infos=[
+            {"name": "x", "port_mappings": [{"host_port": 1, "container_port": 0}]}])},
         {"container": mesos(mesos={"image": {"type": "APPC", "appc": {"name": "x", "id": "sha512-0"}}})},
         {"container": mesos(mesos={"image": {"type": "APPC", "docker": {"name": "x"}}})},
         {"container": mesos(linux_info={"shm_size": 0})},
@@ -235,6 +245,11 @@ def test_what_the_client_encodes_is_what_was_asked() -> None:
             personality="addr_no_randomize",
             devices=(Device(source="/dev/x", target="/dev/y", access="rw"),),
             cdi_devices=("vendor.com/class=one",),
+            networks=NetworkRequest(
+                names=("lan", "wan"),
+                ports=(PortMapping(host_port=53, container_port=5353, protocol="udp"),),
+                addresses=("10.0.0.2", "fd00::2"),
+            ),
         ),
     )
     call = launch_call(request, Pipes())
@@ -250,6 +265,17 @@ def test_what_the_client_cannot_carry_is_refused() -> None:
     mount = Mount(target="/x", fstype="bind", source="/y")
     with pytest.raises(InvalidRequest, match="the mount at /x cannot be asked"):
         launch_call(ContainerRequest(image="host", mounts=(mount,)), Pipes())
+
+
+@pytest.mark.parametrize("asked", [{"aliases": ("db",)}, {"mac_address": "02:00:00:00:00:01"}])
+def test_what_the_client_cannot_carry_of_networks_is_refused(asked: dict[str, Any]) -> None:
+    networks = NetworkRequest(names=("lan",), **asked)
+    with pytest.raises(InvalidRequest, match="of networks cannot be asked"):
+        launch_call(ContainerRequest(image="host", config=ContainerConfig(networks=networks)), Pipes())
+
+
+def test_a_network_without_a_name_is_none() -> None:
+    assert config(container=mesos(network_infos=[{}])).networks == NetworkRequest()
 
 
 def test_ids_deeper_than_there_are_levels() -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from containerizer.api import checking, describing, launching, limits, measuring
+from containerizer.api import checking, describing, launching, limits, measuring, networks
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import ApiError, BadRequest, NotFound
@@ -291,6 +291,9 @@ async def _entry(
         facts = (await context.engine.status(record.id)).facts.get("cgroups/net_cls", {})
         if "net_cls_classid" in facts:
             entry.container_status.cgroup_info.net_cls.classid = facts["net_cls_classid"]
+    if "network/cni" in record.isolation:
+        facts = (await context.engine.status(record.id)).facts.get("network/cni", {})
+        entry.container_status.network_infos.extend(networks.told(facts))
     if (said := context.checker.said(record.id)) is not None:
         entry.health.CopyFrom(said.to_message())
     with contextlib.suppress(ContainerizerError, OSError):  # it ends while we look
