@@ -19,6 +19,8 @@ ENTRY_POINTS = "containerizer.isolators"
 TABLE: Mapping[str, str] = {
     # Before all others, so its clean-up, which runs hooks of containers that are gone, is the last.
     "hooks/oci": "isolators.hooks.oci:HooksOci",
+    # Likewise: who is called before all others is called after them at the end.
+    "hooks/python": "isolators.hooks.python:HooksPython",
     # First: what others mount, they mount in this root file system and after its /dev.
     "filesystem/linux": "isolators.filesystem.linux:FilesystemLinux",
     # After the standard mounts: an image's volume may lie below none of them.
@@ -189,6 +191,13 @@ def default_for(config: ContainerConfig) -> tuple[str, ...]:
 
 def _is_available(name: str) -> bool:
     return all(need.present() for need in _imported(TABLE[name]).needs)
+
+
+def third_party() -> list[str]:
+    """The names of those that other distributions have brought."""
+    from importlib import metadata
+
+    return sorted(point.name for point in metadata.entry_points(group=ENTRY_POINTS))
 
 
 def describe(names: Iterable[str] = TABLE) -> list[Description]:

@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    descriptions = catalog.describe()
+    descriptions = catalog.describe([*catalog.TABLE, *catalog.third_party()])
     if arguments.format == "json":
         print_json(
             [

@@ -1,0 +1,1 @@
+"""An isolator and a hook for containerizer, as an example."""
