@@ -15,6 +15,7 @@ from launcher.launch_info import LaunchInfo, Mount
 from launcher.namespaces import KINDS, NEW
 
 if TYPE_CHECKING:
+    from containerizer.checks.docker import HealthOptions
     from containerizer.fetcher.uri import FetchUri
     from containerizer.sandbox_volumes import SandboxVolume
     from containerizer.tmpfs import Tmpfs
@@ -42,6 +43,7 @@ class ContainerRequest(Data, kw_only=True):
     volumes: tuple[SandboxVolume, ...] = ()  # as those: directories of sandboxes
     tmpfs: tuple[Tmpfs, ...] = ()  # as those: filesystems in memory, and the size of /dev/shm
     debugs: bool = False  # its parent: containerizer.debugging
+    health: HealthOptions | None = None  # in place of the image's; an agent tries it
     fetch: tuple[FetchUri, ...] = ()  # what is in the sandbox before the task runs: containerizer.fetching
 
     def __post_init__(self) -> None:

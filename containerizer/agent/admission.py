@@ -10,6 +10,7 @@ from containerizer.record import ContainerRecord
 from containerizer.request import ContainerRequest
 from launcher.errors import LaunchFailed
 from provisioner.errors import ImageNotFound
+from provisioner.image import Image
 from provisioner.progress import Phase
 from provisioner.provisioner import Provisioner
 
@@ -37,11 +38,10 @@ class Admission:
         self.check()
 
 
-def is_stored(provisioner: Provisioner, request: ContainerRequest) -> bool:
-    """Whether there is nothing to pull: to look takes less than to have a thread do it."""
+def stored(provisioner: Provisioner, request: ContainerRequest) -> Image | None:
+    """The image if there is nothing to pull: to look takes less than to have a thread do it."""
     if request.pull == "always":
-        return False
+        return None
     with contextlib.suppress(ImageNotFound):
-        provisioner.pull(request.image, policy="never", platform=request.platform)
-        return True
-    return False
+        return provisioner.pull(request.image, policy="never", platform=request.platform)
+    return None

@@ -13,13 +13,13 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from containerizer import inspection, updating
 from containerizer import record as records
-from containerizer.agent.admission import Admission, is_stored
+from containerizer.agent.admission import Admission, stored
 from containerizer.agent.collector import Collector
 from containerizer.agent.events import Events
 from containerizer.agent.images import Images
@@ -47,8 +47,11 @@ from launcher.stdio import Pipes, Terminal, to_json
 
 if TYPE_CHECKING:
     from launcher.attach import Event
+    from provisioner.image import Image
 
 T = TypeVar("T")
+
+First = Callable[[Containerizer], object]
 
 _log = logging.getLogger("containerizer.agent")
 
@@ -129,18 +132,21 @@ class Engine:
         self,
         request: ContainerRequest,
         stdio: Pipes | Terminal | None = None,
-        first: Callable[[Containerizer], object] | None = None,
+        first: First | None = None,
+        by_image: Callable[[Mapping[str, Any]], First | None] | None = None,
     ) -> Launch:
         """Run a task in a new container, or in one within another; returns when it runs.
 
         By default its output goes to a pipe, and it has no input. Its termination is kept until it is
-        removed. `first` is called in a thread when all is there and the task does not run yet. If the
-        caller is cancelled, the container is destroyed. Raises LaunchFailed and others; then nothing is
-        left.
+        removed. `first` is called in a thread when all is there and the task does not run yet; `by_image`
+        makes one of the image's configuration, before anything is there. If the caller is cancelled, the
+        container is destroyed. Raises LaunchFailed and others; then nothing is left.
         """
         request = replace(request, keep=True)
         with self._admitted(request):
-            request = await self._pulled(request)
+            request, image = await self._pulled(request)
+            if by_image is not None:
+                first = by_image({} if image is None else image.config)
             lanes = self._fetching if request.fetch else self._lanes
             message = Create(request, to_json(stdio or Pipes()), first is not None)
             return await self._launched(lanes, request.container_id, message, first)
@@ -150,7 +156,7 @@ class Engine:
         container_id: ContainerId,
         request: ExecRequest,
         stdio: Pipes | Terminal | None = None,
-        first: Callable[[Containerizer], object] | None = None,
+        first: First | None = None,
     ) -> Launch:
         """Run a further command in a running container; its own id is in the record."""
         own = request.container_id or ContainerId.of_command(container_id)
@@ -163,7 +169,7 @@ class Engine:
         lanes: Lanes,
         container_id: ContainerId,
         message: Create | Execute,
-        first: Callable[[Containerizer], object] | None,
+        first: First | None,
     ) -> Launch:
         started = time.monotonic()
         work = asyncio.ensure_future(
@@ -215,10 +221,10 @@ class Engine:
             del self._launching[container_id]
             admission.over.set()
 
-    async def _pulled(self, request: ContainerRequest) -> ContainerRequest:
+    async def _pulled(self, request: ContainerRequest) -> tuple[ContainerRequest, Image | None]:
         """The image in the store, so that no lane waits for a registry."""
         if request.image == HOST or self.settings.launcher == "posix":
-            return request
+            return request, None
         provider = "appc" if request.image.startswith("appc:") else "docker"
         if provider not in self.settings.image_providers:
             hint = f"the agent has --image-providers={','.join(self.settings.image_providers)}"
@@ -226,8 +232,9 @@ class Engine:
         started, admission = time.monotonic(), self._launching[request.container_id]
         ask = partial(self.images.pull, policy=request.pull, platform=request.platform)
         try:
-            if not is_stored(self.images.provisioner, request):
-                await ask(request.image, progress=admission.progress)
+            image = stored(self.images.provisioner, request)
+            if image is None:
+                image = await ask(request.image, progress=admission.progress)
         except asyncio.CancelledError:
             admission.given_up = True  # the thread goes on otherwise
             raise
@@ -235,7 +242,7 @@ class Engine:
             self._failed(request.container_id, "pull", started, error)
             raise
         admission.check()
-        return replace(request, pull="missing" if request.pull == "always" else request.pull)
+        return replace(request, pull="missing" if request.pull == "always" else request.pull), image
 
     def _failed(self, subject: ContainerId, stage: str, started: float, error: Exception) -> None:
         seconds = time.monotonic() - started

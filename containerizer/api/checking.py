@@ -1,9 +1,10 @@
-"""Checks of an agent's containers: HealthCheck and CheckInfo, as LAUNCH_CONTAINER carries them.
+"""Checks of an agent's containers: HealthCheck and CheckInfo, as LAUNCH_CONTAINER has them, and HEALTHCHECK.
 
 One thread tries them all (containerizer.checks.runner), with a Containerizer of its own; it is there
 from the first container on that has checks. What they say is told as an event, "health", whenever it
-changes. A container whose HealthCheck fails is stopped. The checks are kept beside its record, so that
-the next agent goes on with them: from their delay, as if the task had started then.
+changes. A container whose HealthCheck fails is stopped; what fails by its image's HEALTHCHECK goes on, as
+with Docker. The checks are kept beside its record, so that the next agent goes on with them: from their
+delay, as if the task had started then.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
-from containerizer.checks import mesos
+from containerizer.checks import docker, mesos
 from containerizer.checks.check import Check
 from containerizer.checks.runner import Runner
-from containerizer.checks.state import LIVENESS, READINESS, Verdict
+from containerizer.checks.state import LIVENESS, READINESS, REPORT, Verdict
 from containerizer.containerizer import Containerizer
 from launcher.container_id import ContainerId
 from launcher.data import Data
@@ -34,11 +35,14 @@ from launcher.errors import ContainerizerError
 
 if TYPE_CHECKING:
     from containerizer.agent.engine import Engine
+    from containerizer.checks.docker import HealthOptions
 
-_READ = {"health_check": (LIVENESS, mesos.health_check), "check": (READINESS, mesos.check_info)}
+_ASKED = {"health_check": (LIVENESS, mesos.health_check), "check": (READINESS, mesos.check_info)}
+_OF_IMAGE = "image_config"
 _VERDICTS = {Verdict.UNKNOWN: None, Verdict.PASSING: True, Verdict.FAILING: False}
 
-Asked = Mapping[str, Any]  # of the fields of LaunchOptions, those that are checks, as JSON
+# Of the fields of LaunchOptions, those that are checks, as JSON; and what of an image's configuration is one.
+Asked = Mapping[str, Any]
 
 
 class Said(Data, kw_only=True):
@@ -52,7 +56,7 @@ class Said(Data, kw_only=True):
     @classmethod
     def by(cls, runner: Runner) -> Said:
         tallies = runner.health.tallies
-        health, check = tallies.get(LIVENESS), tallies.get(READINESS)
+        health, check = tallies.get(LIVENESS) or tallies.get(REPORT), tallies.get(READINESS)
         failed = [
             tally.last.message for tally in (health, check) if tally and tally.last and not tally.last.success
         ]
@@ -76,9 +80,18 @@ def asked_of(options: extensions.LaunchOptions) -> Asked:
         _refuse_unused(command)
     if options.health_check.http.statuses:
         raise BadRequest("'health_check.http.statuses' is not supported", hint="200 to 399 are good")
-    asked = {name: to_json(getattr(options, name)) for name in _READ if options.HasField(name)}
+    asked = {name: to_json(getattr(options, name)) for name in _ASKED if options.HasField(name)}
     _checks(asked)
     return asked
+
+
+def with_image(asked: Asked, options: HealthOptions | None, image_config: Mapping[str, Any]) -> Asked:
+    """With HEALTHCHECK of the image, or what the request has in its place. Raises InvalidRequest."""
+    if "health_check" in asked or (options is None and not image_config.get("Healthcheck")):
+        return asked
+    whole = image_config if options is None else options.over(image_config)
+    own = {name: whole[name] for name in ("Healthcheck", "Shell") if whole.get(name)}
+    return asked if docker.healthcheck(own) is None else {**asked, _OF_IMAGE: own}
 
 
 def _refuse_unused(command: containers.CommandInfo) -> None:
@@ -91,7 +104,9 @@ def _refuse_unused(command: containers.CommandInfo) -> None:
 
 
 def _checks(asked: Asked) -> dict[str, Check]:
-    return {_READ[name][0]: _READ[name][1](value) for name, value in asked.items() if name in _READ}
+    checks = {_ASKED[name][0]: _ASKED[name][1](value) for name, value in asked.items() if name in _ASKED}
+    of_image = docker.healthcheck(asked.get(_OF_IMAGE, {}))
+    return checks if of_image is None else {**checks, REPORT: of_image}
 
 
 class Checker:
@@ -100,6 +115,7 @@ class Checker:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._said: dict[ContainerId, Said] = {}
+        self._fatal: set[ContainerId] = set()  # those that end when they are not healthy
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping: set[asyncio.Task[Any]] = set()
@@ -135,6 +151,7 @@ class Checker:
                     self._order(container_id, _checks(asked))
         elif event.kind == "ended" and (container_id := ContainerId.parse(event.subject)) in self._said:
             del self._said[container_id]
+            self._fatal.discard(container_id)
             self._order(container_id, None)
 
     def _order(self, container_id: ContainerId, checks: Mapping[str, Check] | None) -> None:
@@ -142,6 +159,8 @@ class Checker:
             return
         if checks is not None:
             self._said[container_id] = Said()
+            if LIVENESS in checks:
+                self._fatal.add(container_id)
         self._orders.append((container_id, checks))
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
@@ -156,7 +175,7 @@ class Checker:
         self._said[container_id] = said
         told = {name: value for name, value in said.__dict__.items() if value not in (None, "")}
         self._engine.events.tell("health", container_id, **told)
-        if said.healthy is False:
+        if said.healthy is False and container_id in self._fatal:
             stopping = asyncio.ensure_future(self._stop(container_id))
             self._stopping.add(stopping)
             stopping.add_done_callback(self._stopping.discard)

@@ -22,6 +22,7 @@ from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import resources_pb2 as resource
 from containerizer.api.proto import values_pb2 as values
 from containerizer.api.volumes import Volumes
+from containerizer.checks.docker import HealthOptions
 from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.devices import told_apart
@@ -60,8 +61,20 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
         volumes=volumes.in_sandboxes,
         tmpfs=(*map(tmpfs.parse, options.tmpfs), *_shm(call.container.linux_info)),
         debugs=options.debug,
+        health=_health(options.health) if options.HasField("health") else None,
         fetch=(*map(of_api, map(to_json, call.command.uris)), *map(_fetch, options.fetch)),
     )
+
+
+def _health(asked: extensions.HealthOptions) -> HealthOptions:
+    names = {
+        "interval": "interval_seconds",
+        "timeout": "timeout_seconds",
+        "start_period": "start_period_seconds",
+    }
+    times = {name: getattr(asked, field) for name, field in names.items() if asked.HasField(field)}
+    retries = asked.retries if asked.HasField("retries") else None
+    return HealthOptions(test=tuple(asked.test), retries=retries, **times)
 
 
 def stdio_of(tty: containers.TTYInfo | None, *, stdin: bool) -> Pipes | Terminal:

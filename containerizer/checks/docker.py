@@ -9,11 +9,43 @@ from collections.abc import Mapping
 from typing import Any
 
 from containerizer.checks.check import Check, Command
+from launcher.data import Data
 from launcher.errors import InvalidRequest
 
 _SHELL = ("/bin/sh", "-c")
 _NANOSECONDS = 10**9
 _MAX = 10**18  # 31 years, as nonsense from a registry might be longer
+
+
+class HealthOptions(Data, kw_only=True):
+    """What a container has in place of its image's HEALTHCHECK; what is None or empty is the image's."""
+
+    test: tuple[str, ...] = ()  # in Docker's words: NONE; CMD and what to execute; CMD-SHELL and a script
+    interval: float | None = None  # seconds, as the others
+    timeout: float | None = None
+    start_period: float | None = None
+    retries: int | None = None
+
+    def over(self, image_config: Mapping[str, Any]) -> dict[str, Any]:
+        """The `config` object as if the image had been made with these. Raises InvalidRequest."""
+        times = {"Interval": self.interval, "Timeout": self.timeout, "StartPeriod": self.start_period}
+        own: dict[str, Any] = {"Test": list(self.test)} if self.test else {}
+        own |= {name: _nanoseconds(value) for name, value in times.items() if value is not None}
+        own |= {} if self.retries is None else {"Retries": self.retries}
+        of_image = image_config.get("Healthcheck")
+        if own and of_image is None and "Test" not in own:
+            raise InvalidRequest("a health check has no command", hint="give one: --health-cmd")
+        if self.test == ("NONE",) or of_image is None:
+            return {**image_config, "Healthcheck": own or None}
+        if not isinstance(of_image, Mapping):
+            return {**image_config}
+        return {**image_config, "Healthcheck": {**of_image, **own}}
+
+
+def _nanoseconds(seconds: float) -> int:
+    if not 0 <= seconds < _MAX / _NANOSECONDS:
+        raise InvalidRequest(f"a time of a health check is {seconds:g} s")
+    return int(seconds * _NANOSECONDS)
 
 
 def healthcheck(image_config: Mapping[str, Any]) -> Check | None:

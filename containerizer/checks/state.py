@@ -5,6 +5,7 @@ A `Tally` is the account of one check. `Health` puts three of them together as K
     startup     until it passes, the others wait; if it fails, the task is to be ended; then it is over
     liveness    if it fails, the task is to be ended
     readiness   whether others should use the task; it goes on, and may change its mind
+    report      whether the task works, for whoever asks: Docker's; nothing follows, and it goes on
 
 Without a startup check the task has started when it runs; without a readiness check it is ready when
 it has started. Mesos' HealthCheck is a liveness check; its CheckInfo a readiness check whose results
@@ -19,8 +20,7 @@ from collections.abc import Iterator, Mapping
 from containerizer.checks.check import Check, Result
 from launcher.data import Data, replace
 
-STARTUP, LIVENESS, READINESS = "startup", "liveness", "readiness"
-ROLES = (STARTUP, LIVENESS, READINESS)
+STARTUP, LIVENESS, READINESS, REPORT = "startup", "liveness", "readiness", "report"
 
 
 class Verdict(enum.Enum):
@@ -132,7 +132,7 @@ class Health:
             if ready != self.ready:
                 self.ready = ready
                 yield Event.READY if ready else Event.NOT_READY
-        elif verdict is Verdict.FAILING:
+        elif role != REPORT and verdict is Verdict.FAILING:
             yield from self._give_up()
         elif role == STARTUP and verdict is Verdict.PASSING:
             self.tallies[STARTUP] = self.tallies[STARTUP].begun()  # never again
@@ -141,7 +141,7 @@ class Health:
     def _start(self, now: float) -> Iterator[Event]:
         self.started = True
         yield Event.STARTED
-        for role in (LIVENESS, READINESS):
+        for role in (LIVENESS, READINESS, REPORT):
             if role in self._waiting:
                 self.tallies[role] = Tally.of(self._waiting[role], now)
         if READINESS not in self._waiting:

@@ -9,6 +9,7 @@ from typing import Any
 from containerizer.cli import (
     attribute_options,
     headroom_options,
+    health_options,
     limit_options,
     network_options,
     registry_options,
@@ -16,6 +17,7 @@ from containerizer.cli import (
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import default_for
 from isolators.isolator import ContainerConfig
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 from provisioner.backends.choose import NAMES
 
@@ -47,6 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     limits.add_argument("--shm-size", metavar="SIZE", help="of /dev/shm (64m)")
     attribute_options.add(parser.add_argument_group("process attributes"))
+    health_options.add(parser.add_argument_group("health, with --agent"))
     network_options.add(parser.add_argument_group("networks"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
@@ -62,7 +65,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
     """The request that the parsed options make. Raises InvalidRequest."""
     networks = network_options.fields(arguments)
     namespaces = {**networks.pop("namespaces"), **_namespaces(arguments)}
-    return ContainerRequest.of(
+    asked = ContainerRequest.of(
         arguments.image,
         arguments.command_line,
         name=arguments.name,
@@ -95,6 +98,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
     )
+    return replace(asked, health=health_options.of(arguments))
 
 
 def isolation(arguments: argparse.Namespace, config: ContainerConfig) -> str | tuple[str, ...] | None:

@@ -16,7 +16,13 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from containerizer.cli import container_options, headroom_options, network_options, registry_options
+from containerizer.cli import (
+    container_options,
+    headroom_options,
+    health_options,
+    network_options,
+    registry_options,
+)
 from containerizer.cli.attribute_options import warn_of_clamped
 from containerizer.cli.detach_keys import DetachKeys
 from containerizer.cli.progress import layer_bars
@@ -41,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     request = container_options.request(arguments, keep=not arguments.rm)
+    health_options.refuse_without_agent(request.health)
     keys = DetachKeys.parse(arguments.detach_keys)
     containerizer = Containerizer(
         root=arguments.root,

@@ -11,6 +11,8 @@ from containerizer.api import limits, networks
 from containerizer.api.ids import to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
+from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.checks.docker import HealthOptions
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig
 from isolators.resources import Resources
@@ -21,7 +23,7 @@ from launcher.stdio import Pipes, Terminal
 
 _CARRIED_BESIDE = {
     *("image", "container_id", "config", "pull", "platform", "keep"),
-    *("fetch", "mounts", "volumes", "tmpfs", "debugs"),
+    *("fetch", "mounts", "volumes", "tmpfs", "debugs", "health"),
 }
 _CARRIED = {
     *("command", "entrypoint", "environment", "user", "working_directory", "hostname", "stop_signal", "init"),
@@ -130,6 +132,8 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     options.tmpfs.extend(map(str, request.tmpfs))
     if config.entrypoint is not None:
         options.entrypoint.extend(config.entrypoint or ("",))
+    if request.health is not None:
+        _add_health(options.health, request.health)
     for each in request.fetch:
         given = {name: value for name, value in asdict(each).items() if value is not None}
         options.fetch.add(**given)
@@ -138,6 +142,15 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
             setattr(options, name, getattr(config, name))
     if request.platform is not None:
         options.platform = request.platform
+
+
+def _add_health(options: extensions.HealthOptions, asked: HealthOptions) -> None:
+    options.test.extend(asked.test)
+    for name in ("interval", "timeout", "start_period"):
+        if getattr(asked, name) is not None:
+            setattr(options, f"{name}_seconds", getattr(asked, name))
+    if asked.retries is not None:
+        options.retries = asked.retries
 
 
 def _add_stdio(launch: agent.Call.LaunchContainer, stdio: Pipes | Terminal) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from containerizer.client import AgentClient
 from containerizer.client.client import Stream
 from tests.agent import api
 from tests.agent.process import AgentProcess, started
+from tests.support import images
 
 pytestmark = pytest.mark.requires("root")
 
@@ -84,6 +87,59 @@ def test_who_is_unhealthy_is_stopped(places: tuple[Path, Path]) -> None:
         assert os.waitstatus_to_exitcode(api.wait(agent, name)["exit_status"]) == 9
         events.close()
         agent.stop()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    """One with a HEALTHCHECK."""
+    test = ["CMD-SHELL", "test -e /flag"]
+    config = {"Healthcheck": {"Test": test, "Interval": 50_000_000, "Retries": 2}}
+    images.write_layout([("v1", images.busybox(config))], tmp_path / "layout")
+    return f"oci:{tmp_path / 'layout'}:v1"
+
+
+@pytest.mark.requires("overlay", "busybox")
+def test_what_an_image_says_is_tried_and_ends_nothing(
+    places: tuple[Path, Path], tmp_path: Path, image: str
+) -> None:
+    """It changes its mind, as with Docker; and the next agent goes on."""
+    with started(*places) as agent, AgentClient(f"unix://{agent.socket}").events() as events:
+        far = [sys.executable, "-m", "containerizer", "--agent", f"unix://{agent.socket}"]
+
+        def run(*words: str) -> str:
+            return subprocess.run([*far, *words], capture_output=True, text=True, timeout=60).stdout.strip()
+
+        name = run("run", "-d", image, "sleep", "1000")
+        said(events, name, healthy="False", message="exited with 1")
+        assert "(unhealthy)" in run("ps")
+        run("exec", name, "touch", "/flag")
+        said(events, name, healthy="True")
+        assert "(healthy)" in run("ps")
+        none = run("run", "-d", "--no-healthcheck", image, "sleep", "1000")
+        own = run("run", "-d", "--health-cmd", "exit 7", "--health-interval", "50ms", image, "sleep", "1000")
+        said(events, own, healthy="False", message="exited with 7")
+        shown = {line.split()[0]: line for line in run("ps").splitlines()}
+        assert "health" not in shown[none]
+        agent.kill()
+    with started(*places) as agent, AgentClient(f"unix://{agent.socket}").events() as events:
+        run("exec", name, "rm", "/flag")
+        said(events, name, healthy="False")
+        events.close()
+        agent.stop()
+
+
+def test_a_health_check_needs_a_command_and_an_agent(tmp_path: Path) -> None:
+    def says(*words: str) -> str:
+        places = ["--root", str(tmp_path / "r"), "--state", str(tmp_path / "s")]
+        argv = [sys.executable, "-m", "containerizer", *places, "run", *words, "host", "true"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 125
+        return done.stderr
+
+    assert "tried by an agent" in says("--health-cmd", "true")
+    assert "invalid --health-interval '3'" in says("--health-interval", "3")
+    assert "invalid --health-retries 0" in says("--health-retries", "0")
+    assert "leave out one" in says("--no-healthcheck", "--health-cmd", "true")
 
 
 def test_checks_that_make_no_sense_are_refused(places: tuple[Path, Path]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from containerizer.checks.check import Check, Command, Http, Result, Tcp
-from containerizer.checks.state import LIVENESS, READINESS, STARTUP, Event, Health, Tally, Verdict
+from containerizer.checks.state import LIVENESS, READINESS, REPORT, STARTUP, Event, Health, Tally, Verdict
 from launcher.errors import InvalidRequest
 
 _COMMAND = Command(argv=("true",))
@@ -51,6 +51,14 @@ def test_failures_in_the_grace_period_do_not_count_until_the_first_success() -> 
     assert _results(health, LIVENESS, "+--", now=110.0) == [Event.NOT_READY, Event.UNHEALTHY]
     late = Health({LIVENESS: _check(grace=50.0, failure_threshold=2)}, 100.0)
     assert _results(late, LIVENESS, "--", now=150.0)[-1] is Event.UNHEALTHY
+
+
+def test_a_report_goes_on_whatever_it_says() -> None:
+    health = Health({REPORT: _check()}, 0.0)
+    for results, verdict in (("---", Verdict.FAILING), ("+", Verdict.PASSING), ("---", Verdict.FAILING)):
+        assert _results(health, REPORT, results) == []
+        assert health.tallies[REPORT].verdict is verdict
+    assert (health.healthy, health.next_at is not None) == (True, True)
 
 
 def test_readiness_may_change_its_mind() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from containerizer.checks import docker, mesos
 from containerizer.checks.check import Check, Command, Http, Tcp
+from containerizer.checks.docker import HealthOptions
 from launcher.errors import InvalidRequest
 
 _SECOND = 10**9
@@ -31,6 +32,21 @@ def test_an_images_health_check() -> None:
 
 def test_an_image_may_have_none() -> None:
     assert [docker.healthcheck(c) for c in ({}, {"Healthcheck": {"Test": ["NONE"]}})] == [None, None]
+
+
+def test_what_a_container_has_in_place_of_it() -> None:
+    image = {"Healthcheck": {"Test": ["CMD", "a"], "Interval": 5 * _SECOND}, "Shell": ["/bin/ash", "-c"]}
+    own = HealthOptions(test=("CMD-SHELL", "x"), timeout=1.5, retries=9)
+    check = docker.healthcheck(own.over(image))
+    assert check and (check.action, check.interval) == (Command(argv=("/bin/ash", "-c", "x")), 5.0)
+    assert (check.timeout, check.failure_threshold) == (1.5, 9)
+    assert docker.healthcheck(HealthOptions(test=("NONE",)).over(image)) is None
+    assert docker.healthcheck(HealthOptions(test=("NONE",)).over({})) is None
+    assert docker.healthcheck(own.over({})) is not None
+    with pytest.raises(InvalidRequest, match="no command"):
+        HealthOptions(retries=1).over({})
+    with pytest.raises(InvalidRequest, match="a time"):
+        HealthOptions(interval=float("inf")).over(image)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ Decode = Callable[[Any], Any]
 _LATE: Mapping[str, str | None] = {
     "Device": "isolators.devices",
     "FetchUri": "containerizer.fetcher.uri",
+    "HealthOptions": "containerizer.checks.docker",
     "SandboxVolume": "containerizer.sandbox_volumes",
     "Tmpfs": "containerizer.tmpfs",
     "Policy": None,

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from containerizer.api import checking, describing, launching, limits, measuring, networks
 from containerizer.api.context import Context
@@ -92,15 +93,20 @@ async def launch_now(
     """`first` as in Engine.launch. Raises BadRequest, LaunchRefused."""
     request = launching.container_request(container_id, asked)
     stdio = launching.stdio_of(launching.tty_of(asked.container), stdin=asked.options.stdin)
-    checks = checking.asked_of(asked.options)
+    asked_checks = checking.asked_of(asked.options)
 
-    def prepare(owner: Containerizer) -> None:
-        context.checker.keep(container_id, checks)
-        if first is not None:
-            first(owner)
+    def by_image(image_config: Mapping[str, Any]) -> Callable[[Containerizer], object] | None:
+        checks = checking.with_image(asked_checks, request.health, image_config)
+
+        def prepare(owner: Containerizer) -> None:
+            context.checker.keep(container_id, checks)
+            if first is not None:
+                first(owner)
+
+        return prepare if checks or first else None
 
     try:
-        await context.engine.launch(request, stdio, prepare if checks or first else None)
+        await context.engine.launch(request, stdio, by_image=by_image)
     except (ContainerizerError, OSError) as error:
         raise LaunchRefused(str(error)) from error
 

@@ -170,6 +170,20 @@ class Health(_message.Message):
     passing: bool
     def __init__(self, healthy: bool = ..., passing: bool = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
+class HealthOptions(_message.Message):
+    __slots__ = ["interval_seconds", "retries", "start_period_seconds", "test", "timeout_seconds"]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    START_PERIOD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    interval_seconds: float
+    retries: int
+    start_period_seconds: float
+    test: _containers.RepeatedScalarFieldContainer[str]
+    timeout_seconds: float
+    def __init__(self, test: _Optional[_Iterable[str]] = ..., interval_seconds: _Optional[float] = ..., timeout_seconds: _Optional[float] = ..., start_period_seconds: _Optional[float] = ..., retries: _Optional[int] = ...) -> None: ...
+
 class ImageInfo(_message.Message):
     __slots__ = ["created_at", "id", "names", "platform", "size"]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -191,7 +205,7 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "tmpfs", "umask", "working_directory"]
+    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "tmpfs", "umask", "working_directory"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +230,7 @@ class LaunchOptions(_message.Message):
     ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
     FETCH_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     INIT_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +251,7 @@ class LaunchOptions(_message.Message):
     devices: _containers.RepeatedScalarFieldContainer[str]
     entrypoint: _containers.RepeatedScalarFieldContainer[str]
     fetch: _containers.RepeatedCompositeFieldContainer[LaunchOptions.Fetch]
+    health: HealthOptions
     health_check: _containers_pb2.HealthCheck
     init: bool
     limits: Limits
@@ -249,7 +265,7 @@ class LaunchOptions(_message.Message):
     tmpfs: _containers.RepeatedScalarFieldContainer[str]
     umask: int
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ["blkio_weight", "cpu_burst", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_count", "cpuset_cpus", "cpuset_exclusive", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops", "hugetlb", "memory_high", "memory_reservation", "memory_swap", "net_priorities", "oom_group", "pressure"]

@@ -10,7 +10,7 @@ from typing import Any
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.ids import to_id
 from containerizer.api.json_format import to_json
-from containerizer.api.proto.extensions_pb2 import ContainerSummary
+from containerizer.api.proto.extensions_pb2 import ContainerSummary, Health
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.client.commands import client_of
 from containerizer.units import format_age
@@ -54,4 +54,17 @@ def _status(container: ContainerSummary) -> str:
         return container.termination.message
     if container.paused:
         return "paused"
-    return "lost: its processes were killed; rm cleans up" if container.lost else container.state
+    if container.lost:
+        return "lost: its processes were killed; rm cleans up"
+    if not container.HasField("health"):
+        return container.state
+    return f"{container.state} ({_health(container.health)})"
+
+
+def _health(health: Health) -> str:
+    """In Docker's words."""
+    if health.HasField("healthy"):
+        return "healthy" if health.healthy else "unhealthy"
+    if health.HasField("passing"):
+        return "passing" if health.passing else "failing"
+    return "health: starting"
