@@ -27,6 +27,7 @@ from containerizer.agent.keeper import Keeper
 from containerizer.agent.lanes import process as lane
 from containerizer.agent.lanes.messages import Create, Execute
 from containerizer.agent.lanes.pool import Held, Lanes
+from containerizer.agent.pods import Pods
 from containerizer.agent.settings import EngineSettings
 from containerizer.agent.streams import Stream
 from containerizer.agent.workers import Workers
@@ -85,6 +86,7 @@ class Engine:
         self._fetching = Lanes(settings, settings.launching_lanes, *told)  # what may take minutes
         self._control = Workers("control", settings.control_threads, make)
         self.images = Images(settings, self.paths.root, self.events)
+        self.pods = Pods(settings, self.paths)
         self._launching: dict[ContainerId, Admission] = {}
         self._keeper: Keeper | None = None
         self._collecting: asyncio.Task[None] | None = None
@@ -114,6 +116,7 @@ class Engine:
         await self._fetching.close()
         await self._control.close()
         self.images.close()
+        self.pods.close()
 
     @property
     def recovery_errors(self) -> int:

@@ -18,6 +18,7 @@ from containerizer.api.handlers import (
     files,
     images,
     logs,
+    pods,
     streams,
 )
 from containerizer.api.proto.agent_pb2 import Call
@@ -85,4 +86,7 @@ ROWS: Mapping[Any, Row] = {
     Call.STOP_CONTAINER: Row(containers.stop_container, "stop_container"),
     Call.LAUNCH_SESSION: Row(streams.launch_session, "launch_session", STREAM),
     Call.LIST_PROCESSES: Row(containers.list_processes, "list_processes"),
+    Call.RUN_POD: Row(pods.run_pod, "run_pod"),
+    Call.LIST_PODS: Row(pods.list_pods),
+    Call.REMOVE_POD: Row(pods.remove_pod, "remove_pod"),
 }

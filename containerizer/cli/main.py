@@ -67,7 +67,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("ps", "logs", "exec", "debug", "attach", "wait", "kill", "stop", "rm", "run", "pause", "unpause"),
-        *("images", "pull", "rmi", "top", "cp", "update"),
+        *("images", "pull", "rmi", "top", "cp", "update", "pod"),
     )
 )
 

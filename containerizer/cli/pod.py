@@ -6,6 +6,8 @@
     pod logs NAME        what a container of a pod has written, in this run or the one before
     pod rm NAME|FILE …   end pods, and remove what is left of them
 
+With --agent the agent runs them, as with -d.
+
 What the manifest asks and cannot be had is refused by its path. Each container is nested in the pod's
 own, so `logs`, `exec`, `top` and the like take POD.CONTAINER.
 """
@@ -17,9 +19,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
-from containerizer.cli import logs
+from containerizer.cli import logs, registry_options
 from containerizer.cli.several import each
 from containerizer.cli.table import add_json_option, print_json, print_table
 from containerizer.containerizer import Containerizer
@@ -35,6 +37,9 @@ from containerizer.units import format_age
 from launcher.attach_protocol import STDERR
 from launcher.container_id import ContainerId
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, InvalidRequest
+from provisioner.backends.choose import NAMES
+
+HEADER = ("NAME", "READY", "STATUS", "RESTARTS", "AGE")
 
 _PATIENCE = manifest.GRACE_PERIOD + 10.0  # seconds that `pod rm` gives whoever runs the pod
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,7 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_.add_argument("file", metavar="FILE", help="a manifest in YAML or JSON; - is standard input")
     run_.add_argument("--rm", action="store_true", help="remove the pod when it has ended")
     run_.add_argument("-d", "--detach", action="store_true", help="leave it to a process that stays")
+    run_.add_argument("--isolation", metavar="LIST", help="load exactly these isolators, separated by commas")
+    run_.add_argument("--image-provisioner-backend", choices=NAMES, help="(the best here)")
+    registry_options.add(run_.add_argument_group("registries"))
     run_.add_argument("--watched", type=int, help=argparse.SUPPRESS)  # that process
+    run_.add_argument("--named", help=argparse.SUPPRESS)  # what the pod has to be called
     logs_ = commands.add_parser("logs", help="show what a container of a pod has written")
     logs_.add_argument("--previous", action="store_true", help="of the run before the last")
     logs.configure(logs_)
@@ -63,23 +72,34 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    text = _text(arguments.file)
+    text = read(arguments.file)
+    if arguments.watched is not None:
+        return watcher.watched(arguments.watched, lambda begun: _run_watched(arguments, text, begun))
     asked = manifest.parse(text, _called(arguments.file))
-    if arguments.watched is None and asked.ignored:
+    if asked.ignored:
         what = ", ".join(asked.ignored)
         print(f"containerizer: {asked.name}: without meaning on one host: {what}", file=sys.stderr)
     if arguments.detach:
         return _detach(arguments, asked.name, text)
-    if arguments.watched is not None:
-        return watcher.watched(arguments.watched, lambda begun: _run_here(arguments, asked, begun))
     return _run_here(arguments, asked, lambda: None)
+
+
+def _run_watched(arguments: argparse.Namespace, text: bytes, begun: Callable[[Sequence[str]], None]) -> int:
+    asked = manifest.parse(text)
+    if arguments.named not in (None, asked.name):
+        raise InvalidRequest(f"the manifest's pod is {asked.name!r}, not {arguments.named!r}")
+    return _run_here(arguments, asked, lambda: begun(asked.ignored))
 
 
 def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable[[], None]) -> int:
     printed = _Lines()
-    isolation = requests.isolation(asked)
     containerizer = Containerizer(
-        root=arguments.root, state=arguments.state, isolation=isolation, in_process=False
+        root=arguments.root,
+        state=arguments.state,
+        isolation=arguments.isolation or requests.isolation(asked),
+        image_backend=arguments.image_provisioner_backend,
+        registries=registry_options.of(arguments),
+        in_process=False,
     )
     with containerizer:
         pod = Pod(containerizer, asked, printed, note=_note(asked.name))
@@ -140,16 +160,27 @@ _LONGEST = 64 << 10  # bytes of a line that has not ended
 
 
 def _detach(arguments: argparse.Namespace, name: str, text: bytes) -> int:
-    options = ["--root", arguments.root, "--state", arguments.state, "pod", "run", "-"]
-    failed = watcher.start(text, [*options, "--rm"] if arguments.rm else options)
-    if failed is None:
+    started = watcher.start(text, list(_options(arguments)))
+    if started.failed is None:
         print(name, flush=True)
         return 0
-    print(f"containerizer: {failed}", file=sys.stderr)
+    print(f"containerizer: {started.failed}", file=sys.stderr)
     return EXIT_CONTAINERIZER_FAILED
 
 
-def _text(path: str) -> bytes:
+def _options(arguments: argparse.Namespace) -> Iterator[str]:
+    """What was given, for the process that stays."""
+    yield from ("--root", arguments.root, "--state", arguments.state, "pod", "run", "-")
+    if arguments.rm:
+        yield "--rm"
+    yield from (f"--insecure-registry={host}" for host in arguments.insecure_registry)
+    for name in ("isolation", "image_provisioner_backend", "registries_conf", "certs_dir", "authfile"):
+        if (value := getattr(arguments, name)) is not None:
+            yield f"--{name.replace('_', '-')}={value}"
+
+
+def read(path: str) -> bytes:
+    """A file, or standard input. Raises InvalidRequest."""
     try:
         if path == "-":
             return sys.stdin.buffer.read()
@@ -187,11 +218,11 @@ def _ps(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print_json([pod.to_json() for pod in pods])
     else:
-        print_table(("NAME", "READY", "STATUS", "RESTARTS", "AGE"), [_row(pod) for pod in pods])
+        print_table(HEADER, [row(pod) for pod in pods])
     return 0
 
 
-def _row(pod: PodStatus) -> tuple[str, ...]:
+def row(pod: PodStatus) -> tuple[str, ...]:
     members = [member for member in pod.members if not member.init]
     ready = f"{sum(member.ready for member in members)}/{len(members)}"
     restarts = str(sum(member.restarts for member in pod.members))
@@ -209,7 +240,7 @@ def _rm(arguments: argparse.Namespace) -> int:
 
 def _named(containerizer: Containerizer, pod: str) -> ContainerId:
     """By its name, or by its manifest. Raises NoSuchContainer, InvalidRequest."""
-    name = manifest.parse(_text(pod), pod).name if "/" in pod or os.path.isfile(pod) else pod
+    name = manifest.parse(read(pod), pod).name if "/" in pod or os.path.isfile(pod) else pod
     container_id = find(containerizer.paths, name)
     if status.load(containerizer.paths, container_id) is None:
         raise InvalidRequest(f"{container_id} is no pod", hint="`containerizer rm` removes containers")

@@ -12,6 +12,9 @@ from provisioner.registry.options import Credentials, RegistryOptions
 _MAX_PASSWORD = 64 << 10  # characters; some are tokens
 
 
+NAMES = ("insecure_registry", "registries_conf", "certs_dir", "authfile")
+
+
 def add(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
     """How to reach registries."""
     group.add_argument(

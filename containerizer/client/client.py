@@ -14,6 +14,7 @@ from containerizer.api.ids import to_id, to_message
 from containerizer.api.media import PROTOBUF, RECORDIO
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.api.proto import pods_pb2 as pods
 from containerizer.api.proto import process_io_pb2 as process_io
 from containerizer.client.encoding import launch_call, refuse_others
 from containerizer.client.transport import Answer, Credentials, Transport
@@ -285,6 +286,25 @@ class AgentClient:
     def remove_image(self, name: str) -> None:
         call = Call(type=Call.REMOVE_IMAGE)
         call.remove_image.name = name
+        self.call(call)
+
+    # Pods --------------------------------------------------------------------------------------
+
+    def run_pod(self, name: str, manifest: bytes, *, remove: bool = False) -> list[str]:
+        """Of that name, by Kubernetes' Pod manifest. Returns fields of it that mean nothing there."""
+        call = Call(type=Call.RUN_POD)
+        call.run_pod.container_id.value = name
+        call.run_pod.manifest, call.run_pod.remove = manifest, remove
+        return list(self.call(call).run_pod.ignored)
+
+    def pods(self) -> list[pods.Pod]:
+        return list(self.call(Call(type=Call.LIST_PODS)).list_pods.pods)
+
+    def remove_pod(self, name: str, *, force: bool = False) -> None:
+        """End it, with all in it; `force`: without asking."""
+        call = Call(type=Call.REMOVE_POD)
+        call.remove_pod.container_id.value = name
+        call.remove_pod.force = force
         self.call(call)
 
     def _await(self, container: str, timeout: float | None) -> extensions.Awaited:

@@ -1,5 +1,6 @@
 from containerizer.api.proto import containers_pb2 as _containers_pb2
 from containerizer.api.proto import extensions_pb2 as _extensions_pb2
+from containerizer.api.proto import pods_pb2 as _pods_pb2
 from containerizer.api.proto import process_io_pb2 as _process_io_pb2
 from containerizer.api.proto import resources_pb2 as _resources_pb2
 from containerizer.api.proto import statistics_pb2 as _statistics_pb2
@@ -14,7 +15,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Call(_message.Message):
-    __slots__ = ["attach_container_input", "attach_container_output", "await_container", "copy_in", "copy_out", "exec", "follow_logs", "get_containers", "get_metrics", "kill_container", "kill_nested_container", "launch_container", "launch_nested_container", "launch_nested_container_session", "launch_session", "list_containers", "list_files", "list_processes", "pause_container", "prune_images", "pull_image", "read_file", "remove_container", "remove_image", "remove_nested_container", "set_logging_level", "stop_container", "type", "unpause_container", "update_container", "wait_container", "wait_nested_container"]
+    __slots__ = ["attach_container_input", "attach_container_output", "await_container", "copy_in", "copy_out", "exec", "follow_logs", "get_containers", "get_metrics", "kill_container", "kill_nested_container", "launch_container", "launch_nested_container", "launch_nested_container_session", "launch_session", "list_containers", "list_files", "list_processes", "pause_container", "prune_images", "pull_image", "read_file", "remove_container", "remove_image", "remove_nested_container", "remove_pod", "run_pod", "set_logging_level", "stop_container", "type", "unpause_container", "update_container", "wait_container", "wait_nested_container"]
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class AttachContainerInput(_message.Message):
@@ -200,6 +201,7 @@ class Call(_message.Message):
     LIST_FILES: Call.Type
     LIST_FILES_FIELD_NUMBER: _ClassVar[int]
     LIST_IMAGES: Call.Type
+    LIST_PODS: Call.Type
     LIST_PROCESSES: Call.Type
     LIST_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     MARK_RESOURCE_PROVIDER_GONE: Call.Type
@@ -217,7 +219,11 @@ class Call(_message.Message):
     REMOVE_IMAGE_FIELD_NUMBER: _ClassVar[int]
     REMOVE_NESTED_CONTAINER: Call.Type
     REMOVE_NESTED_CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    REMOVE_POD: Call.Type
+    REMOVE_POD_FIELD_NUMBER: _ClassVar[int]
     REMOVE_RESOURCE_PROVIDER_CONFIG: Call.Type
+    RUN_POD: Call.Type
+    RUN_POD_FIELD_NUMBER: _ClassVar[int]
     SET_LOGGING_LEVEL: Call.Type
     SET_LOGGING_LEVEL_FIELD_NUMBER: _ClassVar[int]
     STOP_CONTAINER: Call.Type
@@ -258,6 +264,8 @@ class Call(_message.Message):
     remove_container: Call.RemoveContainer
     remove_image: _extensions_pb2.RemoveImage
     remove_nested_container: Call.RemoveNestedContainer
+    remove_pod: _pods_pb2.RemovePod
+    run_pod: _pods_pb2.RunPod
     set_logging_level: Call.SetLoggingLevel
     stop_container: _extensions_pb2.StopContainer
     type: Call.Type
@@ -265,10 +273,10 @@ class Call(_message.Message):
     update_container: _extensions_pb2.UpdateContainer
     wait_container: Call.WaitContainer
     wait_nested_container: Call.WaitNestedContainer
-    def __init__(self, type: _Optional[_Union[Call.Type, str]] = ..., get_metrics: _Optional[_Union[Call.GetMetrics, _Mapping]] = ..., set_logging_level: _Optional[_Union[Call.SetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Call.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Call.ReadFile, _Mapping]] = ..., get_containers: _Optional[_Union[Call.GetContainers, _Mapping]] = ..., launch_nested_container: _Optional[_Union[Call.LaunchNestedContainer, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Call.WaitNestedContainer, _Mapping]] = ..., kill_nested_container: _Optional[_Union[Call.KillNestedContainer, _Mapping]] = ..., remove_nested_container: _Optional[_Union[Call.RemoveNestedContainer, _Mapping]] = ..., launch_nested_container_session: _Optional[_Union[Call.LaunchNestedContainerSession, _Mapping]] = ..., attach_container_input: _Optional[_Union[Call.AttachContainerInput, _Mapping]] = ..., attach_container_output: _Optional[_Union[Call.AttachContainerOutput, _Mapping]] = ..., launch_container: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Call.WaitContainer, _Mapping]] = ..., kill_container: _Optional[_Union[Call.KillContainer, _Mapping]] = ..., remove_container: _Optional[_Union[Call.RemoveContainer, _Mapping]] = ..., prune_images: _Optional[_Union[Call.PruneImages, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.Exec, _Mapping]] = ..., pause_container: _Optional[_Union[_extensions_pb2.PauseContainer, _Mapping]] = ..., unpause_container: _Optional[_Union[_extensions_pb2.UnpauseContainer, _Mapping]] = ..., update_container: _Optional[_Union[_extensions_pb2.UpdateContainer, _Mapping]] = ..., follow_logs: _Optional[_Union[_extensions_pb2.FollowLogs, _Mapping]] = ..., copy_in: _Optional[_Union[_extensions_pb2.CopyIn, _Mapping]] = ..., copy_out: _Optional[_Union[_extensions_pb2.CopyOut, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.PullImage, _Mapping]] = ..., remove_image: _Optional[_Union[_extensions_pb2.RemoveImage, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.AwaitContainer, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.ListContainers, _Mapping]] = ..., stop_container: _Optional[_Union[_extensions_pb2.StopContainer, _Mapping]] = ..., launch_session: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.ListProcesses, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[Call.Type, str]] = ..., get_metrics: _Optional[_Union[Call.GetMetrics, _Mapping]] = ..., set_logging_level: _Optional[_Union[Call.SetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Call.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Call.ReadFile, _Mapping]] = ..., get_containers: _Optional[_Union[Call.GetContainers, _Mapping]] = ..., launch_nested_container: _Optional[_Union[Call.LaunchNestedContainer, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Call.WaitNestedContainer, _Mapping]] = ..., kill_nested_container: _Optional[_Union[Call.KillNestedContainer, _Mapping]] = ..., remove_nested_container: _Optional[_Union[Call.RemoveNestedContainer, _Mapping]] = ..., launch_nested_container_session: _Optional[_Union[Call.LaunchNestedContainerSession, _Mapping]] = ..., attach_container_input: _Optional[_Union[Call.AttachContainerInput, _Mapping]] = ..., attach_container_output: _Optional[_Union[Call.AttachContainerOutput, _Mapping]] = ..., launch_container: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Call.WaitContainer, _Mapping]] = ..., kill_container: _Optional[_Union[Call.KillContainer, _Mapping]] = ..., remove_container: _Optional[_Union[Call.RemoveContainer, _Mapping]] = ..., prune_images: _Optional[_Union[Call.PruneImages, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.Exec, _Mapping]] = ..., pause_container: _Optional[_Union[_extensions_pb2.PauseContainer, _Mapping]] = ..., unpause_container: _Optional[_Union[_extensions_pb2.UnpauseContainer, _Mapping]] = ..., update_container: _Optional[_Union[_extensions_pb2.UpdateContainer, _Mapping]] = ..., follow_logs: _Optional[_Union[_extensions_pb2.FollowLogs, _Mapping]] = ..., copy_in: _Optional[_Union[_extensions_pb2.CopyIn, _Mapping]] = ..., copy_out: _Optional[_Union[_extensions_pb2.CopyOut, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.PullImage, _Mapping]] = ..., remove_image: _Optional[_Union[_extensions_pb2.RemoveImage, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.AwaitContainer, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.ListContainers, _Mapping]] = ..., stop_container: _Optional[_Union[_extensions_pb2.StopContainer, _Mapping]] = ..., launch_session: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.ListProcesses, _Mapping]] = ..., run_pod: _Optional[_Union[_pods_pb2.RunPod, _Mapping]] = ..., remove_pod: _Optional[_Union[_pods_pb2.RemovePod, _Mapping]] = ...) -> None: ...
 
 class Response(_message.Message):
-    __slots__ = ["await_container", "exec", "get_agent", "get_containers", "get_executors", "get_flags", "get_frameworks", "get_health", "get_logging_level", "get_metrics", "get_operations", "get_resource_providers", "get_state", "get_tasks", "get_version", "list_containers", "list_files", "list_images", "list_processes", "pull_image", "read_file", "type", "wait_container", "wait_nested_container"]
+    __slots__ = ["await_container", "exec", "get_agent", "get_containers", "get_executors", "get_flags", "get_frameworks", "get_health", "get_logging_level", "get_metrics", "get_operations", "get_resource_providers", "get_state", "get_tasks", "get_version", "list_containers", "list_files", "list_images", "list_pods", "list_processes", "pull_image", "read_file", "run_pod", "type", "wait_container", "wait_nested_container"]
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class GetAgent(_message.Message):
@@ -460,12 +468,16 @@ class Response(_message.Message):
     LIST_FILES_FIELD_NUMBER: _ClassVar[int]
     LIST_IMAGES: Response.Type
     LIST_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    LIST_PODS: Response.Type
+    LIST_PODS_FIELD_NUMBER: _ClassVar[int]
     LIST_PROCESSES: Response.Type
     LIST_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     PULL_IMAGE: Response.Type
     PULL_IMAGE_FIELD_NUMBER: _ClassVar[int]
     READ_FILE: Response.Type
     READ_FILE_FIELD_NUMBER: _ClassVar[int]
+    RUN_POD: Response.Type
+    RUN_POD_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN: Response.Type
     WAIT_CONTAINER: Response.Type
@@ -490,10 +502,12 @@ class Response(_message.Message):
     list_containers: _extensions_pb2.Containers
     list_files: Response.ListFiles
     list_images: _extensions_pb2.Images
+    list_pods: _pods_pb2.Pods
     list_processes: _extensions_pb2.Processes
     pull_image: _extensions_pb2.ImageInfo
     read_file: Response.ReadFile
+    run_pod: _pods_pb2.PodStarted
     type: Response.Type
     wait_container: Response.WaitContainer
     wait_nested_container: Response.WaitNestedContainer
-    def __init__(self, type: _Optional[_Union[Response.Type, str]] = ..., get_health: _Optional[_Union[Response.GetHealth, _Mapping]] = ..., get_flags: _Optional[_Union[Response.GetFlags, _Mapping]] = ..., get_version: _Optional[_Union[Response.GetVersion, _Mapping]] = ..., get_metrics: _Optional[_Union[Response.GetMetrics, _Mapping]] = ..., get_logging_level: _Optional[_Union[Response.GetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Response.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Response.ReadFile, _Mapping]] = ..., get_state: _Optional[_Union[Response.GetState, _Mapping]] = ..., get_containers: _Optional[_Union[Response.GetContainers, _Mapping]] = ..., get_frameworks: _Optional[_Union[Response.GetFrameworks, _Mapping]] = ..., get_executors: _Optional[_Union[Response.GetExecutors, _Mapping]] = ..., get_operations: _Optional[_Union[Response.GetOperations, _Mapping]] = ..., get_tasks: _Optional[_Union[Response.GetTasks, _Mapping]] = ..., get_agent: _Optional[_Union[Response.GetAgent, _Mapping]] = ..., get_resource_providers: _Optional[_Union[Response.GetResourceProviders, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Response.WaitNestedContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Response.WaitContainer, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.ExecStarted, _Mapping]] = ..., list_images: _Optional[_Union[_extensions_pb2.Images, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.ImageInfo, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.Awaited, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.Containers, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.Processes, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[Response.Type, str]] = ..., get_health: _Optional[_Union[Response.GetHealth, _Mapping]] = ..., get_flags: _Optional[_Union[Response.GetFlags, _Mapping]] = ..., get_version: _Optional[_Union[Response.GetVersion, _Mapping]] = ..., get_metrics: _Optional[_Union[Response.GetMetrics, _Mapping]] = ..., get_logging_level: _Optional[_Union[Response.GetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Response.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Response.ReadFile, _Mapping]] = ..., get_state: _Optional[_Union[Response.GetState, _Mapping]] = ..., get_containers: _Optional[_Union[Response.GetContainers, _Mapping]] = ..., get_frameworks: _Optional[_Union[Response.GetFrameworks, _Mapping]] = ..., get_executors: _Optional[_Union[Response.GetExecutors, _Mapping]] = ..., get_operations: _Optional[_Union[Response.GetOperations, _Mapping]] = ..., get_tasks: _Optional[_Union[Response.GetTasks, _Mapping]] = ..., get_agent: _Optional[_Union[Response.GetAgent, _Mapping]] = ..., get_resource_providers: _Optional[_Union[Response.GetResourceProviders, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Response.WaitNestedContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Response.WaitContainer, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.ExecStarted, _Mapping]] = ..., list_images: _Optional[_Union[_extensions_pb2.Images, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.ImageInfo, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.Awaited, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.Containers, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.Processes, _Mapping]] = ..., run_pod: _Optional[_Union[_pods_pb2.PodStarted, _Mapping]] = ..., list_pods: _Optional[_Union[_pods_pb2.Pods, _Mapping]] = ...) -> None: ...

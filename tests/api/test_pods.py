@@ -1,0 +1,151 @@
+"""Pods by the agent's API: run by a process of their own, seen and ended by whoever asks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from containerizer.client import AgentClient
+from launcher.errors import ContainerizerError
+from tests.agent import api
+from tests.agent.process import started
+from tests.support import images
+
+pytestmark = pytest.mark.requires("root", "overlay", "busybox")
+
+_VALUE = "hunter2-correct-horse"
+
+Manifest = Callable[..., bytes]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    yield tmp_path / "root", tmp_path / "state"
+    with started(tmp_path / "root", tmp_path / "state") as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        for each in client.pods():
+            client.remove_pod(each.container_id.value, force=True)
+        assert client.containers(ended=True) == []
+        agent.stop()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    images.write_layout([("v1", images.busybox())], tmp_path / "layout")
+
+    def make(script: str, name: str = "pod", **spec: Any) -> bytes:
+        container = {
+            "name": "one",
+            "image": f"oci:{tmp_path / 'layout'}:v1",
+            "command": ["sh", "-c", script],
+            "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+        }
+        head = {"apiVersion": "v1", "metadata": {"name": name}}
+        own = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+        secret = {"metadata": {"name": "s"}, "stringData": {"k": _VALUE}}
+        documents = ({**head, "kind": "Pod", "spec": {**own, **spec}}, {**head, "kind": "Secret", **secret})
+        return "\n---\n".join(map(json.dumps, documents)).encode()
+
+    return make
+
+
+def _phase(client: AgentClient, expected: str) -> Any:
+    """Wait until the one pod is in this phase; each look is a call."""
+    for _ in range(2000):
+        (pod,) = client.pods()
+        if pod.phase == expected:
+            return pod
+    raise AssertionError(f"it is {pod}")
+
+
+def test_a_pod_outlives_the_agent_that_was_asked_for_it(
+    places: tuple[Path, Path], manifest: Manifest
+) -> None:
+    text = manifest(f'test "$PASSWORD" = {_VALUE} && exec sleep 1000', nodeName="n")
+    with started(*places) as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        assert client.run_pod("pod", text) == ["spec.nodeName"]
+        pod = _phase(client, "Running")
+        assert [member.container_id.value for member in pod.members] == ["one"]
+        with pytest.raises(ContainerizerError, match="taken"):
+            client.run_pod("pod", text)
+        agent.kill()
+    with started(*places) as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        (member,) = _phase(client, "Running").members
+        assert (member.state, member.restarts) == ("running", 0)
+        client.remove_pod("pod")
+        assert client.pods() == []
+        agent.stop()
+
+
+def test_its_end_is_told_and_it_may_go_by_itself(places: tuple[Path, Path], manifest: Manifest) -> None:
+    with started(*places) as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        client.run_pod("pod", manifest("exit 3"))
+        (member,) = _phase(client, "Failed").members
+        assert (member.exit_code, member.message, member.state) == (3, "exited with 3", "terminated")
+        client.remove_pod("pod")
+        client.run_pod("gone", manifest("true", name="gone"), remove=True)
+        assert any(not client.pods() for _ in range(2000))
+        agent.stop()
+
+
+_BAD_SECRET = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{a: {_VALUE}!}}\n---\n".encode()
+_POD = b"apiVersion: v1\nkind: Pod\nmetadata: {name: pod}\nspec: {containers: []}\n"
+
+
+def test_what_is_no_manifest_is_refused(places: tuple[Path, Path]) -> None:
+    with started(*places) as agent:
+        for text, says in (
+            (b"{", "is no YAML"),
+            (b"[" * 100_000, "is no YAML"),
+            (b"", "has no Pods"),
+            (_BAD_SECRET + _POD, "data.a is not base64"),
+        ):
+            coded = base64.b64encode(text).decode()
+            asked = {"container_id": {"value": "pod"}, "manifest": coded}
+            status, answer = api.call(agent, "RUN_POD", **asked)
+            assert (status, says in answer, _VALUE in answer) == (400, True, False), answer
+        agent.stop()
+
+
+def test_who_lies_about_the_name_gets_no_pod(places: tuple[Path, Path], manifest: Manifest) -> None:
+    """Access is by the name in the call."""
+    with started(*places) as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        with pytest.raises(ContainerizerError, match="the manifest's pod is 'other', not 'pod'"):
+            client.run_pod("pod", manifest("true", name="other"))
+        assert client.pods() == []
+        for name in ("--rm", "a/b", "../x", "a\n"):
+            assert api.call(agent, "RUN_POD", container_id={"value": name}, manifest="")[0] == 400
+        assert api.call(agent, "REMOVE_POD", container_id={"value": "nobody"})[0] == 404
+        agent.stop()
+
+
+def test_by_the_command_line(places: tuple[Path, Path], tmp_path: Path, manifest: Manifest) -> None:
+    path = tmp_path / "pod.yaml"
+    path.write_bytes(manifest("exec sleep 1000", nodeName="n"))
+    with started(*places) as agent:
+        far = [sys.executable, "-m", "containerizer", "--agent", f"unix://{agent.socket}", "pod"]
+
+        def run(*words: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run([*far, *words], capture_output=True, text=True, timeout=60)
+
+        assert "add -d" in run("run", str(path)).stderr
+        assert "cannot be chosen" in run("run", "-d", "--isolation", "x", str(path)).stderr
+        done = run("run", "-d", str(path))
+        assert (done.stdout, "spec.nodeName" in done.stderr) == ("pod\n", True)
+        assert run("ps").stdout.splitlines()[1].split()[0] == "pod"
+        (told,) = json.loads(run("ps", "--json").stdout)
+        assert [each["name"] for each in told["members"]] == ["one"]
+        assert run("rm", str(path)).stdout == "pod\n"
+        assert json.loads(run("ps", "--json").stdout) == []
+        agent.stop()
