@@ -17,10 +17,17 @@ def check(isolators: Sequence[Isolator], config: ContainerConfig, checking: Sequ
     `checking`: those of the isolators that have something to check.
     """
     for resource in unenforced(isolators, config.asked()):
-        able = [d.name for d in catalog.describe() if resource in d.enforces]
-        hint = f"add {' or '.join(able)} to --isolation" if able else None
-        raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=hint)
+        raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=_who_does(resource))
     check_limits(checking, config.resources)
+
+
+def _who_does(resource: str) -> str | None:
+    able = [each for each in catalog.describe() if resource in each.enforces]
+    here = [each.name for each in able if each.available]
+    if here or not able:
+        return f"add {' or '.join(here)} to --isolation" if here else None
+    need = next(need for need in able[0].needs if not need.present)
+    return f"{able[0].name} does, and lacks {need.what}: {need.mend}"
 
 
 def check_limits(isolators: Sequence[Isolator], resources: Resources) -> None:

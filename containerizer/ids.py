@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from launcher.data import Data
 from launcher.launch_info import IdMapping
 
@@ -13,7 +15,7 @@ Map = tuple[IdMapping, ...]
 
 
 class Ids(Data):
-    """The maps of a user namespace, as this process sees them; empty where ids are the host's."""
+    """The maps of a user namespace, as this process sees them; empty where ids are its own."""
 
     uids: Map = ()
     gids: Map = ()
@@ -21,6 +23,9 @@ class Ids(Data):
 
 def ids_of(pid: int | None) -> Ids:
     """Those of a process. Raises FileNotFoundError or ProcessLookupError when it is gone."""
+    own, its = os.stat("/proc/self/ns/user"), os.stat(f"/proc/{pid}/ns/user")
+    if os.path.samestat(own, its):  # then the kernel would show what they are outside of both
+        return Ids()
     return Ids(_read_map(f"/proc/{pid}/uid_map"), _read_map(f"/proc/{pid}/gid_map"))
 
 

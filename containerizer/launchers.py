@@ -33,7 +33,7 @@ def isolation(name: str, asked: str | Sequence[str] | None) -> Sequence[str]:
         hint = f"use {' or '.join(catalog.LAUNCHERS)}"
         raise InvalidRequest(f"unknown launcher {name!r}", hint=hint)
     if asked is None:
-        return catalog.DEFAULT_POSIX if name == "posix" else catalog.DEFAULT
+        return catalog.DEFAULT_POSIX if name == "posix" else catalog.defaults()
     return [word for word in asked.split(",") if word] if isinstance(asked, str) else asked
 
 

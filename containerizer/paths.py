@@ -48,6 +48,9 @@ from launcher.data import Data
 DEFAULT_ROOT = "/var/lib/containerizer"
 DEFAULT_STATE = "/run/containerizer"
 
+# The variable by which an ordinary user's own root is told: containerizer.rootless.
+ROOTLESS = "CONTAINERIZER_ROOTLESS_UID"
+
 RECORD = "container.json"
 ENDING = "ending"
 POD_OWN = ".own"  # among a pod's volumes in memory; none can have that name
@@ -56,9 +59,14 @@ AGENT_LOCK = "agent.lock"
 _CONTAINERS = "containers"
 
 
+def is_root() -> bool:
+    """Whether this process is the host's root, and not one that an ordinary user is in its own namespace."""
+    return os.geteuid() == 0 and ROOTLESS not in os.environ
+
+
 def default_root() -> str:
     """For an ordinary user by the XDG Base Directory Specification, below its home."""
-    if os.geteuid() == 0:
+    if is_root():
         return DEFAULT_ROOT
     data = _xdg("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return os.path.join(data, "containerizer")
@@ -66,7 +74,7 @@ def default_root() -> str:
 
 def default_state() -> str:
     """As `default_root`. Where a login has made no $XDG_RUNTIME_DIR, below the root directory."""
-    if os.geteuid() == 0:
+    if is_root():
         return DEFAULT_STATE
     runtime = _xdg("XDG_RUNTIME_DIR")
     return os.path.join(runtime, "containerizer") if runtime else os.path.join(default_root(), "run")

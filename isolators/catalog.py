@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
 from launcher.data import Data
 from launcher.errors import InvalidRequest
+from launcher.kernel import process
 
 ENTRY_POINTS = "containerizer.isolators"
 
@@ -181,12 +182,19 @@ def load(
     return [isolator_class(flags) for isolator_class in classes]
 
 
+def defaults() -> tuple[str, ...]:
+    """The default isolators; of an ordinary user those that work without the host's root."""
+    if not process.is_rootless():
+        return DEFAULT
+    return tuple(name for name in DEFAULT if _is_available(name))
+
+
 def default_for(config: ContainerConfig) -> tuple[str, ...]:
     """The default isolators, and those that this request needs besides."""
     needed = [ON_DEMAND[asked] for asked in sorted(config.asked() & set(ON_DEMAND))]
     needed += [ON_DEMAND_KINDS[kind] for kind in config.namespaces if kind in ON_DEMAND_KINDS]
     needed += [COMPANIONS[name] for name in needed if name in COMPANIONS and _is_available(COMPANIONS[name])]
-    return tuple(dict.fromkeys((*DEFAULT, *needed)))
+    return tuple(dict.fromkeys((*defaults(), *needed)))
 
 
 def _is_available(name: str) -> bool:

@@ -10,8 +10,9 @@ import errno
 import struct
 from typing import TYPE_CHECKING
 
-from launcher.kernel import capabilities, seccomp
+from launcher.kernel import capabilities, process, seccomp
 from launcher.program.assembler import Program
+from launcher.program.objects import Explained
 from launcher.user import User
 
 if TYPE_CHECKING:
@@ -28,11 +29,16 @@ _SECCOMP_MODE_FILTER = 2
 def take_ids(program: Program, user: User, *, keep_capabilities: bool = False) -> None:
     """Groups, gid and uid."""
     groups = program.constant(struct.pack(f"<{len(user.groups)}I", *user.groups) or bytes(4))
-    program.call("setgroups", len(user.groups), groups)
-    program.call("setresgid", user.gid, user.gid, user.gid)
+    if not process.keeps_groups():
+        program.call("setgroups", len(user.groups), groups, on=_mapped("groups", user.groups))
+    program.call("setresgid", user.gid, user.gid, user.gid, on=_mapped("group", user.gid))
     if keep_capabilities:  # till the sets are made: what is inheritable must be permitted now
         program.call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    program.call("setresuid", user.uid, user.uid, user.uid)
+    program.call("setresuid", user.uid, user.uid, user.uid, on=_mapped("user", user.uid))
+
+
+def _mapped(what: str, ids: object) -> Explained:
+    return Explained(f"{what} {ids}", {errno.EINVAL: "the user namespace does not map it: see subuid(5)"})
 
 
 def take_credentials(child: Child) -> None:

@@ -6,12 +6,17 @@ import argparse
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterator
 
 from containerizer.cli.table import add_json_option, print_json
 from isolators import catalog
+from isolators.namespaces import subordinate_ids
 from launcher.data import Data, asdict
-from launcher.program import machine
+from launcher.errors import ContainerizerError
+from launcher.kernel.namespaces import CLONE_FLAGS
+from launcher.program import machine, runner
+from launcher.program.assembler import Program
 from provisioner.backends import choose
 
 _OLDEST_KERNEL = (5, 12)  # mount_setattr(2); openat2 is of 5.6, close_range of 5.9
@@ -42,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _examine(root: str, state: str) -> Iterator[Finding]:
-    yield Finding("root privileges", os.geteuid() == 0, "run it with sudo")
+    yield from _privileges()
     yield _kernel(platform.release())
     yield Finding("overlayfs", _has_filesystem("overlay"), "modprobe overlay")
     yield _child()
@@ -58,6 +63,37 @@ def _examine(root: str, state: str) -> Iterator[Finding]:
             if need.what not in seen:
                 seen.add(need.what)
                 yield _need(need, description.name)
+
+
+def _privileges() -> Iterator[Finding]:
+    """Root's, or what an ordinary user needs in their place."""
+    if os.geteuid() == 0:
+        yield Finding("root privileges", True, "")
+        return
+    allowed = "sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=65536"
+    yield Finding("user namespaces for ordinary users", _may_unshare(), allowed)
+    for program in ("newuidmap", "newgidmap"):
+        found = shutil.which(program) is not None
+        yield Finding(f"{program} (for more users in containers than root)", found, "apt-get install uidmap")
+    user = str(os.getuid())
+    for path in (subordinate_ids.SUBUID, subordinate_ids.SUBGID):
+        try:
+            subordinate_ids.of_user(user, path)
+        except ContainerizerError as error:
+            yield Finding(f"subordinate ids in {path}", False, error.hint or str(error))
+        else:
+            yield Finding(f"subordinate ids in {path}", True, "")
+
+
+def _may_unshare() -> bool:
+    program = Program()
+    program.call("unshare", CLONE_FLAGS["user"], on="user")
+    program.call("exit_group", 0)
+    try:
+        runner.run(program)
+    except OSError:
+        return False
+    return True
 
 
 def _need(need: catalog.NeedStatus, isolator: str) -> Finding:

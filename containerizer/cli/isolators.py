@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print_json(
             [
-                asdict(d) | {"available": d.available, "default": d.name in catalog.DEFAULT}
+                asdict(d) | {"available": d.available, "default": d.name in catalog.defaults()}
                 for d in descriptions
             ]
         )

@@ -53,7 +53,7 @@ COMMANDS = {
     "save": Command("write images to an archive"),
     "commit": Command("make an image of what a container has written"),
     "plan": Command("show what a run would do, and which isolator asks for it"),
-    "agent": Command("serve containers by HTTP to programs and other machines", needs_root=False),
+    "agent": Command("serve containers by HTTP to programs and other machines"),
     "credential": Command("hash a secret for the agent's file of credentials", needs_root=False),
     "isolators": Command(
         "list the isolators, what each needs, and whether this host has it", needs_root=False
@@ -70,6 +70,10 @@ REMOTE = frozenset(
         *("images", "pull", "rmi", "top", "cp", "update", "pod"),
     )
 )
+
+
+# Those that are the same in whatever namespaces.
+_NOT_OF_CONTAINERS = frozenset(("login", "logout", "credential", "doctor"))
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -150,10 +154,20 @@ def _run_command(arguments: argparse.Namespace) -> int:
     module.configure(parser)
     parser.parse_args(arguments.rest, arguments)
     needs_root = command.needs_root and getattr(arguments, "launcher", None) != "posix"
-    if needs_root and not arguments.agent and os.geteuid() != 0:
-        raise InvalidRequest(f"`containerizer {arguments.command}` needs root", hint="run it with sudo")
+    if not (arguments.agent or arguments.command in _NOT_OF_CONTAINERS or os.geteuid() == 0):
+        _become_root_of_ones_own(arguments.state, required=needs_root)
     code: int = module.run(arguments)
     return code
+
+
+def _become_root_of_ones_own(state: str, *, required: bool) -> None:
+    """What needs no privileges joins the namespaces that are there, to see what is in them."""
+    from containerizer import rootless
+
+    if required:
+        rootless.enter(state)
+    else:
+        rootless.join(state)
 
 
 def _package(arguments: argparse.Namespace) -> str:

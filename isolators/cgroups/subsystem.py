@@ -45,11 +45,30 @@ def controller_need(controller: str) -> Need:
     )
 
 
+def permission_need(find: Callable[[], Iterable[Hierarchy]]) -> Need:
+    """The need to be allowed to make cgroups in these hierarchies."""
+    return Need(
+        "permission to make cgroups",
+        lambda: all(map(cgroups.is_ours, find())),
+        "run it with sudo: the host's cgroups are root's",
+        optional=True,  # an ordinary user does without
+    )
+
+
 class CgroupIsolator(Isolator):
     """The base of the isolators in this directory; not an isolator itself."""
 
     controller: str  # as the hierarchy that `find` has found calls it
     companions: ClassVar[tuple[str, ...]] = ()  # v1 controllers to join as well, where they exist
+
+    def __init_subclass__(cls) -> None:
+        """All of them need what an ordinary user lacks."""
+
+        def own() -> Iterable[Hierarchy]:
+            found = cls.find(cgroups.MOUNTINFO)
+            return () if found is None else (found,)
+
+        cls.needs = (*cls.needs, permission_need(own))
 
     def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
         super().__init__(flags)

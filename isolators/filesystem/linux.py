@@ -15,8 +15,9 @@ from collections.abc import Collection, Iterable
 
 from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.errors import InvalidRequest
-from launcher.kernel import cgroups
+from launcher.kernel import cgroups, process
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -47,6 +48,7 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 _SEALED = ("nosuid", "nodev", "noexec")
+_TTY = 5  # the group of terminals
 
 MOUNTS = (
     PROC_MOUNT,
@@ -67,7 +69,7 @@ MOUNTS = (
         fstype="devpts",
         source="devpts",
         flags=("nosuid", "noexec"),
-        options=(("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")),  # 5: tty
+        options=(("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", str(_TTY))),
     ),
     Mount(
         target="/dev/shm",  # noqa: S108 - where shm_open(3) looks
@@ -102,7 +104,8 @@ class FilesystemLinux(Isolator):
     def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
         super().__init__(flags)
         v1 = any(hierarchy.version == 1 for hierarchy in cgroups.hierarchies(mountinfo))
-        self._mounts = (*MOUNTS, CGROUP_BASE) if v1 else MOUNTS
+        mounts = MOUNTS if process.maps_group(_TTY) else tuple(map(_without_group, MOUNTS))
+        self._mounts = (*mounts, CGROUP_BASE) if v1 else mounts
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         if shares("mnt", config):
@@ -125,6 +128,11 @@ class FilesystemLinux(Isolator):
     def _others(self, mounted: Collection[str]) -> Iterable[Mount]:
         """Without those that the request has its own for: the size of /dev/shm, say."""
         return [mount for mount in self._mounts if mount.target not in mounted] if mounted else self._mounts
+
+
+def _without_group(mount: Mount) -> Mount:
+    """For a user namespace of one user, whose terminals are that one's group's."""
+    return replace(mount, options=tuple(option for option in mount.options if option[0] != "gid"))
 
 
 def _shared(config: ContainerConfig) -> LaunchInfo:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from isolators.cgroups.subsystem import checked_root, path_of, sweep
+from isolators.cgroups.subsystem import checked_root, path_of, permission_need, sweep
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
 from launcher.kernel import cgroups
@@ -26,6 +26,7 @@ class CgroupNamespace(Isolator):
             lambda: os.path.exists("/proc/self/ns/cgroup"),
             "use Linux 4.6 or newer with CONFIG_CGROUPS",
         ),
+        permission_need(cgroups.hierarchies),
     )
 
     def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:

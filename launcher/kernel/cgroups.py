@@ -64,6 +64,11 @@ def find(controller: str, mountinfo: str = MOUNTINFO) -> Hierarchy | None:
     return min(found, key=lambda h: h.version, default=None)
 
 
+def is_ours(hierarchy: Hierarchy) -> bool:
+    """Whether this process may make cgroups in it: an ordinary user may not."""
+    return os.access(hierarchy.mount_point, os.W_OK)
+
+
 def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
     """Make the cgroup `path`, relative to the mount point, with the controller in it. Idempotent.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
+
+from launcher.kernel.libc import function
 
 # linux/sched.h. The key is the name under /proc/<pid>/ns.
 CLONE_FLAGS = {
@@ -17,7 +20,14 @@ CLONE_FLAGS = {
     "time": 0x00000080,
 }
 
+_setns = function("setns", ctypes.c_int, ctypes.c_int)
+
 _NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+
+
+def enter(descriptor: int, kind: str) -> None:
+    """Enter the namespace: setns(2). A user namespace only with a single thread. Raises OSError."""
+    _setns(f"{kind} namespace", descriptor, CLONE_FLAGS[kind])
 
 
 def kind_of(descriptor: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 from launcher.kernel import files
@@ -47,6 +48,33 @@ def be_idle() -> None:
     os.nice(_NICEST)
     who, idle = (_IOPRIO_WHO_PROCESS, 0), _IOPRIO_CLASS_IDLE << _IOPRIO_CLASS_SHIFT
     syscall("ioprio_set", NUMBERS["ioprio_set"], "this process", *who, idle)
+
+
+def is_rootless() -> bool:
+    """Whether this process lacks root's privileges on the host: by its user, or its user namespace."""
+    if os.geteuid() != 0:
+        return True
+    try:
+        return files.read("/proc/self/uid_map", _MAX_STAT).split() != [b"0", b"0", b"4294967295"]
+    except OSError:
+        return False
+
+
+@functools.cache  # it is decided once for a user namespace
+def keeps_groups() -> bool:
+    """Whether setgroups(2) is denied here: who is in a group to be kept out stays in it, CVE-2014-8989."""
+    try:
+        return files.read("/proc/self/setgroups", 16).strip() == b"deny"
+    except OSError:
+        return False
+
+
+def maps_group(gid: int) -> bool:
+    """Whether this process' user namespace has the group. Raises OSError."""
+    parts = [
+        list(map(int, line.split())) for line in files.read("/proc/self/gid_map", _MAX_STAT).splitlines()
+    ]
+    return any(first <= gid < first + count for first, _, count in parts)
 
 
 def collect(child: int) -> int | None:

@@ -13,10 +13,10 @@ import os
 import stat
 from collections.abc import Iterator
 
+from launcher.kernel.process import is_rootless
 from launcher.kernel.safe_path import open_beneath
 from launcher.remove_tree import remove_tree
 from provisioner.layer import attributes
-from provisioner.layer.metadata import is_rootless
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -8,9 +8,11 @@ DIRECTORY/work        overlayfs' own
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Sequence
 
+from launcher.kernel.process import is_rootless
 from launcher.launch_info import Mount
 from launcher.remove_tree import remove_tree
 from provisioner.image import Rootfs
@@ -38,9 +40,14 @@ class Overlay:
             fstype="overlay",
             source="overlay",
             flags=_FLAGS,
-            options=(*lowers, ("upperdir", upper), ("workdir", work)),
+            options=(*lowers, ("upperdir", upper), ("workdir", work), *self._own_attributes),
         )
         return Rootfs(path=rootfs, mounts=(mount,))
+
+    @functools.cached_property
+    def _own_attributes(self) -> tuple[tuple[str, str], ...]:
+        """In a user namespace nobody may set overlayfs' usual ones; the layers were unpacked with these."""
+        return (("userxattr", ""),) if is_rootless() else ()
 
     def provision(self, layers: Sequence[str], directory: str) -> Rootfs:
         rootfs, upper, work = _directories(directory)

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from launcher.kernel.process import is_rootless
 from provisioner.layer import attributes
 from provisioner.layer.tar import Entry
 
@@ -90,14 +91,3 @@ class Metadata:
                 self.skipped.add("setuid or setgid bits", entry.unsafe_name)
             return entry.mode & ~(stat.S_ISUID | stat.S_ISGID)
         return entry.mode
-
-
-def is_rootless() -> bool:
-    """Whether this process lacks root's privileges on the host: by its user, or its user namespace."""
-    if os.geteuid() != 0:
-        return True
-    try:
-        with open("/proc/self/uid_map", "rb") as file:
-            return file.read().split() != [b"0", b"0", b"4294967295"]
-    except OSError:
-        return False

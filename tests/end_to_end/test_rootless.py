@@ -1,0 +1,204 @@
+"""What an ordinary user does without any privilege: the same commands, in a user namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.launcher.support import wait_for_end
+from tests.support import images
+
+pytestmark = pytest.mark.requires("root", "userns", "uidmap", "overlay", "busybox")
+
+ROOT = Path(__file__).parents[2]
+UID = 61001
+FIRST, COUNT = 700_000, 65_536
+
+# In a mount namespace of its own, where the host's files know the user and its ids.
+INSIDE = """
+mount --bind {files}/passwd /etc/passwd && mount --bind {files}/subid /etc/subuid &&
+mount --bind {files}/subid /etc/subgid && mount --bind {project} /mnt && cd {home} &&
+exec setpriv --reuid {uid} --regid {uid} --clear-groups env -i {environment} "$@"
+"""
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who has no privileges, with a home of its own."""
+
+    home: Path
+    image: str
+    uid: int = UID
+    subordinate: bool = True
+
+    def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.argv(*arguments), input=stdin, text=True, capture_output=True, timeout=60)
+
+    def argv(self, *arguments: str) -> list[str]:
+        environment = {
+            "HOME": str(self.home),
+            "XDG_RUNTIME_DIR": f"{self.home}/run",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHONPATH": "/mnt",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        script = INSIDE.format(
+            files=self.home.parent,
+            project=ROOT,
+            home=self.home,
+            uid=self.uid,
+            environment=" ".join(shlex.quote(f"{name}={value}") for name, value in environment.items()),
+        )
+        inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+        return [*inside, "/mnt/.venv/bin/python", "-m", "containerizer", *arguments]
+
+    def run(self, *words: str) -> str:
+        """The output of a container on the image."""
+        done = self("run", "--rm", *words)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+
+@pytest.fixture(params=["with subordinate ids"])
+def user(request: pytest.FixtureRequest) -> Iterator[User]:
+    subordinate = request.param == "with subordinate ids"
+    with tempfile.TemporaryDirectory(prefix="rootless-") as temporary:
+        home = Path(temporary) / "home"
+        os.chmod(temporary, 0o755)
+        (home / "run").mkdir(parents=True)
+        for directory in (home, home / "run"):
+            os.chown(directory, UID, UID)
+            directory.chmod(0o700)
+        layout = images.write_layout([("latest", images.busybox())], Path(temporary) / "image")
+        (Path(temporary) / "passwd").write_text(
+            f"root:x:0:0::/root:/bin/sh\nme:x:{UID}:{UID}::{home}:/bin/sh\n"
+        )
+        (Path(temporary) / "subid").write_text(f"me:{FIRST}:{COUNT}\n" if subordinate else "")
+        user = User(home, f"oci:{layout}:latest", subordinate=subordinate)
+        if subprocess.run(user.argv("--version"), capture_output=True).returncode:
+            pytest.skip("this Python is out of other users' reach")
+        yield user
+        leave(user)
+
+
+def leave(user: User) -> None:
+    """All of the user's containers, and then what holds its namespaces."""
+    for name in user("ps", "-aq").stdout.split():
+        user("rm", "-f", name)
+    leftover = [*(user.home / "run/containerizer").glob("containers/*")]
+    user("rmi", user.image)
+    pidfd = os.pidfd_open(holder(user))
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    wait_for_end(pidfd)
+    assert leftover == []
+
+
+def holder(user: User) -> int:
+    """The pid of the process that holds the user's namespaces."""
+    return int(json.loads((user.home / "run/containerizer/rootless/holder.json").read_text())["pid"])
+
+
+def task_of(user: User, name: str) -> int:
+    record = user.home / f"run/containerizer/containers/{name}/container.json"
+    return int(json.loads(record.read_text())["pid"])
+
+
+def test_root_inside_is_the_user_outside(user: User) -> None:
+    assert user.run(user.image, "id", "-u") == "0\n"
+    assert user("run", "-d", "--name", "box", user.image, "sleep", "1000").returncode == 0
+    task = task_of(user, "box")
+    status = Path(f"/proc/{task}/status").read_text()
+    assert f"Uid:\t{UID}\t{UID}\t{UID}\t{UID}" in status
+    mapping = Path(f"/proc/{task}/uid_map").read_text().split()
+    assert mapping == ["0", str(UID), "1", "1", str(FIRST), str(COUNT)]
+
+
+def test_there_are_as_many_users_as_subordinate_ids(user: User) -> None:
+    script = "touch /tmp/f && chown 65:7 /tmp/f && stat -c %u:%g /tmp/f"
+    assert user.run(user.image, "sh", "-c", script) == "65:7\n"
+    assert user.run("-u", "1000:1000", user.image, "id", "-u") == "1000\n"
+
+
+def test_a_container_is_as_shut_as_roots(user: User) -> None:
+    script = (
+        "cat /sys/class/net/*/operstate; hostname; ls /proc/1/root/home 2>&1; grep NoNewPrivs /proc/1/status"
+    )
+    lines = user.run("--name", "shut", user.image, "sh", "-c", script).splitlines()
+    assert lines[1:] == ["shut", "ls: /proc/1/root/home: No such file or directory", "NoNewPrivs:\t1"]
+    done = user(
+        "run", "--rm", user.image, "sh", "-c", "mount -t tmpfs x /tmp; echo > /proc/sys/kernel/hostname"
+    )
+    assert "permission denied (are you root?)" in done.stderr
+    assert "Read-only file system" in done.stderr
+
+
+def test_what_people_do_with_containers(user: User) -> None:
+    assert (
+        user("run", "-d", "--name", "box", user.image, "sh", "-c", "echo said; exec sleep 1000").returncode
+        == 0
+    )
+    assert user("exec", "box", "sh", "-c", "echo here > /file; id -u").stdout == "0\n"
+    assert user("cp", "box:/file", str(user.home)).returncode == 0
+    assert (user.home / "file").read_text() == "here\n"
+    assert (user.home / "file").stat().st_uid == UID
+    assert user("logs", "box").stdout == "said\n"
+    assert "root" in user("top", "box").stdout
+    assert user("stop", "-t", "0", "box").returncode == 0
+    assert user("wait", "box").stdout == "137\n"
+    assert user("rm", "box").returncode == 0
+    assert user("run", user.image, "sh", "-c", "exit 7").returncode == 7
+
+
+def test_limits_that_root_alone_can_set_are_refused_by_name(user: User) -> None:
+    done = user("run", "--rm", "-m", "64m", user.image, "true")
+    assert done.returncode == 125
+    assert "memory" in done.stderr
+    assert "permission to make cgroups" in done.stderr
+    done = user("run", "--rm", "--isolation", "cgroups/pids", user.image, "true")
+    assert "isolator cgroups/pids cannot work here: this host lacks permission to make cgroups" in done.stderr
+
+
+def test_all_commands_share_the_namespaces_that_the_first_has_made(user: User) -> None:
+    argv = user.argv("run", "--rm", user.image, "true")
+    running = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [process.communicate(timeout=60)[1] for process in running] == [b""] * 4
+    assert [process.returncode for process in running] == [0] * 4
+    first = holder(user)
+    assert user.run(user.image, "echo", "on") == "on\n"
+    assert holder(user) == first
+
+
+def test_who_has_lost_the_namespaces_makes_others(user: User) -> None:
+    user.run(user.image, "true")
+    pidfd = os.pidfd_open(holder(user))
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    wait_for_end(pidfd)
+    assert user.run(user.image, "echo", "again") == "again\n"
+
+
+@pytest.mark.parametrize("user", ["without subordinate ids"], indirect=True)
+def test_without_subordinate_ids_root_is_alone(user: User) -> None:
+    done = user("run", "--rm", user.image, "id", "-u")
+    assert (done.returncode, done.stdout) == (0, "0\n")
+    assert "has no subordinate ids in /etc/subuid" in done.stderr
+    done = user("run", "--rm", "-u", "1000", user.image, "true")
+    assert done.returncode == 125
+    assert "user 1000: the user namespace does not map it" in done.stderr
+    done = user("doctor")
+    assert "LACK  subordinate ids in /etc/subuid" in done.stdout
+
+
+def test_doctor_finds_all_that_is_needed(user: User) -> None:
+    done = user("doctor")
+    assert "LACK" not in done.stdout
+    assert "ok    subordinate ids in /etc/subuid" in done.stdout
+    user.run(user.image, "true")  # for those who leave
