@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,16 @@ def started(
     *flags: str,
     environment: Mapping[str, str] | None = None,
     stderr: int | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[AgentProcess]:
-    """Running and recovered; whatever is left of it at the end of the context is killed."""
+    """Running and recovered; whatever is left of it at the end of the context is killed.
+
+    `within`: the command that executes it elsewhere, such as in other namespaces.
+    """
     log = state.with_name("agent.log")  # a pipe that nobody reads would hold it up
     with ready_socket() as (address, ready), log.open("ab") as written:
         process = subprocess.Popen(
-            argv(root, state, *flags),
+            [*within, *argv(root, state, *flags)],
             env={**os.environ, "NOTIFY_SOCKET": address, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
