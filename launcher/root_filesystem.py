@@ -223,7 +223,8 @@ class Filler:
         if directory:
             self._program.call("mkdirat", parent, name, 0o755, on=on)
         else:
-            self._program.call("openat", parent, name, _CREATE, 0o644, on=on)
+            made = self._program.call("openat", parent, name, _CREATE, 0o644, on=on)
+            self._program.call("close", made, on=on)  # open for writing, it would keep the root from ro
         return self._program.call("openat", parent, name, _NAME, on=path, store=store)
 
     # Files -------------------------------------------------------------------------------------

@@ -84,6 +84,13 @@ def test_a_readonly_root(sh: Run, tmp_path: Path, readonly: bool | None, code: i
     assert (tmp_path / "sandbox/upper/made").exists() is (readonly is None)
 
 
+def test_a_readonly_root_with_a_file_mounted_where_none_was(sh: Run, tmp_path: Path) -> None:
+    """What is made to be mounted on must not stay open for writing: EBUSY of mount_setattr(2)."""
+    (tmp_path / "hosts").write_text("known\n")
+    hosts = Mount(target="/etc/made/hosts", fstype="bind", source=str(tmp_path / "hosts"))
+    assert sh("cat /etc/made/hosts", readonly_rootfs=True, mounts=(hosts,)).stdout == "known\n"
+
+
 def test_masked_and_readonly_paths(sh: Run) -> None:
     done = sh(
         "cat /proc/kcore; ls /proc/fs; touch /proc/fs/x; echo 1 >/proc/sys/vm/swappiness",
