@@ -66,6 +66,7 @@ TABLE: Mapping[str, str] = {
     "network/loopback": "isolators.network.loopback:NetworkLoopback",
     # Last, so the first to clean up, while what the plug-ins may ask for is still there.
     "network/cni": "isolators.network.cni:NetworkCni",
+    "network/ports": "isolators.network.ports:NetworkPorts",
 }
 
 # Name → what the names of those begin with that it stands for, as far as this host can do that.
@@ -119,6 +120,7 @@ ON_DEMAND: Mapping[str, str] = {
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",
     "networks": "network/cni",
+    "listen_ports": "network/ports",
     "disk": "disk/du",
     "pressure": "cgroups/pressure",
 }

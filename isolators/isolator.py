@@ -103,6 +103,7 @@ class ContainerConfig(Data, kw_only=True):
     umask: int | None = None  # None: 0o022
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
     networks: NetworkRequest = NetworkRequest()
+    listen_ports: str | None = None  # TCP ports that it may listen on, "8000-8010,9000"; None: all
 
     # Added by the containerizer.
     parent: Parent | None = None  # of a nested container
@@ -124,6 +125,7 @@ class ContainerConfig(Data, kw_only=True):
         if any(device.is_restricted for device in self.devices):
             own.add("device_access")
         own |= {"networks"} if self.networks.names else set()
+        own |= {"listen_ports"} if self.listen_ports is not None else set()
         return self.resources.asked() | self.attributes.asked() | own
 
 
@@ -214,11 +216,13 @@ class IsolatorFlags(Data, kw_only=True):
     # Below the mount point of each hierarchy; all in it is of the containers of one state directory.
     cgroups_root: str = DEFAULT_CGROUPS_ROOT
     state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
+    own_state: str = "/run/containerizer"  # likewise, of the containerizer's own containers
     networks: str = "/var/lib/containerizer/networks"  # what survives a reboot: isolators.network.places
     networks_state: str = "/run/containerizer/networks"  # and what does not
     cni_config_dirs: tuple[str, ...] = ("/etc/cni/net.d",)  # looked at after those of `network create`
     cni_plugins_dirs: tuple[str, ...] = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
-    own_state: str = "/run/containerizer"  # likewise, of the containerizer's own containers
+    enforce_container_ports: bool = True  # False: a port that was not granted is reported, and no more
+    container_ports_watch_interval: float = 5.0  # seconds between two looks at what listens
     net_cls_primary_handle: int | None = None  # of the classes that containers get; None: they get none
     net_cls_secondary_handles: tuple[int, int] = (1, 0xFFFF)  # the first and the last one
     perf_events: tuple[str, ...] = ("task-clock", "context-switches", "cpu-migrations", "page-faults")

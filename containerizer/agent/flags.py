@@ -129,6 +129,12 @@ TABLE: Mapping[str, Flag] = {
     "xfs_project_range": Flag("5000-10000", "projects that disk/xfs and disk/ext4 give out", _range),
     "xfs_kill_containers": Flag("false", "true: they end containers rather than refuse them more", _truth),
     "xfs_quota_headroom": Flag("10MB", "beyond the limit, until a container is ended", parse_size),
+    "enforce_container_ports": Flag(
+        "true",
+        "end containers that listen on ports that they were not granted, or report them only",
+        _truth,
+    ),
+    "container_ports_watch_interval": Flag("5secs", "between two looks at what listens", parse_duration),
     "network_cni_config_dir": Flag(
         "/etc/cni/net.d", "configured networks, with colons; after those of `network create`", _directories
     ),

@@ -140,6 +140,8 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
     return IsolatorFlags(
         cgroups_root=flags["cgroups_root"],
         nvidia_gpu_devices=flags["nvidia_gpu_devices"],
+        enforce_container_ports=flags["enforce_container_ports"],
+        container_ports_watch_interval=flags["container_ports_watch_interval"],
         cni_config_dirs=flags["network_cni_config_dir"],
         cni_plugins_dirs=flags["network_cni_plugins_dir"],
         enforce_container_disk_quota=flags["enforce_container_disk_quota"],

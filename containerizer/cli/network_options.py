@@ -33,6 +33,9 @@ def add(group: argparse._ArgumentGroup) -> None:
         (("--network-alias",), "NAME", "a further name for others in its networks"),
     ):
         group.add_argument(*options, action="append", default=[], metavar=metavar, help=help_)
+    group.add_argument(
+        "--listen-ports", metavar="LIST", help="TCP ports that it may listen on, or it ends: 8000-8010,9000"
+    )
     group.add_argument("--mac-address", metavar="MAC", help="of its first interface")
     group.add_argument("--ingress", metavar="RATE", help="bits a second to receive at most, e.g. 10mbit")
     group.add_argument("--egress", metavar="RATE", help="bits a second to send at most")
@@ -52,14 +55,15 @@ def add_directories(group: argparse._ArgumentGroup | argparse.ArgumentParser) ->
 def fields(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields `networks` and `namespaces` of ContainerConfig. Raises InvalidRequest."""
     given = [name for name in (*_LISTS, *_SINGLE) if getattr(arguments, name)]
+    listen = {"listen_ports": arguments.listen_ports}
     if arguments.network is None and not given:
-        return {"namespaces": {}}
+        return {"namespaces": {}, **listen}
     from containerizer import networking  # what most do without
 
     if arguments.network is None:
         option = f"--{given[0].replace('_', '-')}"
         raise InvalidRequest(f"{option} needs a network", hint="name one, e.g. --network bridge")
-    return networking.asked(
+    return listen | networking.asked(
         arguments.network,
         publish=arguments.publish,
         add_host=arguments.add_host,
