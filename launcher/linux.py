@@ -45,7 +45,7 @@ class LinuxLauncher(Launcher):
         self._valid: LaunchRequest | None = None
         self._null = task_ends.NullDevice()
         self._relays: dict[str, Relays] = {}  # by their directories
-        self._templates = None if in_process else Templates()  # who launches once needs none
+        self._templates = Templates()  # who launches once needs none
 
     def launch(self, request: LaunchRequest) -> Task:
         self._validate(request)
@@ -132,7 +132,7 @@ class _Output(Data):
 
 
 def _write(
-    request: LaunchRequest, ends: Ends, opened: Opened, channel: int, templates: Templates | None
+    request: LaunchRequest, ends: Ends, opened: Opened, channel: int, templates: Templates
 ) -> tuple[Written, Sequence[int], int]:
     """The launch program, what it passes, and itself as a descriptor. Raises LaunchFailed.
 
@@ -156,14 +156,14 @@ def _write(
 
 
 def _write_program(
-    written: Child, request: LaunchRequest, ends: Ends, opened: Opened, templates: Templates | None
+    written: Child, request: LaunchRequest, ends: Ends, opened: Opened, templates: Templates
 ) -> _Output:
     descriptors = _pass(written, ends, opened)
-    like = key(written, request, ends) if templates else None
-    template = templates.find(like, written) if templates and like else None
+    like = key(written, request, ends)
+    template = templates.find(like, written) if like else None
     if template is None:
         written.resolve_user()
-        if not templates or like is None:
+        if like is None:
             written.begin()
             _write_steps(written, request, descriptors, opened)
             return _Output(written.program, written.program.passed, written.program.assemble())
