@@ -30,6 +30,14 @@ def _who_does(resource: str) -> str | None:
     return f"{able[0].name} does, and lacks {need.what}: {need.mend}"
 
 
+def check_sharing(isolators: Sequence[Isolator], config: ContainerConfig) -> None:
+    """Limits by cgroups are those of all that is in them. Raises InvalidRequest."""
+    keeping = {resource for isolator in isolators if isolator.keeps_cgroups for resource in isolator.enforces}
+    for resource in sorted(keeping & config.asked()):
+        hint = "limit its parent, or leave out --share-cgroups"
+        raise InvalidRequest(f"a container in its parent's cgroups has no {resource} of its own", hint=hint)
+
+
 def check_limits(isolators: Sequence[Isolator], resources: Resources) -> None:
     """Raises InvalidRequest."""
     for isolator in isolators:

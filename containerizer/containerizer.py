@@ -16,7 +16,7 @@ from containerizer import cgroups_root, checkpoint, ending, launchers, merging, 
 from containerizer import record as records
 from containerizer.cleanup import take_back
 from containerizer.container import Container
-from containerizer.isolation import Isolation
+from containerizer.isolation import Isolation, at_work
 from containerizer.kinds import Kind, Kinds
 from containerizer.launch_requests import LaunchRequests
 from containerizer.lifecycle import State
@@ -146,7 +146,7 @@ class Containerizer:
                 kind = self._kind(container, request, stdio)
                 info = self._prepare(container, request, kind)
                 task = self._clone(container, info, stdio, kind)
-                self._isolation.isolate(container.id, task.pid)
+                self._isolation.of(request.config).isolate(container.id, task.pid)
                 self._fetch(container, request, info)
         self._containers.append(container)
         return container
@@ -168,7 +168,7 @@ class Containerizer:
         with nested.with_parent(self, request) as request:
             image = None if request.image == HOST else self._pull(request, progress)
             config = self._described(request, image)
-            return merging.planned(self.isolators, request, config)
+            return merging.planned(self._isolation.of(config).isolators, request, config)
 
     def containers(self) -> list[ContainerRecord]:
         """Every container on this state directory, whoever launched it."""
@@ -182,7 +182,11 @@ class Containerizer:
         return self._remote(records.find(self.paths, name))
 
     def isolators_of(self, record: ContainerRecord) -> list[Isolator]:
-        """Those that the container was launched with. Raises UnknownIsolator, IsolatorUnavailable."""
+        """Those at work for a container that was launched. Raises UnknownIsolator, IsolatorUnavailable."""
+        return at_work(self.isolators_loaded_for(record), shares_cgroups=record.shares_cgroups)
+
+    def isolators_loaded_for(self, record: ContainerRecord) -> list[Isolator]:
+        """All that were loaded when it was launched, and have to clean up."""
         if record.isolation not in self._loaded:
             self._loaded[record.isolation] = catalog.load(record.isolation, self.flags, launched=True)
         return self._loaded[record.isolation]
@@ -199,7 +203,7 @@ class Containerizer:
     def usage(self, container: Container) -> Usage:
         """What the container consumes, from every isolator that measures something."""
         measured: dict[str, Any] = {}
-        for isolator in self.isolators:
+        for isolator in self._isolation.of(container.config).isolators:
             usage = isolator.usage(container.id)
             measured |= {name: value for name, value in asdict(usage).items() if value is not None}
         return Usage(**measured)
@@ -223,6 +227,7 @@ class Containerizer:
             image=request.image,
             isolation=tuple(isolator.name for isolator in self.isolators),
             keep=request.keep,
+            shares_cgroups=request.config.share_cgroups,
             limits=request.config.resources.limits(),
             owner=owner,
             owner_started=own_start(),
@@ -278,7 +283,8 @@ class Containerizer:
             info = kind.info(container.id)
             self._isolation.create(container.id, container.config, info)
             return info
-        return merging.prepared(self.isolators, request, container.config).info
+        isolators = self._isolation.of(request.config).isolators
+        return merging.prepared(isolators, request, container.config).info
 
     def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio, kind: Kind | None = None) -> Task:
         like = kind.like if kind else None
@@ -302,7 +308,7 @@ class Containerizer:
 
             container.record.save(self.paths)  # for once it is not brief
             fetching.fetch(self, container, request, info)
-        for watch in self._isolation.watches(container.id, request.config):
+        for watch in self._isolation.of(request.config).watches(container.id, request.config):
             container.watch(watch)
 
     # The way down ------------------------------------------------------------------------------

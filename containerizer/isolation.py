@@ -14,21 +14,42 @@ from launcher.data import replace
 from launcher.launch_info import LaunchInfo
 
 
+def at_work(isolators: Sequence[Isolator], *, shares_cgroups: bool) -> list[Isolator]:
+    """Those that serve a container; none that keeps cgroups serves one that shares its parent's.
+
+    Such a container's figures, limits and freezer would be its parent's, and to kill all in its cgroups
+    would end its siblings.
+    """
+    return [isolator for isolator in isolators if not (shares_cgroups and isolator.keeps_cgroups)]
+
+
 class Isolation:
     """Each method raises ContainerizerError, which names the isolator."""
 
     def __init__(self, isolators: Sequence[Isolator]) -> None:
         watching = concerned(isolators, "watch")
-        self._all = isolators
+        self.isolators = isolators
+        self._sharing: Isolation | None = None
         self._checking = concerned(isolators, "check")
         self._creating = concerned(isolators, "create")
         self._isolating = concerned(isolators, "isolate")
         self._later = [isolator for isolator in watching if isolator.watches_what_is_asked]
         self._at_once = [isolator for isolator in watching if not isolator.watches_what_is_asked]
 
+    def of(self, config: ContainerConfig) -> Isolation:
+        """Those of the isolators that such a container has."""
+        if not config.share_cgroups:
+            return self
+        if self._sharing is None:
+            self._sharing = Isolation(at_work(self.isolators, shares_cgroups=True))
+        return self._sharing
+
     def check(self, config: ContainerConfig) -> None:
         """Refuse limits that nobody enforces, or that make no sense here."""
-        admissible.check(self._all, config, self._checking)
+        if config.share_cgroups:
+            admissible.check_sharing(self.isolators, config)
+        own = self.of(config)
+        admissible.check(own.isolators, config, own._checking)
 
     def create(self, container_id: ContainerId, config: ContainerConfig, info: LaunchInfo) -> None:
         """Make what a container of a kind needs of which `info` is known."""

@@ -54,22 +54,7 @@ def _merged(
             if part.devices:
                 told = replace(told, granted_devices=(*told.granted_devices, *part.devices))
             yield isolator.name, part
-        if request.debugs:
-            from containerizer import debugging
-
-            yield "debug", debugging.contribution(config)
-        if request.fetch:
-            yield "fetcher", fetching.contribution(config)
-        if request.volumes:
-            from containerizer import sandbox_volumes
-
-            yield "volumes", LaunchInfo(mounts=sandbox_volumes.mounts(config.sandbox, request.volumes))
-        if request.tmpfs:
-            from containerizer import tmpfs
-
-            yield "tmpfs", tmpfs.contribution(request)
-        if request.mounts:
-            yield "request", LaunchInfo(mounts=request.mounts)
+        yield from _others(request, config)
 
     merged = merge(contributions())
     merged.fill("request", of_request(config))
@@ -83,6 +68,33 @@ def _merged(
     if not merged.info.argv:
         raise InvalidRequest("no command given", hint="name one, or load docker/runtime for the image's")
     return merged
+
+
+def _others(request: ContainerRequest, config: ContainerConfig) -> Iterator[tuple[str, LaunchInfo]]:
+    """What no isolator does. The modules are of what most never ask for."""
+    if request.debugs:
+        from containerizer import debugging
+
+        yield "debug", debugging.contribution(config)
+    if request.fetch:
+        from containerizer import fetching
+
+        yield "fetcher", fetching.contribution(config)
+    if request.volumes:
+        from containerizer import sandbox_volumes
+
+        yield "volumes", LaunchInfo(mounts=sandbox_volumes.mounts(config.sandbox, request.volumes))
+    if config.share_cgroups and config.rootfs is not None and config.parent is not None:
+        from isolators.cgroups import subsystem
+
+        around = (*config.parent.cgroups_v1, *filter(None, [config.parent.cgroup_v2]))
+        yield "parent", LaunchInfo(mounts=subsystem.shown(around))
+    if request.tmpfs:
+        from containerizer import tmpfs
+
+        yield "tmpfs", tmpfs.contribution(request)
+    if request.mounts:
+        yield "request", LaunchInfo(mounts=request.mounts)
 
 
 def _edit(merged: Merged) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from containerizer import checkpoint, sandbox
 from containerizer import record as records
@@ -88,6 +88,9 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
 
         request = debugging.entering(request)
     if request.container_id.parent is None:
+        if request.config.share_cgroups:
+            hint = "name it PARENT.NAME to have it in a container"
+            raise InvalidRequest("a container that is in no other cannot share cgroups", hint=hint)
         if not request.config.namespaces:
             yield request
             return
@@ -106,6 +109,8 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
             uid_map=info.uid_map,
             gid_map=info.gid_map,
             hostname=info.hostname,
+            cgroups_v1=info.cgroups_v1,
+            cgroup_v2=info.cgroup_v2,
             **({"first": _first(owner, request.container_id.parent)} if request.debugs else {}),
         )
         # None of its own of these kinds: then they are its parent's, whoever's those are.
@@ -123,10 +128,14 @@ def _first(owner: Containerizer, container_id: ContainerId) -> int:
 def shared(config: ContainerConfig) -> LaunchInfo:
     """What a nested container has of its parent, for the fields that no isolator has set."""
     assert config.parent is not None
+    cgroups: dict[str, Any] = {}
+    if config.share_cgroups:
+        cgroups = {"cgroups_v1": config.parent.cgroups_v1, "cgroup_v2": config.parent.cgroup_v2}
     if "user" not in config.parent.namespaces:
-        return LaunchInfo(namespaces=config.parent.namespaces)
+        return LaunchInfo(namespaces=config.parent.namespaces, **cgroups)
     return LaunchInfo(
         namespaces=config.parent.namespaces,
+        **cgroups,
         uid_map=config.parent.uid_map,
         gid_map=config.parent.gid_map,
         idmapped_paths=idmapped_paths(config),

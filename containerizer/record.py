@@ -33,6 +33,7 @@ class ContainerRecord(Data, kw_only=True):
     command: tuple[str, ...] = ()  # as executed, once that is known
     isolation: tuple[str, ...] = ()  # what has to clean up
     keep: bool = False
+    shares_cgroups: bool = False  # with its parent: then those isolators that keep cgroups only clean up
     limits: Mapping[str, Any] = field(default_factory=dict)  # of the launch, by the names of Resources
     state: str = State.STARTING.value
     owner: int = 0  # pid of the process that launches it

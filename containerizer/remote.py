@@ -211,10 +211,10 @@ class RemoteContainer:
         """Take everything back, unless somebody has; for a container whose processes have ended."""
         with end.locked():
             if not end.over:
-                isolators = self._owner.isolators_of(self.record)
-                record = postmortem.examine(self._paths, self.record, isolators)
+                own = self._owner.isolators_of(self.record)
+                record = postmortem.examine(self._paths, self.record, own)
                 assert record.ended is not None
-                take_back(self.id, isolators)
+                take_back(self.id, self._owner.isolators_loaded_for(record))
                 replace(record, state=State.TERMINATED.value).save(self._paths)
                 end.say(record.ended)
                 if not record.keep and (abandoned or not liveness.is_owned(record)):
@@ -247,6 +247,9 @@ class RemoteContainer:
         for isolator in self._owner.isolators_of(record):
             if isolator.pauses:
                 return isolator
+        if record.shares_cgroups:
+            hint = f"pause {self.id.parent}, with all that is in it"
+            raise InvalidRequest(f"container {self.id} is in its parent's cgroups", hint=hint)
         hint = "add cgroups/freezer to --isolation when you launch it"
         raise InvalidRequest(f"container {self.id} has no isolator that can pause it", hint=hint)
 

@@ -40,6 +40,8 @@ def _update(owner: Containerizer, record: ContainerRecord, resources: Resources)
     asked = resources.limits()
     for resource in admissible.unenforced(isolators, asked):
         hint = "launch it with the isolator that does"
+        if record.shares_cgroups:
+            hint = f"it is in the cgroups of {record.id.parent}: update that"
         raise InvalidRequest(f"no isolator of container {record.id} enforces {resource}", hint=hint)
     before = limits = in_force(owner, record)
     concerned = [isolator for isolator in isolators if not isolator.enforces.isdisjoint(asked)]

@@ -67,6 +67,8 @@ class Parent(Data, kw_only=True):
     gid_map: tuple[IdMapping, ...] | None = None
     hostname: str | None = None
     first: int = 1  # its first process, as its own PID namespace counts
+    cgroups_v1: tuple[str, ...] = ()  # that it is in, its own or those of one around it
+    cgroup_v2: str | None = None
 
 
 class ContainerConfig(Data, kw_only=True):
@@ -104,6 +106,7 @@ class ContainerConfig(Data, kw_only=True):
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
     networks: NetworkRequest = NetworkRequest()
     listen_ports: str | None = None  # TCP ports that it may listen on, "8000-8010,9000"; None: all
+    share_cgroups: bool = False  # a nested one: it is in its parent's cgroups, and none are its own
 
     # Added by the containerizer.
     parent: Parent | None = None  # of a nested container
@@ -253,6 +256,7 @@ class Isolator:
     watches_what_is_asked: ClassVar[bool] = False
     stays = False  # whether `close` will be called in the end
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
+    keeps_cgroups: ClassVar[bool] = False  # of no use for a container that shares its parent's
 
     def __init__(self, flags: IsolatorFlags) -> None:
         self.flags = flags

@@ -234,14 +234,16 @@ def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
 
 
 def _linux(container_id: ContainerId, info: containers.LinuxInfo) -> dict[str, Any]:
-    if info.HasField("share_cgroups") and info.share_cgroups:
-        hint = "each container has cgroups of its own, within its parent's; EXEC is for those that share"
-        raise BadRequest("'linux_info.share_cgroups' is not supported", hint=hint)
     if info.HasField("shm_size") and (
         info.ipc_mode == containers.LinuxInfo.SHARE_PARENT or container_id.parent is not None
     ):
         raise BadRequest("'linux_info.shm_size' is for containers with an IPC namespace of their own")
-    return {"namespaces": _namespaces(container_id, info), **_seccomp(info.seccomp), **_capabilities(info)}
+    return {
+        "namespaces": _namespaces(container_id, info),
+        "share_cgroups": info.HasField("share_cgroups") and info.share_cgroups,  # not by default, as it was
+        **_seccomp(info.seccomp),
+        **_capabilities(info),
+    }
 
 
 def _namespaces(container_id: ContainerId, info: containers.LinuxInfo) -> dict[str, str]:

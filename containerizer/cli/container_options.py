@@ -32,6 +32,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_task(parser.add_argument_group("the task"))
     limits = parser.add_argument_group("limits")
     limit_options.add(limits)
+    limits.add_argument(
+        "--share-cgroups",
+        action="store_true",
+        help="of a nested container: be in its parent's cgroups, with its limits",
+    )
     limits.add_argument("--gpus", metavar="all|N|device=NAME[,NAME]", help="NVIDIA GPUs, for it alone")
     limits.add_argument(
         "--device",
@@ -77,6 +82,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         keep=keep,
         fetch=arguments.fetch,
         hooks_dirs=tuple(map(os.path.abspath, arguments.hooks_dir)),
+        share_cgroups=arguments.share_cgroups,
         devices=arguments.device,
         tmpfs=arguments.tmpfs,
         shm_size=arguments.shm_size,

@@ -35,7 +35,16 @@ _CARRIED = {
         "no_new_privileges",
         "seccomp",
     ),
-    *("attributes", "umask", "personality", "namespaces", "devices", "cdi_devices", "networks"),
+    *(
+        "attributes",
+        "umask",
+        "personality",
+        "namespaces",
+        "share_cgroups",
+        "devices",
+        "cdi_devices",
+        "networks",
+    ),
 }
 
 _MODES = {False: containers.Volume.RW, True: containers.Volume.RO}
@@ -78,6 +87,8 @@ def _add_container(container: containers.ContainerInfo, request: ContainerReques
         container.hostname = config.hostname
     if config.seccomp == UNCONFINED:
         container.linux_info.seccomp.unconfined = True
+    if config.share_cgroups:
+        container.linux_info.share_cgroups = True
     for kind, which in config.namespaces.items():
         if kind == "pid" and which in (OF_HOST, f"{CONTAINER}{request.container_id.parent}"):
             container.linux_info.share_pid_namespace = True

@@ -60,6 +60,7 @@ class CgroupIsolator(Isolator):
 
     controller: str  # as the hierarchy that `find` has found calls it
     companions: ClassVar[tuple[str, ...]] = ()  # v1 controllers to join as well, where they exist
+    keeps_cgroups = True
 
     def __init_subclass__(cls) -> None:
         """All of them need what an ordinary user lacks."""
@@ -117,7 +118,7 @@ class CgroupIsolator(Isolator):
     def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
         for controller, hierarchy in self._hierarchies():
             if hierarchy.version == 2 and container_id.parent:
-                cgroups.vacate(self.cgroup(container_id.parent))
+                _vacate(hierarchy, self.root, container_id.parent)
             cgroups.create(hierarchy, path_of(self.root, container_id), controller)
         self.fill(self.cgroup(container_id), config)
 
@@ -245,6 +246,29 @@ def _mount(hierarchy: Hierarchy, path: str, *, hybrid: bool) -> Mount:
         source=os.path.join(hierarchy.mount_point, path),
         flags=_READ_ONLY,
     )
+
+
+def shown(directories: Iterable[str], mountinfo: str = cgroups.MOUNTINFO) -> tuple[Mount, ...]:
+    """What shows a container these cgroups, which are not its own, as `contribute` shows it its own."""
+    known = cgroups.hierarchies(mountinfo)
+    hybrid = any(hierarchy.version == 1 for hierarchy in known)
+    found: dict[str, Mount] = {}
+    for directory in directories:
+        for hierarchy in known:
+            if directory.startswith(f"{hierarchy.mount_point}/"):
+                path = directory.removeprefix(f"{hierarchy.mount_point}/")
+                found.setdefault(directory, _mount(hierarchy, path, hybrid=hybrid))
+    return tuple(mount for mount in found.values() if mount.target.startswith("/sys/fs/cgroup"))
+
+
+def _vacate(hierarchy: Hierarchy, root: str, container_id: ContainerId) -> None:
+    """The cgroups of the container and of those around it: one that shares has none, and is further up."""
+    around: ContainerId | None = container_id
+    while around is not None:
+        cgroup = os.path.join(hierarchy.mount_point, path_of(root, around))
+        if os.path.isdir(cgroup):
+            cgroups.vacate(cgroup)
+        around = around.parent
 
 
 def path_of(root: str, container_id: ContainerId) -> str:

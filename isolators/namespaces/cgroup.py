@@ -20,6 +20,7 @@ from launcher.launch_info import LaunchInfo
 
 class CgroupNamespace(Isolator):
     name = "namespaces/cgroup"
+    keeps_cgroups = True
     needs = (
         Need(
             "cgroup namespaces",

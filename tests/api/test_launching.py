@@ -138,6 +138,17 @@ def test_a_shared_pid_namespace_is_the_parents(name: str, which: str) -> None:
     assert asked.config.namespaces == {"pid": which}
 
 
+def test_cgroups_are_shared_only_where_it_is_asked_for() -> None:
+    inner = ContainerId.parse("box.inner")
+    for shares in (False, True):
+        request = ContainerRequest(
+            image="host", container_id=inner, config=ContainerConfig(command=("a",), share_cgroups=shares)
+        )
+        call = launch_call(request, Pipes()).launch_container
+        assert call.container.linux_info.HasField("share_cgroups") == shares
+        assert container_request(inner, call).config.share_cgroups is shares
+
+
 @pytest.mark.parametrize("profile", ["builtin", "unconfined"])
 def test_profiles_of_seccomp_by_name(profile: str) -> None:
     assert config(container=mesos(linux_info={"seccomp": {"profile_name": profile}})).seccomp == profile
@@ -186,7 +197,6 @@ def test_resource_limits_of_the_process() -> None:
         {"container": mesos(linux_info={"shm_size": 0})},
         {"container": mesos(linux_info={"shm_size": 1, "ipc_mode": "SHARE_PARENT"})},
         {"container": mesos(linux_info={"shm_size": 1}), "name": "box.inner"},
-        {"container": mesos(linux_info={"share_cgroups": True}), "name": "box.inner"},
         {"container": mesos(linux_info={"seccomp": {"profile_name": "x"}})},
         {"container": mesos(linux_info={"seccomp": {"profile_name": "builtin", "unconfined": True}})},
         {"container": mesos(rlimit_info={"rlimits": [{"type": "RLMT_CORE", "soft": 1}]})},
