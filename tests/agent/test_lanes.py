@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from containerizer import cgroups_root
 from containerizer import record as records
 from containerizer.agent.engine import Engine
 from containerizer.agent.lanes import codec
@@ -168,7 +169,8 @@ def test_what_a_killed_one_is_launching_fails_and_leaves_nothing(
                     first=lambda owner: kill_lane(owner.paths),
                 )
             assert await engine.containers() == []
-            assert not list(Path("/sys/fs/cgroup").glob("*/containerizer*/ct-web"))
+            root = cgroups_root.own(str(agents.state))
+            assert not list(Path("/sys/fs/cgroup").glob(f"*/{root}/ct-web"))
         await engine.launch(shell("exit 3", fetch=fetch))
         assert (await engine.wait(WEB)).exit_code == 3
 

@@ -117,7 +117,7 @@ class Lane:
 
     def _serve_one(self) -> None:
         message = messages.receive(self._channel)
-        if isinstance(message, GiveUp):
+        if isinstance(message, (GiveUp, Proceed, Abandon)):
             return  # it came too late: the agent has been answered
         try:
             if isinstance(message, Remove):
