@@ -15,6 +15,7 @@ from isolators.isolator import ContainerConfig, IsolatorFlags
 from launcher.container_id import ContainerId
 from launcher.hooks import OCI_VERSION
 
+ROOTFS = "rootfs"  # in a bundle: where the container's root filesystem is while hooks run
 PENDING = "poststop.json"  # in a bundle: what is run when the container has ended
 
 
@@ -25,9 +26,12 @@ def path(flags: IsolatorFlags, container_id: ContainerId) -> str:
 def write(flags: IsolatorFlags, container_id: ContainerId, config: ContainerConfig) -> str:
     """Make it; its path. Idempotent."""
     directory = path(flags, container_id)
+    os.makedirs(os.path.dirname(directory), mode=0o711, exist_ok=True)  # each is its container's
     os.makedirs(directory, mode=0o700, exist_ok=True)
     with open(os.path.join(directory, "config.json"), "w", encoding="utf-8") as file:
         json.dump(_specification(container_id, config), file)
+    if config.rootfs is not None:
+        os.makedirs(os.path.join(directory, ROOTFS), exist_ok=True)
     return directory
 
 
@@ -50,7 +54,7 @@ def _specification(container_id: ContainerId, config: ContainerConfig) -> dict[s
     entrypoint = config.entrypoint if config.entrypoint is not None else image.get("Entrypoint") or ()
     return {
         "ociVersion": OCI_VERSION,
-        "root": {"path": config.rootfs or "/", "readonly": config.readonly_rootfs},
+        "root": {"path": "/" if config.rootfs is None else ROOTFS, "readonly": config.readonly_rootfs},
         "hostname": config.hostname or container_id.name,
         "process": {
             "args": [*entrypoint, *(config.command or image.get("Cmd") or ())],

@@ -207,6 +207,8 @@ def mount_root(child: Child) -> None:
         child.root = root_filesystem.detach_root(child.program, child.info)
     else:
         child.root = root_filesystem.mount_root(child.program, child.info, child.view.trees)
+    if child.info.bundle and child.info.rootfs:
+        child.root = root_filesystem.show_to_hooks(child.program, child.root, child.info.bundle)
     child.filler = root_filesystem.Filler(child)
 
 

@@ -28,7 +28,7 @@ from launcher.errors import LaunchFailed
 
 if TYPE_CHECKING:
     from launcher.base import LaunchRequest
-    from launcher.launch_info import Hook
+    from launcher.launch_info import Hook, LaunchInfo
 
 POINTS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 CREATE, START, RUNNING, STOPPED = POINTS[:3], POINTS[3:4], POINTS[4:5], POINTS[5:]
@@ -55,11 +55,23 @@ def waited_for(number: int) -> Sequence[str]:
 
 def run(request: LaunchRequest, points: Sequence[str], pid: int) -> None:
     """Run the hooks for these points, in their order. Raises HookFailed."""
+    if request.info.uid_map and request.info.bundle:
+        _give_to_root_inside(request.info)
     for point in points:
         state = state_of(request.container_id, request.info.bundle or "", point, pid)
         for hook in request.info.hooks:
             if hook.point == point:
                 run_one(hook, state, pid if point in _IN_CONTAINER else None)
+
+
+def _give_to_root_inside(info: LaunchInfo) -> None:
+    """The bundle, which says who the task is, and so is for nobody else: user_namespaces(7)."""
+    owners = [
+        next(each.outside for each in ids or () if each.inside == 0) for ids in (info.uid_map, info.gid_map)
+    ]
+    assert info.bundle is not None
+    for path in (info.bundle, f"{info.bundle}/config.json"):
+        os.chown(path, *owners)
 
 
 def state_of(container_id: str, bundle: str, point: str, pid: int = 0) -> str:

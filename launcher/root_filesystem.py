@@ -52,6 +52,15 @@ def mount_root(program: Program, info: LaunchInfo, trees: Sequence[int]) -> Slot
     return program.call("openat", AT_FDCWD, os.fsencode(root), _DIRECTORY, on=root)
 
 
+def show_to_hooks(program: Program, root: Slot | int, bundle: str) -> Slot:
+    """Mount the root filesystem where hooks look for it, and can get to; returns its top directory there."""
+    path = f"{bundle}/rootfs"
+    target = program.call("openat", AT_FDCWD, os.fsencode(path), _DIRECTORY, on=path)
+    tree = mounts.clone_tree(program, root, recursive=True, on=path)
+    mounts.attach(program, tree, target, path)
+    return tree
+
+
 def detach_root(program: Program, info: LaunchInfo) -> Slot:
     """Mount the root filesystem that is mounted already on itself; returns its top directory.
 

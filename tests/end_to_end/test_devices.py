@@ -100,6 +100,7 @@ def test_rules_of_what_runs_are_changed(cli: Cli, busybox: str) -> None:
 _LINK = """
 bundle=$(sed 's/.*"bundle": "\\([^"]*\\)".*/\\1/')
 root=$(sed 's/.*"root": {"path": "\\([^"]*\\)".*/\\1/' <$bundle/config.json)
+cd $bundle
 ln -s tool $root/opt/link
 """
 

@@ -53,6 +53,13 @@ def hook(tmp_path: Path, log: Path) -> Write:
     return write
 
 
+def _open_to_all(directory: Path) -> None:
+    """Root in a user namespace is somebody else here, and has to find its hooks."""
+    for path in (directory, *directory.parents):
+        if str(path).startswith("/tmp/"):
+            path.chmod(0o755)
+
+
 def notes(log: Path) -> list[tuple[list[str], dict[str, Any]]]:
     lines = log.read_text().splitlines()
     return [(lines[n].split(), json.loads(lines[n + 1])) for n in range(0, len(lines), 2)]
@@ -64,9 +71,7 @@ def test_they_run_in_their_order_and_places(
 ) -> None:
     log.touch()
     log.chmod(0o666)
-    for parent in log.parents:
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
+    _open_to_all(log.parent)
     points = [point for point in POINTS if point != "startContainer"]
     directory = hook(*points)
     run = (
@@ -96,15 +101,21 @@ def test_they_run_in_their_order_and_places(
     assert not os.path.exists(noted[0][1]["bundle"])
 
 
-def test_one_before_the_root_changes_can_add_to_it(cli: Cli, busybox: str, hook: Write) -> None:
+@pytest.mark.parametrize("userns", [(), ("--userns", "100000:65536")])
+def test_one_before_the_root_changes_can_add_to_it(
+    fresh: Cli, busybox: str, hook: Write, tmp_path: Path, userns: tuple[str, ...]
+) -> None:
     script = """#!/bin/sh
 read state
 bundle=$(echo "$state" | sed 's/.*"bundle": "\\([^"]*\\)".*/\\1/')
 root=$(sed 's/.*"root": {"path": "\\([^"]*\\)".*/\\1/' <$bundle/config.json)
+cd $bundle
 echo added >$root/etc/added
 """
     directory = hook("createContainer", script=script)
-    done = cli("run", "--rm", "--hooks-dir", directory, busybox, "cat", "/etc/added")
+    _open_to_all(tmp_path)
+    fresh.state.mkdir(mode=0o755)
+    done = fresh("run", "--rm", *userns, "--hooks-dir", directory, busybox, "cat", "/etc/added")
     assert done.stdout == "added\n", done.stderr
 
 
