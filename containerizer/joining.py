@@ -31,15 +31,17 @@ def resolved(owner: Containerizer, request: ContainerRequest) -> Iterator[Contai
     is no such namespace.
     """
     asked = dict(request.config.namespaces)
+    files = None
     with contextlib.ExitStack() as held:
         for kind, which in asked.items():
             if which.startswith(CONTAINER):
                 container_id = records.find(owner.paths, which.removeprefix(CONTAINER))
                 _, namespaces = held.enter_context(nested.opened(owner, container_id))
                 asked[kind] = namespaces.get(kind, OF_HOST)
+                files = nested.network_files(owner.paths, container_id) if kind == "net" else files
             elif which.startswith("/"):
                 asked[kind] = _checked(kind, which)
-        yield replace(request, config=replace(request.config, namespaces=asked))
+        yield replace(request, config=replace(request.config, namespaces=asked, network_files=files))
 
 
 def _checked(kind: str, path: str) -> str:

@@ -115,7 +115,20 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
         )
         # None of its own of these kinds: then they are its parent's, whoever's those are.
         kinds = dict.fromkeys(request.config.namespaces, OF_HOST)
-        yield replace(request, config=replace(request.config, parent=parent, namespaces=kinds))
+        files = network_files(owner.paths, request.container_id.parent)
+        shared = {"parent": parent, "namespaces": kinds, "network_files": files}
+        yield replace(request, config=replace(request.config, **shared))
+
+
+def network_files(paths: Paths, container_id: ContainerId) -> str | None:
+    """The directory of hosts and resolv.conf of the network that a container is in; None: it has none."""
+    each: ContainerId | None = container_id
+    while each is not None:
+        directory = paths.network_files(each)
+        if os.path.isdir(directory):
+            return directory
+        each = each.parent
+    return None
 
 
 def _first(owner: Containerizer, container_id: ContainerId) -> int:

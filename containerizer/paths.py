@@ -173,6 +173,10 @@ class Paths(Data):
         assert container_id.parent is not None
         return os.path.join(self.sandbox(container_id.parent), "previous-logs", container_id.name)
 
+    def network_files(self, container_id: ContainerId) -> str:
+        """Of one in networks: isolators.network.files."""
+        return os.path.join(self.sandbox(container_id), "network")
+
     def log(self, container_id: ContainerId) -> str:
         return f"{self.sandbox(container_id)}/log"
 

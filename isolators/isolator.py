@@ -110,6 +110,7 @@ class ContainerConfig(Data, kw_only=True):
 
     # Added by the containerizer.
     parent: Parent | None = None  # of a nested container
+    network_files: str | None = None  # directory with hosts and resolv.conf of the network that it shares
     sandbox: str = ""  # the container's own directory on the host, removed with it
     rootfs: str | None = None  # where the root filesystem will be mounted; None: the host's own
     rootfs_mounts: tuple[Mount, ...] = ()  # what makes it, from the provisioner

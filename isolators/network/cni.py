@@ -155,7 +155,8 @@ class NetworkCni(Isolator):
         """Write down what will be made. Raises InvalidRequest for ports that others have."""
         networks = self._networks(config)
         id_ = attachments.new_id(container_id)
-        request = published.take(self.places, id_, config.networks)
+        hosts = (*config.networks.extra_hosts, *((name, address) for address, name in config.hosts))
+        request = published.take(self.places, id_, replace(config.networks, extra_hosts=hosts))
         told = capabilities.of_each(
             networks, request, names=(container_id.name, hostname_of(container_id, config))
         )

@@ -35,13 +35,14 @@ def make(sandbox: str) -> None:
         _write(os.path.join(directory, name), "")
 
 
-def mounts(config: ContainerConfig) -> tuple[Mount, ...]:
-    """Over the image's; on the host's file system, over what is there."""
+def mounts(config: ContainerConfig, directory: str | None = None) -> tuple[Mount, ...]:
+    """Over the image's; on the host's file system, over what is there. `directory`: another container's."""
+    directory = directory or os.path.join(config.sandbox, "network")
     return tuple(
         Mount(
             target=f"/etc/{name}",
             fstype="bind",
-            source=os.path.join(config.sandbox, "network", name),
+            source=os.path.join(directory, name),
             flags=_FLAGS,
         )
         for name in _NAMES

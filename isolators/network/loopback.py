@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 
-from isolators.isolator import ContainerConfig, Isolator, Need, has_own_network, hostname_of
+from isolators.isolator import OF_HOST, ContainerConfig, Isolator, Need, has_own_network, hostname_of
 from launcher.container_id import ContainerId
-from launcher.launch_info import FileOperation, LaunchInfo
+from launcher.launch_info import FileOperation, LaunchInfo, Mount
+
+_RESOLVER = "/etc/resolv.conf"
+_LARGEST = 1 << 16  # characters
 
 HOSTS = """\
 127.0.0.1\tlocalhost
@@ -33,11 +36,34 @@ class NetworkLoopback(Isolator):
         content = HOSTS if hostname is None else f"{HOSTS}127.0.0.1\t{hostname}\n"
         content += "".join(f"{address}\t{name}\n" for address, name in config.hosts)
         has_own = has_own_network(config)
-        # Without a root file system of its own, /etc/hosts is the host's. In networks, network/cni has one.
-        is_alone = config.rootfs is not None and not config.networks.names
-        file = FileOperation(kind="write", path="/etc/hosts", content=content)
+        files: tuple[FileOperation, ...] = ()
+        # Without a root file system of its own, they are the host's. In networks, network/cni has them.
+        if config.rootfs is not None and not config.networks.names:
+            files = (FileOperation(kind="write", path="/etc/hosts", content=content), *_resolver(config))
         return LaunchInfo(
             namespaces={"net": "new"} if has_own else {},
             interfaces_up=("lo",) if has_own else (),
-            file_operations=(file,) if is_alone else (),
+            file_operations=files,
+            mounts=() if has_own else _shared(config),
         )
+
+
+def _shared(config: ContainerConfig) -> tuple[Mount, ...]:
+    """The files of whoever's network it is in."""
+    if config.network_files is None:
+        return ()
+    from isolators.network import files  # for those who share one
+
+    return files.mounts(config, config.network_files)
+
+
+def _resolver(config: ContainerConfig) -> tuple[FileOperation, ...]:
+    """The host's name servers, for who is in its network."""
+    if config.parent is not None or config.namespaces.get("net") != OF_HOST:
+        return ()
+    try:
+        with open(_RESOLVER, encoding="utf-8", errors="replace") as file:
+            content = file.read(_LARGEST)
+    except OSError:
+        return ()
+    return (FileOperation(kind="write", path=_RESOLVER, content=content),)

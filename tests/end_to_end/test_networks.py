@@ -228,6 +228,32 @@ def test_rates_are_kept(here: Cli, network: HostNetwork, serve: Serve) -> None:
         assert "rate 16Mbit" in subprocess.run(inside, capture_output=True, text=True).stdout
 
 
+def test_who_shares_a_network_has_its_names(here: Cli, serve: Serve, busybox: str) -> None:
+    with serve("web", "--network", "bridge"), serve("db", "--network", "bridge"):
+        show = [busybox, "sh", "-c", "cat /etc/hosts; nc -w 2 db 80 </dev/null"]
+        (ipv4, _) = addresses(here, "bridge", "web")
+        for options in (
+            ["--name", "web.inner"],
+            ["--network", "container:web"],
+            ["--ns", "net=container:web"],
+        ):
+            done = here("run", "--rm", *options, *show)
+            assert f"{ipv4}\tweb" in done.stdout, done.stderr
+            assert done.stdout.endswith("db\n")
+        assert f"{ipv4}\tweb" in here("exec", "web", "cat", "/etc/hosts").stdout
+
+
+def test_who_is_in_the_hosts_network_has_its_name_servers(here: Cli, busybox: str) -> None:
+    done = here("run", "--rm", "--network", "host", busybox, "cat", "/etc/resolv.conf")
+    assert done.stdout == Path("/etc/resolv.conf").read_text()
+
+
+def test_a_readonly_root_and_users_of_its_own(here: Cli, serve: Serve) -> None:
+    options = ["--read-only", "--userns", "auto", "--network", "bridge", "-u", "1000"]
+    with serve("web", *options, script="echo up; exec sleep 1000"), serve("db", "--network", "bridge"):
+        assert reaches(here, "web", "db") == "db"
+
+
 def test_traffic_is_counted(here: Cli, serve: Serve, busybox: str) -> None:
     with serve("web", "--network", "bridge"), serve("quiet"):
         (ipv4, _) = addresses(here, "bridge", "web")
