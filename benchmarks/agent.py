@@ -63,7 +63,7 @@ def rate(setting: Setting, rounds: int) -> None:
         lives(agent, setting, CLIENTS, "warm")
         ours, theirs = [], []
         for number in range(rounds):
-            ours.append(lives(agent, setting, LAUNCHES, f"rate-{number}"))
+            ours.append(lives(agent, setting, LAUNCHES, f"rate-{number:02}"))
             if setting.runtimes:
                 theirs.append(cruns(setting))
     print(f"| the agent | {LAUNCHES / Sample(ours).median:.0f} |")
@@ -139,7 +139,7 @@ def each_client(agent: Agent, setting: Setting, count: int, what: Callable[[Clie
 
     def share(client: Client, number: int) -> None:
         for each in range(number, count, CLIENTS):
-            what(client, f"bench-{each}")
+            what(client, f"bench-{each:06}")  # of one length, as UUIDs are
 
     try:
         with ThreadPoolExecutor(CLIENTS) as pool:
