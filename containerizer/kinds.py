@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from launcher.base import LaunchRequest
     from provisioner.image import Image
 
+_APART = dict.fromkeys(("container_id", "config", "resources", "attributes"))
+
 _SHORTEST = 10  # hexadecimal digits; fewer might be in the program for another reason
 _MOST = 32  # kinds; a program and an info of each
 
@@ -76,10 +78,11 @@ class Kinds:
         own = request.fetch or request.volumes or request.debugs or request.config.namespaces
         if own or not self._repeatable or length < _SHORTEST or request.container_id.parent is not None:
             return None
+        # All there is to a request, but the name: as text, since some of it cannot be hashed.
         config = request.config
         records = config.resources.__dict__, config.attributes.__dict__
-        others = {**config.__dict__, "resources": None, "attributes": None}
-        return length, image and image.digest, repr((others, *records, request.mounts))
+        fields = {**request.__dict__, **config.__dict__, **_APART}
+        return length, image and image.digest, repr((fields, *records))
 
 
 def _placeholder(length: int) -> ContainerId:

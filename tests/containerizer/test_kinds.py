@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from containerizer.request import ContainerRequest
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags
 from launcher.base import LaunchRequest
 from launcher.container_id import ContainerId
+from launcher.data import Data, replace
 from launcher.launch_info import LaunchInfo, Mount
 from launcher.stdio import Inherit
 
@@ -75,6 +76,8 @@ def find(learned: list[ContainerId]) -> Find:
     return finder(Named(IsolatorFlags()), learned)
 
 
+_CHECKED = {"container_id", "config", "pull", "image"}  # when a request is made
+
 NAMES = ("0123456789ab", "sandboxes-db", "true-or-true", "cpu-cpu-data")
 
 
@@ -105,6 +108,28 @@ def test_what_asks_for_something_else_is_of_another(find: Find, other: dict[str,
     find(NAMES[0])
     assert find(**{"name": NAMES[1], **other}) is None
     assert find(NAMES[1]) is not None
+
+
+def test_whatever_else_is_asked_is_of_another_kind() -> None:
+    """Of all fields that there are, also those that are yet to come."""
+    kinds = Kinds([Named(IsolatorFlags())])
+    request = ContainerRequest.of("image", ["true"], name=NAMES[0])
+    others = [
+        *(replace(request, **{name: ("x",)}) for name in request.__dict__.keys() - _CHECKED),
+        *(replace(request, config=other) for other in changed(request.config)),
+    ]
+    keys = [kinds._key(each, None) for each in others]
+    assert len({kinds._key(request, None), *keys}) == 1 + len(set(keys))
+    assert [key is None for key in keys].count(True) == 4  # fetch, volumes, debugs, and namespaces
+    assert len(set(keys)) == len(keys) - 3
+
+
+def changed(config: ContainerConfig) -> Iterator[ContainerConfig]:
+    """With each of its fields changed, one at a time."""
+    for name, value in config.__dict__.items():
+        if isinstance(value, Data):
+            continue  # as the one below, with limits
+        yield replace(config, **{name: {"ipc": "host"} if isinstance(value, Mapping) else "other"})
 
 
 @pytest.mark.parametrize(
