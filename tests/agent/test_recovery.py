@@ -253,3 +253,24 @@ def test_cleanup_instead_of_recovery(here: Cli) -> None:
     with started(here.root, here.state, "--recover=cleanup") as agent:
         assert api.wait(agent, "old") == {"exit_status": signal.SIGKILL}
         agent.stop()
+
+
+@pytest.mark.requires("cgroup1")
+def test_a_cgroups_root_of_the_operators_choice_is_everybodys(here: Cli) -> None:
+    """Who ends a container after its agent is gone was not told of it."""
+    root = f"containerizer-test-{os.getpid()}"
+    cgroup = Path("/sys/fs/cgroup/pids", root)
+    with started(here.root, here.state, f"--cgroups-root={root}") as agent:
+        for name in ("first", "second"):
+            api.launch(agent, name, "exec sleep 60")
+        assert sorted(each.name for each in cgroup.glob("ct-*")) == ["ct-first", "ct-second"]
+        agent.kill()
+    assert here("update", "--pids-limit", "9", "first").returncode == 0
+    assert (cgroup / "ct-first" / "pids.max").read_text() == "9\n"
+    assert here("kill", "first").returncode == 0
+    assert here("wait", "first").stdout == "137\n"
+    assert not (cgroup / "ct-first").exists()
+    with started(here.root, here.state) as agent:
+        assert states(agent)["second"] == "running"
+        assert (cgroup / "ct-second").exists()
+        agent.stop()
