@@ -58,6 +58,12 @@ class Metrics:
         self._health = Counter(
             "containerizer_health_reports", "what checks have newly said", ["said"], registry=registry
         )
+        self._limits_reached = Counter(
+            "containerizer_limits_reached",
+            "limits that containers ran into and went on within, by resource",
+            ["resource"],
+            registry=registry,
+        )
         self._recovered = Counter(
             "containerizer_recovered", "containers that were taken back at the start", registry=registry
         )
@@ -93,6 +99,8 @@ class Metrics:
                 self._destroy_errors.inc()
             case "health":
                 self._health.labels(_said(event.details)).inc()
+            case "limit-reached":
+                self._limits_reached.labels(event.details["resource"]).inc()
             case "recovered":
                 self._recovered.inc()
             case "pulled":

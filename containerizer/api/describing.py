@@ -13,6 +13,7 @@ from containerizer.api.proto import tasks_pb2 as tasks
 from containerizer.api.proto import values_pb2 as values
 from containerizer.lifecycle import State
 from containerizer.liveness import is_running, state_of
+from containerizer.reached import Noted
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
 from launcher import attach_protocol
@@ -71,6 +72,21 @@ def summary(record: ContainerRecord, *, paused: bool = False) -> extensions.Cont
             getattr(told, name).nanoseconds = nanoseconds(seconds)
     if record.ended is not None:
         told.termination.CopyFrom(ended(record.ended))
+    return told
+
+
+def limit_reached(noted: Noted) -> extensions.LimitReached:
+    """A limit that a container goes on within."""
+    limitation = noted.limitation
+    told = extensions.LimitReached(
+        isolator=limitation.isolator,
+        resource=limitation.resource,
+        message=limitation.message,
+        time=moment(noted.time),
+    )
+    for name in ("limit", "usage"):
+        if (amount := getattr(limitation, name)) is not None:
+            setattr(told, name, amount)
     return told
 
 

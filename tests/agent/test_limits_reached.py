@@ -10,6 +10,7 @@ import pytest
 from containerizer import inspection
 from containerizer.agent.engine import Engine
 from containerizer.agent.events import Event
+from containerizer.agent.metrics import Metrics
 from containerizer.containerizer import Containerizer
 from containerizer.request import ContainerRequest
 from launcher.attach import Output
@@ -52,6 +53,7 @@ def test_of_a_container_of_its_own_it_tells_once_and_at_once(agents: Agents) -> 
     async def scenario(engine: Engine) -> None:
         events: list[Event] = []
         engine.events.observe(events.append)
+        metrics = Metrics(engine)
         await engine.launch(crowded(), Pipes(stdin=True))
         await output_of(engine, b"crowded")
         details = await told(engine, events)
@@ -61,6 +63,7 @@ def test_of_a_container_of_its_own_it_tells_once_and_at_once(agents: Agents) -> 
         assert (known.limitation.resource, known.limitation.fatal) == ("pids", False)
         await engine.destroy(BUSY)
         assert len([event for event in events if event.kind == "limit-reached"]) == 1
+        assert b'containerizer_limits_reached_total{resource="pids"} 1.0' in await metrics.text()
         (kept,) = (await engine.status(BUSY)).reached
         assert kept.limitation.resource == "pids"
 

@@ -67,6 +67,22 @@ def test_pause_and_unpause(client: Client, launched: Launch) -> None:
         assert [each["paused"] for each in listed if each["container_id"] == container_id] == [paused]
 
 
+@pytest.mark.requires("cgroup")
+def test_limits_that_a_container_goes_on_within_are_listed(client: Client, launched: Launch) -> None:
+    limits = {"pids": {"value": 3}}
+    forks = "(for each in 1 2 3 4 5 6; do sleep 300 & done) 2>/dev/null; echo done; exec sleep 300"
+    container_id = launched(forks, limits=limits)
+    with streamed(client, "FOLLOW_LOGS", container_id=container_id, follow=True) as reply:
+        next(frames(reply))
+    for _ in range(2):  # while it runs, and after its end
+        listed = told(client, "LIST_CONTAINERS", all=True)["containers"]
+        (entry,) = [each for each in listed if each["container_id"] == container_id]
+        (reached,) = entry["limits_reached"]
+        assert (reached["isolator"], reached["resource"], reached["limit"]) == ("cgroups/pids", "pids", 3)
+        assert "limit 3" in reached["message"]
+        told(client, "STOP_CONTAINER", container_id=container_id, grace_period={"nanoseconds": 0})
+
+
 def test_follow_logs_and_launch_session(client: Client, launched: Launch) -> None:
     container_id = launched("echo out; echo err >&2")
     with streamed(client, "FOLLOW_LOGS", container_id=container_id, follow=True) as reply:

@@ -323,10 +323,11 @@ async def list_containers(context: Context, call: agent.Call) -> Response:
             continue
         told = describing.summary(record)
         if call.list_containers.all or told.running or told.lost:
-            if told.running:
-                with contextlib.suppress(NoSuchContainer):
-                    if (said := context.checker.said(record.id)) is not None:
-                        told.health.CopyFrom(said.to_message())
-                    told.paused = (await context.engine.status(record.id)).paused
+            with contextlib.suppress(NoSuchContainer):
+                status = await context.engine.status(record.id)
+                told.paused = status.paused
+                told.limits_reached.extend(map(describing.limit_reached, status.reached))
+            if told.running and (said := context.checker.said(record.id)) is not None:
+                told.health.CopyFrom(said.to_message())
             answer.list_containers.containers.append(told)
     return answer

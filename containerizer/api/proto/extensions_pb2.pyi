@@ -33,7 +33,7 @@ class Awaited(_message.Message):
     def __init__(self, ended: bool = ..., container: _Optional[_Union[ContainerSummary, _Mapping]] = ...) -> None: ...
 
 class ContainerSummary(_message.Message):
-    __slots__ = ["command", "container_id", "created_at", "finished_at", "health", "image", "lost", "paused", "pid", "running", "started_at", "state", "statistics", "stdio", "termination"]
+    __slots__ = ["command", "container_id", "created_at", "finished_at", "health", "image", "limits_reached", "lost", "paused", "pid", "running", "started_at", "state", "statistics", "stdio", "termination"]
     class Termination(_message.Message):
         __slots__ = ["code", "limitation", "message", "signal"]
         CODE_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class ContainerSummary(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_REACHED_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +67,7 @@ class ContainerSummary(_message.Message):
     finished_at: _values_pb2.TimeInfo
     health: Health
     image: str
+    limits_reached: _containers.RepeatedCompositeFieldContainer[LimitReached]
     lost: bool
     paused: bool
     pid: int
@@ -75,7 +77,7 @@ class ContainerSummary(_message.Message):
     statistics: _statistics_pb2.ResourceStatistics
     stdio: str
     termination: ContainerSummary.Termination
-    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., running: bool = ..., paused: bool = ..., pid: _Optional[int] = ..., stdio: _Optional[str] = ..., created_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., started_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., finished_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., termination: _Optional[_Union[ContainerSummary.Termination, _Mapping]] = ..., lost: bool = ..., statistics: _Optional[_Union[_statistics_pb2.ResourceStatistics, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., image: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., running: bool = ..., paused: bool = ..., pid: _Optional[int] = ..., stdio: _Optional[str] = ..., created_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., started_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., finished_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., termination: _Optional[_Union[ContainerSummary.Termination, _Mapping]] = ..., lost: bool = ..., statistics: _Optional[_Union[_statistics_pb2.ResourceStatistics, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., limits_reached: _Optional[_Iterable[_Union[LimitReached, _Mapping]]] = ...) -> None: ...
 
 class Containers(_message.Message):
     __slots__ = ["containers"]
@@ -266,6 +268,22 @@ class LaunchOptions(_message.Message):
     umask: int
     working_directory: str
     def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+
+class LimitReached(_message.Message):
+    __slots__ = ["isolator", "limit", "message", "resource", "time", "usage"]
+    ISOLATOR_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    isolator: str
+    limit: float
+    message: str
+    resource: str
+    time: _values_pb2.TimeInfo
+    usage: float
+    def __init__(self, isolator: _Optional[str] = ..., resource: _Optional[str] = ..., message: _Optional[str] = ..., limit: _Optional[float] = ..., usage: _Optional[float] = ..., time: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ["blkio_weight", "cpu_burst", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_count", "cpuset_cpus", "cpuset_exclusive", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops", "hugetlb", "memory_high", "memory_reservation", "memory_swap", "net_priorities", "oom_group", "pressure"]
