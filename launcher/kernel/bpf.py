@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import struct
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ _LICENSE = b"Apache-2.0\0"
 Code = Sequence[tuple[int, int, int, int]]
 
 
+@functools.cache
 def is_supported() -> bool:
     """Whether this process may load such programs."""
     try:

@@ -176,3 +176,38 @@ def test_the_kernel_takes_programs_of_all_kinds_of_rules() -> None:
 
 def test_a_request_without_rules_asks_for_nothing() -> None:
     assert "device_rules" not in ContainerConfig().asked()
+
+
+# Opens the node again and again, until there is a line to read; then says how often, and how often in vain.
+_AGAIN = """
+import os, select, sys
+path = sys.stdin.readline().strip()
+print(flush=True)
+opened = refused = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        opened += 1
+    except PermissionError:
+        refused += 1
+print(opened, refused, flush=True)
+"""
+
+
+@pytest.mark.requires("root", "cgroup")
+def test_what_stays_allowed_is_so_all_the_time(devices: CgroupsDevices, nodes: str) -> None:
+    prepare(devices, WEB, "c 1:11 r")
+    with task(_AGAIN) as process:
+        cgroups.attach(devices.cgroup(WEB), process.pid)
+        go(process)
+        assert process.stdin and process.stdout
+        process.stdin.write(nodes.split()[1].encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"\n"
+        for number in range(200):
+            more = f"c 1:11 r,b 7:{number} rw" if number % 2 else "c 1:11 rw"
+            devices.update(WEB, Resources(device_rules=more))
+        go(process)
+        opened, refused = map(int, process.stdout.readline().split())
+    assert opened > 0
+    assert refused == 0
