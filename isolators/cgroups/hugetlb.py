@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need
-from isolators.resources import UNLIMITED, Resources, Usage
+from isolators.isolator import Watch
+from isolators.resources import UNLIMITED, Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
@@ -42,6 +43,7 @@ class CgroupsHugetlb(CgroupIsolator):
     controller = "hugetlb"
     needs = (controller_need("hugetlb"),)
     enforces = frozenset({"hugetlb"})
+    watches_what_is_asked = True
 
     def check(self, resources: Resources) -> None:
         there = page_sizes()
@@ -61,6 +63,36 @@ class CgroupsHugetlb(CgroupIsolator):
                 if cgroups.has(cgroup, f"hugetlb.{size}.{file}"):
                     self._write(cgroup, size, file, files.unlimited if limit == UNLIMITED else str(limit))
 
+    def watch(self, container_id: ContainerId) -> Watch:
+        """On v1 the kernel counts, and tells nobody."""
+        from isolators.cgroups.notices import Notices, OnceWatch
+
+        cgroup, sizes = self.cgroup(container_id), page_sizes()
+        notices = Notices()
+        try:
+            if self.hierarchy.version == 1:
+                notices.add_timer()
+            for size in sizes if self.hierarchy.version == 2 else ():
+                notices.add_file(cgroup, f"hugetlb.{size}.events")
+        except BaseException:
+            notices.close()
+            raise
+        return OnceWatch(notices, lambda: self.passed(cgroup), most=len(sizes))
+
+    def passed(self, cgroup: str) -> Iterator[Limitation]:
+        for size in page_sizes():
+            if refused := self._refused(cgroup, size):
+                used, limit = self._read(cgroup, size, self._files.used), self._limit(cgroup, size)
+                what = f"huge pages of {size} were refused {'once' if refused == 1 else f'{refused} times'}"
+                yield Limitation(
+                    isolator=self.name,
+                    resource=f"hugetlb.{size}",
+                    message=f"{what}: limit {limit} bytes, {used} used now",
+                    fatal=False,
+                    limit=limit,
+                    usage=int(used),
+                )
+
     def usage(self, container_id: ContainerId) -> Usage:
         cgroup = self.cgroup(container_id)
         used = {size: int(self._read(cgroup, size, self._files.used)) for size in page_sizes()}
@@ -74,6 +106,10 @@ class CgroupsHugetlb(CgroupIsolator):
     @property
     def _files(self) -> _Files:
         return _FILES[self.hierarchy.version]
+
+    def _limit(self, cgroup: str, size: str) -> int | None:
+        limit = self._read(cgroup, size, self._files.limits[-1])
+        return None if limit == self._files.unlimited else int(limit)
 
     def _refused(self, cgroup: str, size: str) -> int:
         """How often one of the limits was hit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,6 +126,28 @@ def test_who_reserves_nothing_gets_a_signal_at_the_first_touch(hugetlb: CgroupsH
         assert attempt(process, 2, MAP_NORESERVE) == b""
         assert process.wait(PATIENCE) == -7  # SIGBUS
     assert hugetlb.status(WEB)["hugetlb_refused"]["2MB"] == 1
+    (told,) = hugetlb.reached(WEB)
+    assert told.message == f"huge pages of 2MB were refused once: limit {PAGE} bytes, 0 used now"
+    assert (told.resource, told.fatal) == ("hugetlb.2MB", False)
+
+
+@pytest.mark.requires("root", "cgroup")
+@pytest.mark.usefixtures("pool")
+def test_what_is_refused_is_told_once(hugetlb: CgroupsHugetlb) -> None:
+    prepare(hugetlb, WEB, 1)
+    watch = hugetlb.watch(WEB)
+    assert watch.check() is None
+    with task(MAP) as process:
+        cgroups.attach(hugetlb.cgroup(WEB), process.pid)
+        go(process)
+        assert attempt(process, 2) == ENOMEM
+        descriptor = watch.fileno()
+        assert descriptor is not None
+        assert select.select([descriptor], [], [], PATIENCE)[0]
+    told = watch.check()
+    assert told and told.limit == PAGE
+    assert watch.check() is None
+    watch.close()
 
 
 @pytest.mark.requires("root", "cgroup")
