@@ -7,7 +7,6 @@ from functools import partial
 
 from containerizer import admissible
 from containerizer.blame import named
-from containerizer.later import LaterWatch
 from isolators.isolator import ContainerConfig, Isolator, Watch, concerned
 from launcher.container_id import ContainerId
 from launcher.data import replace
@@ -70,6 +69,8 @@ class Isolation:
         yield from _watches(self._at_once, container_id)
         asked = config.resources.asked()
         if later := [each for each in self._later if not asked.isdisjoint(each.enforces)]:
+            from containerizer.later import LaterWatch  # for those with such limits
+
             yield LaterWatch(partial(_watches, later, container_id))
 
 

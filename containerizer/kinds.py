@@ -19,7 +19,6 @@ from containerizer.nested import place
 from isolators.isolator import Isolator, concerned
 from launcher.container_id import ContainerId
 from launcher.launch_info import LaunchInfo
-from launcher.renaming import renaming
 
 if TYPE_CHECKING:
     from containerizer.request import ContainerRequest
@@ -37,6 +36,8 @@ class Kind:
 
     def __init__(self, like: LaunchRequest) -> None:
         """`like`: the placeholder's."""
+        from launcher.renaming import renaming  # who launches once needs none
+
         self.like = like
         self._info = renaming(like.info, like.container_id)
         self._place = place(like.info)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from containerizer.checks.docker import HealthOptions
 from launcher.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from containerizer.checks.docker import HealthOptions
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
@@ -29,14 +32,16 @@ def of(arguments: argparse.Namespace) -> HealthOptions | None:
     """None: as the image says. Raises InvalidRequest."""
     given = {name: getattr(arguments, f"health_{name}") for name in ("cmd", *_TIMES, "retries")}
     asked = {name: value for name, value in given.items() if value is not None}
+    if not asked and not arguments.no_healthcheck:
+        return None
+    from containerizer.checks.docker import HealthOptions  # for those who ask for one
+
     if arguments.no_healthcheck:
         if asked:
             raise InvalidRequest(
                 "--no-healthcheck, and options of a health check", hint="leave out one of them"
             )
         return HealthOptions(test=_NONE)
-    if not asked:
-        return None
     retries = asked.get("retries")
     if retries is not None and retries < 1:
         raise InvalidRequest(f"invalid --health-retries {retries}", hint="the least is 1")
