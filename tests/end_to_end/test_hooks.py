@@ -131,15 +131,23 @@ def test_one_that_starts_the_container_is_the_containers_own(cli: Cli, busybox: 
     assert 1 < int(first) < 20 and int(second) < 20  # as its PID namespace counts
 
 
-@pytest.mark.parametrize("point", POINTS[:5])
+@pytest.mark.parametrize("point", ["prestart", "createRuntime", "createContainer", "poststart"])
 def test_one_that_fails_ends_the_launch(cli: Cli, busybox: str, hook: Write, point: str) -> None:
-    if point == "startContainer":
-        pytest.skip("it is a program of the container's")
     directory = hook(point, script="#!/bin/sh\necho no luck >&2; exit 7\n")
     done = cli("run", "--rm", "--hooks-dir", directory, busybox, "sleep", "1000")
     assert done.returncode == 125
     assert f"the {point} hook " in done.stderr
     assert "failed with exit code 7: no luck" in done.stderr
+    assert not (cli.state / "bundles").exists()
+
+
+def test_one_of_the_containers_that_fails_ends_the_launch(cli: Cli, busybox: str, tmp_path: Path) -> None:
+    own = {"path": "/bin/busybox", "args": ["sh", "-c", "echo not ready >&2; exit 3"]}
+    file = {"version": "1.0.0", "hook": own, "when": {"always": True}, "stages": ["startContainer"]}
+    (tmp_path / "hook.json").write_text(json.dumps(file))
+    done = cli("run", "--rm", "--hooks-dir", str(tmp_path), busybox, "sleep", "1000")
+    assert done.returncode == 125
+    assert "the startContainer hook /bin/busybox failed with exit code 3: not ready" in done.stderr
 
 
 def test_one_that_hangs_is_killed(cli: Cli, busybox: str, hook: Write) -> None:
@@ -174,3 +182,33 @@ def test_a_further_command_has_none(cli: Cli, busybox: str, hook: Write, log: Pa
     finally:
         cli("rm", "--force", "more")
     assert len(notes(log)) == 1
+
+
+def test_a_nested_container_has_its_own(cli: Cli, busybox: str, hook: Write, log: Path) -> None:
+    directory = hook("createContainer", "poststop")
+    assert cli("run", "-d", "--rm", "--name", "out", busybox, "sleep", "1000").returncode == 0
+    try:
+        done = cli("run", "--rm", "--name", "out.in", "--hooks-dir", directory, busybox, "echo", "x")
+        assert done.stdout == "x\n", done.stderr
+    finally:
+        cli("rm", "--force", "out")
+    assert [(words[0], state["id"]) for words, state in notes(log)] == [
+        ("createContainer", "out.in"),
+        ("poststop", "out.in"),
+    ]
+
+
+def test_who_cleans_up_for_a_killed_launcher_runs_those_after_the_end(
+    cli: Cli, busybox: str, hook: Write, log: Path
+) -> None:
+    directory = hook("poststop")
+    with cli.start(
+        "run", "--rm", "--name", "left", "--hooks-dir", directory, busybox, "sleep", "1000"
+    ) as run:
+        while not cli.containers() or not cli.containers()[0]["running"]:
+            assert run.poll() is None
+        run.kill()
+        run.wait()
+    cli.wait_for_reapers()
+    assert [words[0] for words, _ in notes(log)] == ["poststop"]
+    assert not (cli.state / "bundles").exists()
