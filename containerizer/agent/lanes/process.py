@@ -39,6 +39,7 @@ from containerizer.container import Container
 from containerizer.containerizer import Containerizer
 from containerizer.record import NoSuchContainer
 from containerizer.remote import RemoteContainer
+from isolators.resources import Limitation
 from launcher import stdio
 from launcher.container_id import ContainerId
 from launcher.data import Data
@@ -171,10 +172,15 @@ class Lane:
     def _hold(self, container: Container) -> None:
         assert container.task is not None
         self._held[container.id] = container
-        container.on_reached = lambda limitation: self._tell(Reached(container.id, limitation))
+        container.on_reached = partial(self._tell_reached, container.id)
         for descriptor, check in container.watched().items():
             self._watch(descriptor, partial(_quietly, check))
         self._watch(container.task.fileno(), partial(self._end, container))
+
+    def _tell_reached(self, container_id: ContainerId, limitation: Limitation) -> None:
+        """It is noted on disk already: that the agent is gone must not keep the container from its end."""
+        with contextlib.suppress(PeerGone):
+            self._tell(Reached(container_id, limitation))
 
     def _end(self, container: Container) -> None:
         """Have everything taken back. What fails is the agent's to try again."""
