@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from isolators import ownership
 from isolators.cgroups.memory_files import FilesV1, FilesV2, MemoryFiles, given
-from isolators.cgroups.notices import Notices
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need, is_gone
 from isolators.isolator import ContainerConfig, IsolatorFlags, Watch
 from isolators.resources import UNLIMITED, Limitation, Resources, Usage
@@ -179,18 +178,13 @@ class _MemoryWatch(Watch):
         self._isolator = isolator
         self._cgroup = cgroup
         self._told: set[str] = set()  # resources whose limits the container goes on within
-        self._notices = Notices()
-        try:
-            isolator.files(cgroup).add_notice(self._notices)
-        except BaseException:
-            self._notices.close()
-            raise
+        self._notice = isolator.files(cgroup).notice()
 
     def fileno(self) -> int | None:
-        return self._notices.fileno()
+        return self._notice.fileno()
 
     def check(self) -> Limitation | None:
-        self._notices.take()  # an out-of-memory that killed nobody is no limitation
+        self._notice.take()  # an out-of-memory that killed nobody is no limitation
         found = self._isolator.found(self._cgroup)
         if found is not None and found.fatal:
             return found
@@ -201,7 +195,7 @@ class _MemoryWatch(Watch):
         return None
 
     def close(self) -> None:
-        self._notices.close()
+        self._notice.close()
 
 
 def _check_size(field: str, size: int | None, least: int) -> None:

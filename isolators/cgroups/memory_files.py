@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from isolators.cgroups.notices import Notices
+from isolators.cgroups.notices import Notices, V1Event
 from isolators.cgroups.subsystem import TypedFiles
 from isolators.resources import UNLIMITED, Resources, Usage
 from launcher.kernel import cgroups
@@ -46,7 +46,7 @@ class MemoryFiles:
         """File → value, in the order in which the kernel takes them."""
         raise NotImplementedError
 
-    def add_notice(self, notices: Notices) -> None:
+    def notice(self) -> Notices | V1Event:
         """What tells when the kernel has killed."""
         raise NotImplementedError
 
@@ -96,8 +96,8 @@ class FilesV1(MemoryFiles):
             files = {_WITH_SWAP_V1: with_swap, **files}
         return {file: "-1" if value is None else str(value) for file, value in files.items()}
 
-    def add_notice(self, notices: Notices) -> None:
-        notices.add_v1_event(self.cgroup, "memory.oom_control")
+    def notice(self) -> V1Event:
+        return V1Event(self.cgroup, "memory.oom_control")
 
     def usage(self) -> Usage:
         stat = self._typed.get("stat")
@@ -190,8 +190,14 @@ class FilesV2(MemoryFiles):
         else:
             cgroups.write(self.cgroup, "memory.high", cgroups.read(self.cgroup, "memory.high"))
 
-    def add_notice(self, notices: Notices) -> None:
-        notices.add_file(self.cgroup, "memory.events")
+    def notice(self) -> Notices:
+        notices = Notices()
+        try:
+            notices.add_file(self.cgroup, "memory.events")
+        except BaseException:
+            notices.close()
+            raise
+        return notices
 
     def usage(self) -> Usage:
         stat = cgroups.read_flat(self.cgroup, "memory.stat")

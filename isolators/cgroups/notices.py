@@ -7,6 +7,7 @@ more to tell is dropped, so that a container that keeps running into its limit k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 from collections.abc import Callable, Iterable
@@ -51,21 +52,8 @@ class Notices:
         self.add(descriptor, select.EPOLLPRI)
 
     def add_v1_event(self, cgroup: str, file: str, argument: str = "") -> None:
-        """An eventfd that v1 counts up for what happens to this file. Raises CgroupError.
-
-        See Documentation/admin-guide/cgroup-v1/memory.rst, sections 9 and 11.
-        """
-        eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.add(eventfd)
-        path = os.path.join(cgroup, file)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise CgroupError(f"cannot read {path}", error) from error
-        try:
-            cgroups.write(cgroup, "cgroup.event_control", f"{eventfd} {descriptor} {argument}".rstrip())
-        finally:
-            os.close(descriptor)
+        """What v1 tells of this file. Raises CgroupError."""
+        self.add(_v1_event(cgroup, file, argument))
 
     def add_timer(self, first: float = _FIRST_PAUSE, last: float = _LAST_PAUSE) -> None:
         """Look again from time to time, less and less often: for what the kernel only counts.
@@ -103,6 +91,51 @@ class Notices:
         """Idempotent."""
         self.drop()
         self._epoll.close()
+
+
+class V1Event:
+    """What v1 tells of one file, and nothing else: polled as it is."""
+
+    def __init__(self, cgroup: str, file: str) -> None:
+        """Raises CgroupError."""
+        self._eventfd: int | None = _v1_event(cgroup, file)
+
+    def fileno(self) -> int | None:
+        return self._eventfd
+
+    def take(self) -> None:
+        """What was told is known: wait for the next."""
+        if self._eventfd is not None:
+            with contextlib.suppress(BlockingIOError):  # nothing was
+                os.eventfd_read(self._eventfd)
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._eventfd is not None:
+            os.close(self._eventfd)
+            self._eventfd = None
+
+
+def _v1_event(cgroup: str, file: str, argument: str = "") -> int:
+    """An eventfd that v1 counts up for what happens to the file. Raises CgroupError.
+
+    See Documentation/admin-guide/cgroup-v1/memory.rst, sections 9 and 11.
+    """
+    eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    path = os.path.join(cgroup, file)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            cgroups.write(cgroup, "cgroup.event_control", f"{eventfd} {descriptor} {argument}".rstrip())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        os.close(eventfd)
+        raise CgroupError(f"cannot read {path}", error) from error
+    except BaseException:
+        os.close(eventfd)
+        raise
+    return eventfd
 
 
 class OnceWatch(Watch):
