@@ -25,6 +25,7 @@ from isolators.resources import Usage
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.kernel import process
 from launcher.launch_info import LaunchInfo
 
 
@@ -40,6 +41,12 @@ class NetworkCni(Isolator):
             "network namespaces",
             lambda: os.path.exists("/proc/self/ns/net"),
             "use a kernel with CONFIG_NET_NS",
+        ),
+        Need(
+            "permission to change its network",
+            lambda: not process.is_rootless(),
+            "run it with sudo, or with --network host: devices and rules of the host are root's",
+            optional=True,  # an ordinary user does without
         ),
     )
 

@@ -167,6 +167,11 @@ def test_limits_that_root_alone_can_set_are_refused_by_name(user: User) -> None:
     assert "isolator cgroups/pids cannot work here: this host lacks permission to make cgroups" in done.stderr
 
 
+def test_networks_are_refused_by_what_they_take(user: User) -> None:
+    done = user("run", "--rm", "--network", "bridge", user.image, "true")
+    assert (done.returncode, "this host lacks permission to change its network" in done.stderr) == (125, True)
+
+
 def test_all_commands_share_the_namespaces_that_the_first_has_made(user: User) -> None:
     argv = user.argv("run", "--rm", user.image, "true")
     running = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(4)]
