@@ -13,13 +13,15 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -91,12 +93,27 @@ def launches(setting: Setting) -> None:
             setting, "run", "--rm", "--network", "none", *peers._PODMAN, image, "true"
         ),
     }
-    actions = {name: lambda argv=argv: peers.run(argv) for name, argv in alternatives.items()}
     print("\n## A launch, alone in its network\n")
-    print(table(interleave(actions, ROUNDS), f"{OURS} run --network bridge"))
+    in_turns(alternatives)
     with running(setting):
         print("\n## A launch, with others in its network\n")
-        print(table(interleave(actions, ROUNDS), f"{OURS} run --network bridge"))
+        in_turns(alternatives)
+
+
+def in_turns(alternatives: Mapping[str, list[str]]) -> None:
+    """Wall time, and the processor time of the command and of all that it has waited for."""
+    used: dict[str, list[float]] = {name: [] for name in alternatives}
+
+    def run(name: str) -> None:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        peers.run(alternatives[name])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+    samples = interleave({name: partial(run, name) for name in alternatives}, ROUNDS)
+    print(table(samples, f"{OURS} run --network bridge"))
+    times = ", ".join(f"{name} {statistics.median(each) * 1e3:.0f} ms" for name, each in used.items())
+    print(f"\nProcessor time: {times}")
 
 
 # Throughput ------------------------------------------------------------------------------------------
