@@ -209,4 +209,5 @@ NEEDS: Mapping[str, Probe] = {
     "crun": _program("crun", "crun"),
     "prometheus": _program("prometheus", "prometheus"),
     "protoc": _program("protoc", "protobuf-compiler"),
+    "stress-ng": _program("stress-ng", "stress-ng"),
 }
