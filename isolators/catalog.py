@@ -191,8 +191,12 @@ def defaults() -> tuple[str, ...]:
     return tuple(name for name in DEFAULT if _is_available(name))
 
 
-def default_for(config: ContainerConfig) -> tuple[str, ...]:
-    """The default isolators, and those that this request needs besides."""
+def default_for(config: ContainerConfig, launcher: str = "linux") -> tuple[str, ...]:
+    """The launcher's default isolators, and those that the request needs besides, if it can serve them."""
+    if launcher != "linux":
+        found = (ON_DEMAND[asked] for asked in sorted(config.asked() & set(ON_DEMAND)))
+        serves = (name for name in found if launcher in _imported(TABLE[name]).launchers)
+        return tuple(dict.fromkeys((*DEFAULT_POSIX, *serves)))
     needed = [ON_DEMAND[asked] for asked in sorted(config.asked() & set(ON_DEMAND))]
     needed += [ON_DEMAND_KINDS[kind] for kind in config.namespaces if kind in ON_DEMAND_KINDS]
     needed += [COMPANIONS[name] for name in needed if name in COMPANIONS and _is_available(COMPANIONS[name])]

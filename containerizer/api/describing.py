@@ -8,7 +8,6 @@ from containerizer.api.ids import to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import process_io_pb2 as process_io
-from containerizer.api.proto import resources_pb2 as resources
 from containerizer.api.proto import tasks_pb2 as tasks
 from containerizer.api.proto import values_pb2 as values
 from containerizer.lifecycle import State
@@ -20,6 +19,7 @@ from launcher import attach_protocol
 from launcher.attach import Output, Skipped
 from launcher.exit_status import ExitStatus
 
+MEBIBYTE = 1 << 20
 NANOSECONDS = 1_000_000_000
 
 Waited = TypeVar("Waited", agent.Response.WaitContainer, agent.Response.WaitNestedContainer)
@@ -28,6 +28,8 @@ _REASONS = {
     "memory": tasks.TaskStatus.REASON_CONTAINER_LIMITATION_MEMORY,
     "disk": tasks.TaskStatus.REASON_CONTAINER_LIMITATION_DISK,
 }
+
+_IN_MEBIBYTES = ("memory", "disk")  # as requests have them
 
 _STREAMS = {attach_protocol.STDOUT: process_io.ProcessIO.Data.STDOUT}
 _STREAMS[attach_protocol.STDERR] = process_io.ProcessIO.Data.STDERR
@@ -47,7 +49,10 @@ def waited(kind: type[Waited], termination: Termination) -> Waited:
         answer.reason = _REASONS.get(limitation.resource, tasks.TaskStatus.REASON_CONTAINER_LIMITATION)
         answer.message = termination.message
         name = {"memory": "mem"}.get(limitation.resource, limitation.resource)
-        answer.limitation.resources.append(resources.Resource(name=name, type=values.Value.SCALAR))
+        limited = answer.limitation.resources.add(name=name, type=values.Value.SCALAR)
+        if limitation.limit is not None:
+            unit = MEBIBYTE if limitation.resource in _IN_MEBIBYTES else 1
+            limited.scalar.value = limitation.limit / unit
     return answer
 
 

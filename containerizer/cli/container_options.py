@@ -110,7 +110,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
 def isolation(arguments: argparse.Namespace, config: ContainerConfig) -> str | tuple[str, ...] | None:
     """The isolators asked for, or else the default ones and those that the request needs besides."""
     named: str | None = arguments.isolation
-    return default_for(config) if named is None and arguments.launcher == "linux" else named
+    return default_for(config, arguments.launcher) if named is None else named
 
 
 def add_process(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:

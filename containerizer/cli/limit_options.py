@@ -51,6 +51,9 @@ def add(group: argparse._ArgumentGroup) -> None:
     _add_devices(group)
     group.add_argument("--disk", metavar="SIZE", help="what it may write to its own filesystem, e.g. 1g")
     group.add_argument(
+        "--storage-opt", action="append", default=[], metavar="size=SIZE", help="the same, in Docker's words"
+    )
+    group.add_argument(
         "--hugetlb",
         action="append",
         default=[],
@@ -111,7 +114,7 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "cpuset_mems": arguments.cpuset_mems,
         "cpuset_count": arguments.cpuset_count,
         "cpuset_exclusive": arguments.cpuset_exclusive,
-        "disk": arguments.disk,
+        "disk": arguments.disk or _storage(arguments.storage_opt),
         "net_priorities": _by_name(arguments.net_prio, parse_count),
         "device_rules": ",".join(arguments.device_cgroup_rule) if arguments.device_cgroup_rule else None,
         "device_read_bps": _by_name(arguments.device_read_bps, parse_size),
@@ -122,6 +125,16 @@ def asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "hugetlb": _by_name(arguments.hugetlb, parse_limit),
         "pressure": _by_name(arguments.pressure, str),
     }
+
+
+def _storage(options: Sequence[str]) -> str | None:
+    """Docker's word for `disk`. Raises InvalidRequest."""
+    size = None
+    for option in options:
+        name, _, size = option.partition("=")
+        if name != "size" or not size:
+            raise InvalidRequest(f"unknown --storage-opt {option!r}", hint="write size=SIZE, or --disk SIZE")
+    return size
 
 
 def _by_name(options: Sequence[str], parse: Callable[[str], T]) -> dict[str, T] | None:

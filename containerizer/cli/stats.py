@@ -22,7 +22,7 @@ from launcher.errors import InvalidRequest
 
 USAGE = "%(prog)s [OPTION ...] [CONTAINER ...]"
 
-_HEADER = ("CONTAINER", "CPU %", "MEMORY", "LIMIT", "MEM %", "PEAK", "PROCESSES", "NET IN/OUT")
+_HEADER = ("CONTAINER", "CPU %", "MEMORY", "LIMIT", "MEM %", "PEAK", "PROCESSES", "NET IN/OUT", "DISK")
 _CLEAR = "\x1b[H\x1b[J"  # the cursor home, and all after it erased: ECMA-48
 _LEAST, _MOST = 0.05, 86_400  # seconds; what is counted in ticks of 0.01 says nothing about less
 
@@ -111,11 +111,17 @@ def _row(name: str, usage: Usage, percent: float | None) -> tuple[str, ...]:
         _size(usage.memory_peak_bytes),
         "-" if usage.processes is None else str(usage.processes),
         "-" if usage.network_rx_bytes is None else _traffic(usage),
+        "-" if usage.disk_bytes is None else _disk(usage),
     )
 
 
 def _traffic(usage: Usage) -> str:
     return f"{_size(usage.network_rx_bytes)} / {_size(usage.network_tx_bytes)}"
+
+
+def _disk(usage: Usage) -> str:
+    used, limit = _size(usage.disk_bytes), _size(usage.disk_limit_bytes)
+    return used if usage.disk_limit_bytes is None else f"{used} / {limit}"
 
 
 def _size(count: int | None) -> str:

@@ -36,6 +36,8 @@ def check(told: dict[str, object]) -> None:
     assert told["exit_status"] == 9
     assert (told["state"], told["reason"]) == ("TASK_FAILED", "REASON_CONTAINER_LIMITATION_DISK")
     assert "limit 8.0 MiB" in str(told["message"])
+    (limited,) = told["limitation"]["resources"]  # type: ignore[index]
+    assert (limited["name"], limited["scalar"]) == ("disk", {"value": 8.0})
 
 
 def test_a_limit_ends_a_container_and_is_told(here: Cli) -> None:

@@ -55,6 +55,12 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
         ("cgroups_net_cls_primary_handle", "12:"),
         ("cgroups_net_cls_secondary_handles", "1"),
         ("image_providers", "docker,oci"),
+        ("enforce_container_disk_quota", "perhaps"),
+        ("container_disk_watch_interval", "0"),
+        ("xfs_project_range", "0-5"),
+        ("xfs_project_range", "9-5"),
+        ("xfs_project_range", "5"),
+        ("xfs_quota_headroom", "-1"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:

@@ -67,6 +67,8 @@ def test_an_update_raises_the_limit_and_stats_tell_it(cli: Cli, busybox: str) ->
     assert cli("update", "--disk", "64m", NAME).returncode == 0
     (told,) = json.loads(cli("stats", "--no-stream", "--json", "--interval", "0.05", NAME).stdout)
     assert told["disk_limit_bytes"] == 64 << 20
+    table = cli("stats", "--no-stream", "--interval", "0.05", NAME).stdout
+    assert table.splitlines()[0].split()[-1] == "DISK"
     assert cli("exec", NAME, "sh", "-c", "until test -p /go; do sleep 0.01; done; echo >/go").returncode == 0
     assert cli("wait", NAME).stdout == "3\n"
 
@@ -75,10 +77,12 @@ def test_a_limit_that_fits_nothing_is_refused(cli: Cli, busybox: str) -> None:
     done = cli("run", "--disk", "10k", busybox, "true")
     assert done.returncode == 125
     assert "disk/du: disk limit of 10240 bytes is too small to start anything" in done.stderr
+    done = cli("run", "--storage-opt", "inodes=7", busybox, "true")
+    assert "unknown --storage-opt 'inodes=7'; write size=SIZE" in done.stderr
 
 
 def test_the_posix_launchers_tasks_have_it_too(cli: Cli) -> None:
-    options = ("--launcher", "posix", "--isolation", "disk/du,posix/rlimits", "--name", NAME, "--disk", "8m")
+    options = ("--launcher", "posix", "--name", NAME, "--storage-opt", "size=8m")
     sandbox = cli.root / "containers" / NAME
     done = cli("run", *options, "host", "sh", "-c", f"head -c 24m /dev/zero >{sandbox}/file; exec sleep 1000")
     assert done.returncode == 137

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from isolators.resources import Resources
 from launcher.errors import InvalidRequest
 from launcher.kernel import project_quota
 from launcher.stdio import Inherit
+from tests.end_to_end.conftest import Cli
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox", "cgroup")
 
@@ -226,6 +228,26 @@ def test_a_launch_that_fails_gives_its_project_back(disk: Disk, busybox: str) ->
             with pytest.raises(CommandNotFound):
                 owner.launch(busybox, ["/absent"], name=NAME, disk="16m")
         assert [disk.quota(project).limit for project in range(RANGE[0], RANGE[1] + 1)] == [None] * 3
+
+
+def test_who_has_not_launched_it_updates_it_and_takes_it_back(disk: Disk, busybox: str) -> None:
+    """All that is known is on the disk. By default the projects are others than those of the tests above."""
+    cli = Cli(disk.mount_point / "root", disk.state / "own")
+    isolation = ",".join((*catalog.DEFAULT, f"disk/{disk.kind}"))
+    options = ("-d", "--isolation", isolation, "--disk", "16m", "--name", NAME)
+    started = cli("run", *options, busybox, "sleep", "1000")
+    assert (started.returncode, started.stderr) == (0, "")
+    project = disk.project_of(NAME)
+    assert project >= 5000
+    assert cli("update", "--disk", "32m", NAME).returncode == 0
+    assert disk.quota(project).limit == 32 * MEBIBYTE
+    (told,) = json.loads(cli("stats", "--no-stream", "--json", "--interval", "0.05", NAME).stdout)
+    assert told["disk_limit_bytes"] == 32 * MEBIBYTE
+    assert cli("stop", NAME).returncode == 0
+    cli.wait_for_reapers()
+    assert disk.quota(project).limit is None
+    assert cli("rm", NAME).returncode == 0
+    assert disk.quota(project).inodes == 0
 
 
 @pytest.mark.requires("ext4_quota")
