@@ -18,7 +18,7 @@ _HINT_SHORTER = "each argument and variable may have 128 KiB, all together a qua
 _HINTS = {
     errno.EMFILE: "raise the limit of open files: `ulimit -n 1024`",
     errno.EFBIG: "raise the limit of the size of files: `ulimit -f unlimited`",
-    errno.EPERM: "run as root, and see what the host lacks with `containerizer doctor`",
+    errno.EPERM: "run as root, or see docs/rootless.md; `containerizer doctor` says what the host lacks",
     errno.ENOSYS: "this needs Linux 5.12 or newer; see `containerizer doctor`",
     errno.ENODEV: "the kernel lacks this filesystem; see `containerizer doctor`",
 }
