@@ -4,6 +4,8 @@
     network ls            all networks, those that CNI plug-ins make too
     network inspect NAME  its configuration, and who is in it
     network rm NAME …     remove networks that were created here
+    network status NAME … whether containers can be added to networks now
+    network check CONTAINER …  whether containers still have what their networks gave them
     network gc            take back what containers that are gone have left in networks
 
 The network `bridge` need not be created. Containers of one network reach each other by their names.
@@ -56,6 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("names", metavar="NAME", nargs="+")
     rm = commands.add_parser("rm", help="remove networks")
     rm.add_argument("names", metavar="NAME", nargs="+")
+    status = commands.add_parser("status", help="ask whether containers can be added to networks now")
+    status.add_argument("names", metavar="NAME", nargs="+")
+    check = commands.add_parser("check", help="ask whether containers have what their networks gave them")
+    check.add_argument("containers", metavar="CONTAINER", nargs="+")
     commands.add_parser("gc", help="take back what containers that are gone have left")
 
 
@@ -67,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     isolator = NetworkCni(replace(flags, networks=paths.networks, networks_state=paths.networks_state))
     if arguments.network_command == "gc":
         return _gc(isolator, paths)
-    commands = {"create": _create, "ls": _ls, "inspect": _inspect, "rm": _rm}
+    if arguments.network_command == "check":
+        return each(arguments.containers, lambda name: isolator.verify(records.find(paths, name)))
+    commands = {"create": _create, "ls": _ls, "inspect": _inspect, "rm": _rm, "status": _status}
     return commands[arguments.network_command](isolator, arguments)
 
 
@@ -158,6 +166,17 @@ def _rm(isolator: NetworkCni, arguments: argparse.Namespace) -> int:
 
     directories = isolator.flags.cni_config_dirs
     return each(arguments.names, lambda name: definitions.remove(isolator.places, directories, name))
+
+
+def _status(isolator: NetworkCni, arguments: argparse.Namespace) -> int:
+    from isolators.network.bridge import definitions
+
+    def ask(name: str) -> None:
+        network = definitions.find(isolator.places, isolator.flags.cni_config_dirs, name)
+        isolator.chain(network).check_installed()
+        isolator.chain(network).status()
+
+    return each(arguments.names, ask)
 
 
 def _gc(isolator: NetworkCni, paths: Paths) -> int:

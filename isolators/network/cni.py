@@ -119,6 +119,20 @@ class NetworkCni(Isolator):
         if attached is not None:
             self.detach(attached)
 
+    def verify(self, container_id: ContainerId) -> None:
+        """Ask the plug-ins whether all is as they made it (CHECK). Raises NetworkFailed."""
+        attached = attachments.load(self.places, container_id)
+        if attached is None:
+            raise NetworkFailed(f"container {container_id} is in no network of plug-ins or of ours")
+        for each in attached.attachments:
+            what = f"container {container_id} has lost what it had in network {each.network.name}"
+            with self._failing(what), self.places.locked():
+                if each.result is None:
+                    raise PluginFailed("it was never added")
+                call = replace(self._call(attached), interface=each.interface)
+                chain = self.chain(each.network, attached.directories)
+                chain.check(call, each.version, each.capabilities, each.result)
+
     def detach(self, attached: Attached) -> list[NetworkFailed]:
         """Take back all that a container was given. Raises NetworkFailed; then it can be tried again.
 

@@ -281,6 +281,36 @@ def test_a_plugin_that_can_do_nothing_holds_no_container(
     orphan.unlink()
 
 
+def test_plugins_are_asked_whether_all_is_well(
+    here: Cli, busybox: str, configure: Configure, cni: list[str], tmp_path: Path
+) -> None:
+    busy = {"code": 50, "msg": "no address is left"}
+    configure("lan", {"type": "recording"}, version="1.1.0")
+    configure(
+        "full", {"type": "recording", "results": {"STATUS": busy}, "codes": {"STATUS": 1}}, version="1.1.0"
+    )
+    run = ["run", "-d", "--name", "web", "--network", "lan", *cni, busybox]
+    assert here(*run, "sleep", "1000").returncode == 0
+    try:
+        done = here("network", *cni, "check", "web")
+        assert (done.returncode, done.stdout) == (0, "web\n"), done.stderr
+        assert commands(tmp_path) == [("ADD", "eth0"), ("CHECK", "eth0")]
+        (tmp_path / "bin" / "recording").write_text(
+            '#!/bin/sh\necho \'{"code": 100, "msg": "gone"}\'\nexit 1\n'
+        )
+        done = here("network", *cni, "check", "web")
+        assert done.returncode == 125
+        assert "web has lost what it had in network lan: CNI plug-in recording failed: gone" in done.stderr
+    finally:
+        recording_plugin.install(tmp_path / "bin", "recording")
+        here("rm", "-f", "web")
+    done = here("network", *cni, "status", "lan", "full", "none-such")
+    assert (done.returncode, done.stdout) == (125, "lan\n")
+    assert "no address is left (code 50)" in done.stderr
+    assert "unknown network 'none-such'" in done.stderr
+    assert "no container web" in here("network", *cni, "check", "web").stderr
+
+
 def test_networks_are_read_anew_and_unknown_ones_refused(
     here: Cli, busybox: str, configure: Configure, cni: list[str], tmp_path: Path
 ) -> None:

@@ -228,6 +228,17 @@ def test_rates_are_kept(here: Cli, network: HostNetwork, serve: Serve) -> None:
         assert "rate 16Mbit" in subprocess.run(inside, capture_output=True, text=True).stdout
 
 
+def test_what_is_lost_is_found(here: Cli, network: HostNetwork, serve: Serve) -> None:
+    with serve("web", "--network", "bridge"), serve("quiet"):
+        assert here("network", "check", "web").returncode == 0
+        assert here("network", "status", "bridge").returncode == 0
+        assert "is in no network" in here("network", "check", "quiet").stderr
+        (veth,) = (name for name in network.devices() if name.startswith("ctv"))
+        network.run("ip", "link", "del", veth)
+        done = here("network", "check", "web")
+        assert (done.returncode, f"network bridge lacks the device {veth}" in done.stderr) == (125, True)
+
+
 def test_who_shares_a_network_has_its_names(here: Cli, serve: Serve, busybox: str) -> None:
     with serve("web", "--network", "bridge"), serve("db", "--network", "bridge"):
         show = [busybox, "sh", "-c", "cat /etc/hosts; nc -w 2 db 80 </dev/null"]
