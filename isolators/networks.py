@@ -10,9 +10,10 @@ from launcher.errors import InvalidRequest
 HOST_GATEWAY = "host-gateway"  # in place of an address: the host, as the container reaches it
 PROTOCOLS = ("tcp", "udp", "sctp")
 
-_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of a network: CNI spec, section 1
-_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?")
+# Compiled where they are used: most containers join no network.
+_MAC = r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"  # of a network: CNI spec, section 1
+_HOST_NAME = r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?"
 
 
 class PortMapping(Data, kw_only=True):
@@ -61,11 +62,11 @@ class NetworkRequest(Data, kw_only=True):
         for address in (*self.addresses, *self.dns_servers, *given):
             check_address(address)
         for name in (*self.aliases, *self.dns_search, *(name for name, _ in self.extra_hosts)):
-            if not _HOST_NAME.fullmatch(name.removesuffix(".")):
+            if not re.fullmatch(_HOST_NAME, name.removesuffix(".")):
                 raise InvalidRequest(
                     f"invalid host name {name!r}", hint="use letters, digits, '-', '_' and '.'"
                 )
-        if self.mac_address is not None and not _MAC.fullmatch(self.mac_address):
+        if self.mac_address is not None and not re.fullmatch(_MAC, self.mac_address):
             hint = "write six hexadecimal bytes, such as 02:00:00:00:00:01"
             raise InvalidRequest(f"invalid hardware address {self.mac_address!r}", hint=hint)
         if any(not option.isprintable() or " " in option for option in self.dns_options):
@@ -77,7 +78,7 @@ class NetworkRequest(Data, kw_only=True):
 
 def check_network_name(name: str) -> None:
     """Raises InvalidRequest for what is no name of a network."""
-    if not _NAME.fullmatch(name) or len(name) > 64:
+    if not re.fullmatch(_NAME, name) or len(name) > 64:
         hint = "use at most 64 letters, digits, '_', '.' and '-', a letter or digit first"
         raise InvalidRequest(f"invalid name of a network {name!r}", hint=hint)
 
