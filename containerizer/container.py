@@ -14,6 +14,7 @@ from containerizer import record as records
 from containerizer.lifecycle import BRIEF, LAUNCHING, State, transition
 from containerizer.liveness import is_running
 from containerizer.record import ContainerRecord
+from containerizer.stages import EXECUTE, Stages
 from containerizer.termination import Termination
 from isolators.isolator import ContainerConfig, Watch
 from isolators.resources import Limitation, Usage
@@ -42,6 +43,7 @@ class Container:
         self.image: Image | None = None  # once it is pulled; None: the host's files
         self.task: Task | None = None
         self.termination: Termination | None = None
+        self.stages = Stages()  # of its launch
         self.clamped: tuple[Clamped, ...] = ()  # what the host granted less of than was asked
         self._owner = owner
         self.reached: list[Limitation] = []  # limits that it ran into and goes on within
@@ -70,6 +72,7 @@ class Container:
         self.record = replace(self.record, state=state.value, **changes)
         if state not in BRIEF:
             self.record.save(self._owner.paths)
+        self.stages.enter(state)
 
     def watch(self, watch: Watch) -> None:
         """Have `wait` poll this too, and close it at the end."""
@@ -79,6 +82,7 @@ class Container:
         """Let the task run. Raises LaunchFailed; then nothing is left of the container."""
         assert self.task is not None
         with self._owner.abandoning(self):
+            self.stages.begin(EXECUTE)
             self.task.release()
             self.clamped = self.task.clamped
             self.enter(State.RUNNING, started_at=time.time())

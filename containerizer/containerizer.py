@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import cgroups_root, checkpoint, ending, launchers, merging, nested, sandbox
+from containerizer import cgroups_root, checkpoint, ending, launchers, merging, nested, sandbox, stages
 from containerizer import record as records
 from containerizer.cleanup import take_back
 from containerizer.container import Container
@@ -287,6 +287,7 @@ class Containerizer:
         return merging.prepared(isolators, request, container.config).info
 
     def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio, kind: Kind | None = None) -> Task:
+        container.stages.begin(stages.CLONE)
         like = kind.like if kind else None
         task = self._launcher.launch(self._requests.make(container.id, info, stdio, like))
         container.task = task
@@ -369,6 +370,7 @@ class Containerizer:
             raise
 
     def _abandon(self, container: Container, cause: BaseException) -> None:
+        stages.blame(cause, container.stages.current)
         try:
             self.give_up(container)
         except (ContainerizerError, OSError) as error:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from containerizer import inspection, updating
+from containerizer import inspection, stages, updating
 from containerizer import record as records
 from containerizer.agent.admission import Admission, stored
 from containerizer.agent.collector import Collector
@@ -32,7 +32,6 @@ from containerizer.agent.settings import EngineSettings
 from containerizer.agent.streams import Stream
 from containerizer.agent.workers import Workers
 from containerizer.containerizer import Containerizer
-from containerizer.fetcher.errors import FetchFailed
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import STOP_TIMEOUT, RemoteContainer
@@ -89,7 +88,7 @@ class Engine:
         self.pods = Pods(settings, self.paths)
         self._launching: dict[ContainerId, Admission] = {}
         self._keeper: Keeper | None = None
-        self._collecting: asyncio.Task[None] | None = None
+        self._collecting: list[asyncio.Task[None]] = []
         self._measuring = asyncio.Lock()
         self._measured: dict[str, Usage] = {}
         self._measured_at = -math.inf
@@ -103,13 +102,15 @@ class Engine:
         await self._keeper.recover()
         await self._control.run(lambda owner: Relays(owner.paths.relays).revive())
         self.recovery_seconds = time.monotonic() - started
-        self._collecting = asyncio.create_task(self._collect())
+        self._collecting.append(asyncio.create_task(self._collect()))
+        if self.settings.image_gc is not None:
+            self._collecting.append(asyncio.create_task(self.images.collect(self.settings.image_gc)))
 
     async def close(self) -> None:
         """Leave the containers to their supervisors; ended containers stay as they are."""
-        if self._collecting is not None:
-            self._collecting.cancel()
-            await asyncio.gather(self._collecting, return_exceptions=True)
+        for collecting in self._collecting:
+            collecting.cancel()
+        await asyncio.gather(*self._collecting, return_exceptions=True)
         if self._keeper is not None:
             await self._keeper.close()
         await self._lanes.close()
@@ -190,10 +191,10 @@ class Engine:
             raise
         except (ContainerizerError, OSError) as error:
             subject = message.container_id if isinstance(message, Execute) else container_id
-            self._failed(subject, "fetch" if isinstance(error, FetchFailed) else "launch", started, error)
+            self._failed(subject, stages.of(error) or "launch", started, error)
             raise
         self._adopt(held)
-        self.events.tell("launched", container_id, seconds=time.monotonic() - started)
+        self.events.tell("launched", container_id, seconds=time.monotonic() - started, **held.stages)
         return Launch(record=held.record, clamped=held.clamped)
 
     def _adopt(self, held: Held) -> None:

@@ -31,14 +31,14 @@ class Event(Data, kw_only=True):
     @property
     def about_image(self) -> bool:
         """Or else it is about a container."""
-        return self.kind in ("pulled", "pull-failed")
+        return self.kind in ("pulled", "pull-failed", "pruned", "prune-failed")
 
 
 # Kind → what `details` has.
 KINDS: Mapping[str, str] = {
     "launching": "",
-    "launched": "seconds",
-    "launch-failed": "stage, seconds, message",
+    "launched": "seconds; and of them those of the stages provision, prepare, clone, isolate, fetch, execute",
+    "launch-failed": "stage (one of those, pull, or launch before the first), seconds, message",
     "recovered": "",
     "limit-reached": "isolator, resource, message, limit, usage: of one that the container goes on within",
     "health": "healthy, passing, code, message, as far as its checks have said something",
@@ -49,6 +49,8 @@ KINDS: Mapping[str, str] = {
     "collect-failed": "message",
     "pulled": "seconds",
     "pull-failed": "seconds, message",
+    "pruned": "",
+    "prune-failed": "message",
 }
 
 Observer = Callable[[Event], None]

@@ -93,6 +93,12 @@ def _directories(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(":")))
 
 
+def _image_gc(text: str) -> object:
+    from containerizer.agent import image_gc  # few ask
+
+    return image_gc.parse(text)
+
+
 def _providers(text: str) -> tuple[str, ...]:
     return tuple(_one_of("docker", "appc")(word.lower()) for word in _words(text))
 
@@ -155,6 +161,12 @@ TABLE: Mapping[str, Flag] = {
     "docker_config": Flag(None, "file of credentials, as in containers-auth.json(5)"),
     "registries_conf": Flag(None, "file of mirrors, as in containers-registries.conf(5)"),
     "certs_dir": Flag(None, "certificates and hosts.toml of registries, by HOST[:PORT]"),
+    "image_gc_config": Flag(
+        None,
+        'JSON or a file of it: {"image_disk_headroom": 0.1, "image_disk_watch_interval": "10mins",'
+        ' "excluded_images": ["NAME"]} (images stay)',
+        _image_gc,
+    ),
     "pulls": Flag("4", "pulls at once", _count),
     # What is fetched into sandboxes.
     "fetcher_cache_size": Flag("2GB", "what several containers fetch, kept on disk", parse_size),

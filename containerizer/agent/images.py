@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from containerizer.agent.events import Events
-from containerizer.agent.settings import EngineSettings
+from containerizer.agent.settings import EngineSettings, ImageGc
 from launcher.errors import ContainerizerError
 from provisioner.progress import Progress, silent
 from provisioner.provisioner import Policy, Provisioner
@@ -66,6 +66,22 @@ class Images:
     async def prune(self, criteria: Criteria) -> Pruned:
         """Free the space of images that no container uses."""
         return await self._run(lambda: self.provisioner.prune(criteria))
+
+    async def collect(self, gc: ImageGc) -> None:
+        """Make room now and then, until it is cancelled. What fails is told, and tried again."""
+        from provisioner.store.prune import Criteria
+
+        while True:
+            await asyncio.sleep(gc.interval)
+            try:
+                pruned = await self.prune(
+                    Criteria(headroom=gc.headroom, fresh=gc.fresh, excluded=gc.excluded)
+                )
+            except (ContainerizerError, OSError) as error:
+                self._events.tell("prune-failed", "images", message=str(error))
+                continue
+            for image in pruned.images:
+                self._events.tell("pruned", image.reference)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -130,6 +130,7 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
         pulls=flags["pulls"],
         destroy_timeout=flags["destroy_timeout"],
         destroy_found=flags["recover"] == "cleanup",
+        image_gc=flags["image_gc_config"],
         gc_delay=flags["gc_delay"],
         gc_headroom=flags["gc_disk_headroom"],
         gc_interval=flags["disk_watch_interval"],

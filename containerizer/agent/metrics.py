@@ -18,11 +18,31 @@ from prometheus_client.exposition import generate_latest
 from containerizer.agent.events import Event
 from containerizer.agent.timer import Timer
 from containerizer.agent.usage_metrics import of_containers
+from containerizer.stages import STAGES
 
 if TYPE_CHECKING:
     from containerizer.agent.engine import Engine
 
-_LATENCIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)  # seconds
+_LATENCIES = (
+    0.0005,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.03,
+    0.05,
+    0.075,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    30,
+    60,
+)  # seconds
 
 
 class Metrics:
@@ -45,6 +65,13 @@ class Metrics:
         self._launch_seconds = Histogram(
             "containerizer_launch_seconds",
             "from the request until the task runs, pulls not counted",
+            buckets=_LATENCIES,
+            registry=registry,
+        )
+        self._stage_seconds = Histogram(
+            "containerizer_launch_stage_seconds",
+            "of launches that succeeded, by stage",
+            ["stage"],
             buckets=_LATENCIES,
             registry=registry,
         )
@@ -77,6 +104,8 @@ class Metrics:
             ["result"],
             registry=registry,
         )
+        for stage in ("pull", "launch", *STAGES):
+            self._launch_failures.labels(stage)
         for result in ("succeeded", "failed"):
             self._collected.labels(result)
             self._pulls.labels(result)
@@ -89,6 +118,9 @@ class Metrics:
             case "launched":
                 self._launches.inc()
                 self._launch_seconds.observe(seconds)
+                for stage in STAGES:
+                    if stage in event.details:
+                        self._stage_seconds.labels(stage).observe(event.details[stage])
             case "launch-failed":
                 self._launch_failures.labels(event.details["stage"]).inc()
             case "ended":

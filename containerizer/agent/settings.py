@@ -10,6 +10,15 @@ from launcher.data import Data
 from provisioner.registry.options import RegistryOptions
 
 
+class ImageGc(Data, kw_only=True):
+    """Which images go by themselves, and when."""
+
+    headroom: float  # part of the disk that is to be free, 0 to 1: the oldest unused go until it is
+    interval: float  # seconds between looks at the disk
+    excluded: tuple[str, ...] = ()  # references of images that stay
+    fresh: float = 60.0  # seconds in which what was pulled stays: between pull and container nobody holds it
+
+
 class EngineSettings(Data, kw_only=True):
     """Sizes are bytes, times are seconds."""
 
@@ -31,4 +40,5 @@ class EngineSettings(Data, kw_only=True):
     destroy_found: bool = False  # at the start, instead of taking back what runs
     gc_delay: float = 604800.0  # that sandboxes of ended containers stay, at most
     gc_headroom: float = 0.1  # part of the disk that is to be free: containerizer.agent.collector
+    image_gc: ImageGc | None = None  # None: images stay until somebody prunes them
     gc_interval: float = 60.0  # between looks at the disk

@@ -25,6 +25,9 @@ class Criteria(Data, kw_only=True):
     headroom: float | None = (
         None  # of the store's filesystem that is to be free, 0 to 1: the oldest go until it is
     )
+    fresh: float = (
+        0.0  # seconds in which what was pulled or used stays, for all that headroom: a launch follows
+    )
     excluded: tuple[str, ...] = ()  # references of images that stay
 
 
@@ -61,7 +64,7 @@ def _make_room(store: Store, criteria: Criteria, headroom: float) -> list[Image]
     for image in sorted(_candidates(store, criteria), key=store.used_at):
         if _usage(store.paths.root) + headroom <= 1:
             break
-        gone += store.discard([image], spare_since=time.time())
+        gone += store.discard([image], spare_since=time.time() - criteria.fresh)
     return gone
 
 

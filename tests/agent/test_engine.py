@@ -9,17 +9,22 @@ from pathlib import Path
 import pytest
 
 from containerizer.agent.engine import Engine
+from containerizer.agent.events import Event
+from containerizer.agent.metrics import Metrics
+from containerizer.agent.settings import ImageGc
 from containerizer.agent.streams import Stream
 from containerizer.fetcher.errors import FetchFailed
 from containerizer.nested import ExecRequest
 from containerizer.record import NoSuchContainer
 from containerizer.request import ContainerRequest
+from containerizer.stages import STAGES
 from isolators.resources import Resources
 from launcher.attach import Output
 from launcher.container_id import ContainerId
 from launcher.errors import CommandNotFound, InvalidRequest, LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.stdio import Pipes
+from provisioner.store.prune import Criteria
 from tests.agent.conftest import Agents
 from tests.support import images
 from tests.support.faulty_proxy import Fault, FaultyProxy
@@ -68,7 +73,54 @@ def test_a_launch_that_fails_leaves_nothing(agents: Agents) -> None:
             await engine.launch(ContainerRequest.of("host", ["/no/such/program"], name="broken"))
         assert await engine.containers() == []
         assert [event.kind for event in told] == ["launching", "launch-failed"]
+        assert told[-1].details["stage"] == "execute"
         await engine.launch(shell("true", "broken"))
+
+    agents.run(scenario)
+
+
+def test_each_stage_of_a_launch_is_measured(agents: Agents) -> None:
+    async def scenario(engine: Engine) -> None:
+        metrics, told = Metrics(engine), []
+        engine.events.observe(told.append)
+        await engine.launch(shell("exit 0", "timed"))
+        with pytest.raises(InvalidRequest):
+            await engine.launch(shell("exit 0", "refused", namespaces={"net": "/no/such"}))
+        (launched,) = [event for event in told if event.kind == "launched"]
+        assert all(launched.details[stage] > 0 for stage in STAGES)
+        assert sum(launched.details[stage] for stage in STAGES) < launched.details["seconds"]
+        text = (await metrics.text()).decode()
+        for stage in STAGES:
+            assert f'containerizer_launch_stage_seconds_count{{stage="{stage}"}} 1.0' in text
+        assert 'containerizer_launch_failures_total{stage="launch"} 1.0' in text
+
+    agents.run(scenario)
+
+
+@pytest.mark.requires("overlay", "busybox")
+def test_images_make_room_by_themselves(agents: Agents, tmp_path: Path) -> None:
+    """All that no container uses, where all of the disk is to be free; what is excluded stays."""
+    parts = {name: images.busybox({"Labels": {"name": name}}) for name in ("used", "kept", "gone")}
+    names = [f"oci:{images.write_layout([('v', own)], tmp_path / name)}:v" for name, own in parts.items()]
+    gc = ImageGc(headroom=1.0, interval=0.05, excluded=(names[1],), fresh=0.0)
+
+    async def scenario(engine: Engine) -> None:
+        pruned: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def hear(event: Event) -> None:
+            if event.kind == "pruned" and not pruned.done():
+                pruned.set_result(event.subject)
+
+        engine.events.observe(hear)
+        await engine.launch(ContainerRequest.of(names[0], ["sleep", "1000"], name="uses"))
+        for name in names[1:]:
+            await engine.images.pull(name)
+        spared = await engine.images.prune(Criteria(headroom=1.0, fresh=60.0))
+        assert spared.images == ()
+        collecting = asyncio.create_task(engine.images.collect(gc))
+        assert await pruned == names[2]
+        assert {image.reference for image in await engine.images.all()} == set(names[:2])
+        collecting.cancel()
 
     agents.run(scenario)
 

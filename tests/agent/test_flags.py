@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from containerizer.agent import flags
+from containerizer.agent import flags, image_gc
 from containerizer.agent.durations import parse_duration
 from containerizer.agent.main import _shown
+from containerizer.agent.settings import ImageGc
 from launcher.errors import InvalidRequest
 
 
@@ -61,11 +63,28 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
         ("xfs_project_range", "9-5"),
         ("xfs_project_range", "5"),
         ("xfs_quota_headroom", "-1"),
+        ("image_gc_config", "{}x"),
+        ("image_gc_config", "/no/such/file"),
+        ("image_gc_config", '{"image_disk_headroom": 2}'),
+        ("image_gc_config", '{"image_disk_watch_interval": "0secs"}'),
+        ("image_gc_config", '{"excluded_images": [1]}'),
+        ("image_gc_config", '{"headroom": 1}'),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"invalid flag {name}={value} in the environment"):
+    with pytest.raises(InvalidRequest, match=re.escape(f"invalid flag {name}={value} in the environment")):
         read(environment={f"CONTAINERIZER_{name.upper()}": value})
+
+
+def test_which_images_go_by_themselves(tmp_path: Path) -> None:
+    text = """{"image_disk_headroom": 0.25, "image_disk_watch_interval": {"nanoseconds": 90000000000},
+        "excluded_images": ["busybox", {"type": "DOCKER", "docker": {"name": "alpine:3"}}]}"""
+    expected = ImageGc(headroom=0.25, interval=90.0, excluded=("busybox", "alpine:3"))
+    (tmp_path / "gc.json").write_text(text)
+    for given in (text, str(tmp_path / "gc.json"), f"file://{tmp_path}/gc.json"):
+        assert read(environment={"CONTAINERIZER_IMAGE_GC_CONFIG": given})["image_gc_config"] == expected
+    assert read(environment={})["image_gc_config"] is None
+    assert image_gc.parse("{}") == ImageGc(headroom=0.1, interval=3600.0)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from containerizer import stages
 from containerizer.agent.lanes import codec
 from containerizer.agent.settings import EngineSettings
 from containerizer.nested import ExecRequest
@@ -93,6 +94,7 @@ class Launched(Data):
 
     record: ContainerRecord
     clamped: tuple[Clamped, ...]
+    stages: dict[str, Any]  # seconds of each: containerizer.stages
 
 
 class Remove(Data):
@@ -116,17 +118,19 @@ class Error(Data):
     operation: str | None = None
     on: str | None = None
     notes: tuple[str, ...] = ()
+    stage: str | None = None  # of the launch that it ended
 
     @classmethod
     def of(cls, error: BaseException) -> Error:
         kind, notes = f"{type(error).__module__}:{type(error).__qualname__}", tuple(error_notes(error))
+        stage = stages.of(error)
         if isinstance(error, ContainerizerError):
-            return cls(kind, error.message, error.hint, notes=notes)
+            return cls(kind, error.message, error.hint, notes=notes, stage=stage)
         if isinstance(error, OSError) and error.errno is not None:
             on = None if error.filename is None else str(error.filename)
             operation = getattr(error, "operation", None)
-            return cls("OSError", error.strerror or "", None, error.errno, operation, on, notes)
-        return cls("", f"{type(error).__name__}: {error}", notes=notes)
+            return cls("OSError", error.strerror or "", None, error.errno, operation, on, notes, stage)
+        return cls("", f"{type(error).__name__}: {error}", notes=notes, stage=stage)
 
     def exception(self) -> ContainerizerError | OSError:
         """The same again."""
@@ -144,6 +148,7 @@ class Error(Data):
             error = LaneFailed(self.message)
         for note in self.notes:
             error.add_note(note)
+        stages.blame(error, self.stage)
         return error
 
 

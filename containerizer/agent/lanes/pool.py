@@ -33,14 +33,12 @@ from containerizer.agent.lanes.messages import (
     Remove,
 )
 from containerizer.agent.settings import EngineSettings
-from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
 from isolators.resources import Limitation
 from launcher import protocol
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.kernel import process
-from launcher.process_attributes import Clamped
 from launcher.protocol import PeerGone
 
 _IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -59,9 +57,10 @@ class LaneGone(LaneFailed):
 class Held:
     """A container that runs, and that a lane sees to."""
 
-    def __init__(self, record: ContainerRecord, clamped: tuple[Clamped, ...]) -> None:
-        self.record = record
-        self.clamped = clamped
+    def __init__(self, launched: Launched) -> None:
+        self.record = launched.record
+        self.clamped = launched.clamped
+        self.stages = launched.stages
         # Everything has been taken back; or what `destroy` raises, or LaneGone.
         self.ended: asyncio.Future[Termination | None] = asyncio.get_running_loop().create_future()
 
@@ -137,7 +136,7 @@ class Lane:
             self._reached(message.container_id, message.limitation)
             return
         if isinstance(message, Launched):
-            held = Held(message.record, message.clamped)
+            held = Held(message)
             self.held[held.record.id] = message = held
         self._answers.put_nowait(message)
 

@@ -139,7 +139,7 @@ class Lane:
             self._await_consent(container, awaited=message.awaited)
         container.start()
         try:
-            self._tell(Launched(container.record, container.clamped))
+            self._tell(Launched(container.record, container.clamped, container.stages.seconds))
         except PeerGone:  # nobody will ever hear of it
             container.remove()
             raise

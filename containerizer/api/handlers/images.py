@@ -39,8 +39,10 @@ async def remove_image(context: Context, call: agent.Call) -> None:
 
 
 async def prune_images(context: Context, call: agent.Call) -> None:
-    """All that no container uses, but those that are excluded."""
-    excluded = tuple(map(launching.name_of, call.prune_images.excluded_images))
+    """All that no container uses, but those that are excluded, here or by --image_gc_config."""
+    gc = context.engine.settings.image_gc
+    asked = tuple(map(launching.name_of, call.prune_images.excluded_images))
+    excluded = (*asked, *(gc.excluded if gc is not None else ()))
     await context.engine.images.prune(Criteria(everything=True, excluded=excluded))
 
 
