@@ -1,13 +1,13 @@
 """One URI over HTTP(S) into an open file: with time limits, few redirects, and another try where it helps.
 
 Redirects are followed here and not by requests: what a URI says of user and password is sent to its
-own origin and to no other, and nothing that was asked for in TLS comes without.
+own origin and to no other, and nothing that was asked for in TLS comes without. What was cut goes on
+where it was (containerizer.fetcher.partial).
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import os
 import ssl
@@ -26,6 +26,7 @@ import urllib3.exceptions
 
 from containerizer.fetcher.errors import FetchFailed
 from containerizer.fetcher.options import FetchOptions
+from containerizer.fetcher.partial import Changed, Partial
 from containerizer.fetcher.uri import FetchUri
 from launcher.data import Data
 from provisioner.registry import failure, tls
@@ -38,6 +39,9 @@ from provisioner.sources.spool import write_all
 _MAX_REDIRECTS = 10
 _CHUNK = 256 << 10  # bytes
 _NOT_MODIFIED = 304
+_PARTIAL_CONTENT = 206
+_NO_SUCH_RANGE = 416
+_PROGRESS = 1 << 20  # bytes: an attempt that brought as much is none in vain
 
 
 class Received(Data, kw_only=True):
@@ -83,31 +87,45 @@ class Http:
 
         Raises FetchFailed, Cancelled.
         """
-        backoff = Backoff()
+        backoff, partial = Backoff(), Partial()
         while True:
             self._line.check()
+            before = partial.size
             try:
-                return self._attempt(uri, fd, known)
+                return self._attempt(uri, fd, known, partial)
             except _Again as error:
+                if partial.size >= before + _PROGRESS:
+                    backoff = Backoff()
                 pause = backoff.pause(error.after)
                 if pause is None or time.monotonic() + pause > self._deadline:
                     times = f", tried {backoff.tries} times" if backoff.tries > 1 else ""
                     raise _failed(uri, f"{error}{times}") from error
             self._line.wait(pause)
 
-    def _attempt(self, uri: FetchUri, fd: int, known: Received | None) -> Received | None:
-        with closing(self._follow(uri, known.conditions if known else {})) as response:
-            if response.status_code == _NOT_MODIFIED and known:
+    def _attempt(self, uri: FetchUri, fd: int, known: Received | None, partial: Partial) -> Received | None:
+        asked = partial.rest or (known.conditions if known else {})
+        with closing(self._follow(uri, asked)) as response:
+            status = response.status_code
+            if status == _NOT_MODIFIED and known and not partial.rest:
                 return None
-            if response.status_code in TRANSIENT:
-                after = retry_after(response.headers.get("Retry-After", ""))
-                raise _Again(f"the server answers {response.status_code}", after)
-            if response.status_code != 200:
-                raise _failed(uri, f"the server answers {response.status_code}")
+            if status in TRANSIENT:
+                raise _Again(
+                    f"the server answers {status}", retry_after(response.headers.get("Retry-After", ""))
+                )
+            if status == _NO_SUCH_RANGE and partial.rest:
+                partial.forget()
+                raise _Again(f"the server answers {status}")
+            if status != 200 and not (status == _PARTIAL_CONTENT and partial.rest):
+                raise _failed(uri, f"the server answers {status}")
             length = _length(response.headers)
-            if known and not known.conditions and length == known.size:
+            if status == 200 and known and not known.conditions and length == known.size:
                 return None  # all that there is to tell by
-            return self._body(uri, response, length, fd)
+            try:
+                total = partial.begin(response.headers, length, goes_on=status == _PARTIAL_CONTENT)
+            except Changed as error:
+                partial.forget()
+                raise _Again(str(error)) from error
+            return self._body(uri, response, total, partial, fd)
 
     def _follow(self, uri: FetchUri, headers: Mapping[str, str]) -> requests.Response:
         url = uri.value
@@ -152,26 +170,30 @@ class Http:
                 self._sessions[secure] = session
             return self._sessions[secure]
 
-    def _body(self, uri: FetchUri, response: requests.Response, length: int | None, fd: int) -> Received:
-        os.ftruncate(fd, 0)
-        os.lseek(fd, 0, os.SEEK_SET)
-        digest, size = hashlib.sha256(), 0
+    def _body(
+        self, uri: FetchUri, response: requests.Response, total: int | None, partial: Partial, fd: int
+    ) -> Received:
+        os.ftruncate(fd, partial.size)
+        os.lseek(fd, partial.size, os.SEEK_SET)
+        self._check_size(uri, total or 0)
         for chunk in self._chunks(response):
-            size += len(chunk)
-            if size > self._options.max_size:
-                raise _failed(uri, f"it is larger than {self._options.max_size} bytes")
+            self._check_size(uri, partial.size + len(chunk))
             if time.monotonic() > self._deadline:
                 raise _failed(uri, f"it takes longer than {self._options.timeout:.0f} s")
-            digest.update(chunk)
             write_all(fd, chunk)
-        if length is not None and size < length:
-            raise _Again(f"the connection was cut after {size} of {length} bytes")
+            partial.add(chunk)
+        if total is not None and partial.size != total:
+            raise _Again(f"the connection was cut after {partial.size} of {total} bytes")
         return Received(
-            size=size,
-            digest=f"sha256:{digest.hexdigest()}",
+            size=partial.size,
+            digest=f"sha256:{partial.digest.hexdigest()}",
             etag=response.headers.get("ETag", ""),
             last_modified=response.headers.get("Last-Modified", ""),
         )
+
+    def _check_size(self, uri: FetchUri, size: int) -> None:
+        if size > self._options.max_size:
+            raise _failed(uri, f"it is larger than {self._options.max_size} bytes")
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         read: Callable[..., bytes] = getattr(response.raw, "read1", response.raw.read)

@@ -117,6 +117,73 @@ def test_what_may_work_the_next_time_is_tried_again(
     assert (sandbox / "g").read_bytes() == _HELLO
 
 
+_V1 = {"ETag": '"v1"'}
+
+
+def _part(begin: int, of: bytes = _HELLO, **headers: str) -> Answer:
+    own = {"Content-Range": f"bytes {begin}-{len(of) - 1}/{len(of)}", **_V1, **headers}
+    return Answer(status=206, body=of[begin:], headers=own)
+
+
+def test_what_was_cut_goes_on_where_it_was(fetcher: Fetcher, sandbox: Path, server: ScriptedRegistry) -> None:
+    cut = Answer(body=b"he", length=5, headers=_V1)
+    again = Answer(status=206, body=b"l", length=3, headers={"Content-Range": "bytes 2-4/5", **_V1})
+    server.answer("/g", cut, again, Answer(status=503), _part(3))
+    digest = hashlib.sha256(_HELLO).hexdigest()
+    _fetch(fetcher, sandbox, f"http://{server.host}/g,checksum=sha256:{digest}")
+    assert (sandbox / "g").read_bytes() == _HELLO
+    asked = [(each.get("Range"), each.get("If-Range")) for each in server.asked("/g")]
+    assert asked == [(None, None), ("bytes=2-", '"v1"'), ("bytes=3-", '"v1"'), ("bytes=3-", '"v1"')]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        _part(2, b"HELLO", ETag='"v2"'),  # another version
+        _part(1),  # another part
+        _part(2, b"hello, world"),  # of another whole
+        Answer(status=206, body=b"llo", headers={"Content-Range": "bytes 2-4"}),
+        Answer(status=206, body=b"llo"),
+        Answer(status=416),
+        Answer(body=_HELLO, headers={"ETag": '"v2"'}),  # all of it: what If-Range asks for
+    ],
+)
+def test_parts_that_do_not_fit_are_not_put_together(
+    fetcher: Fetcher, sandbox: Path, server: ScriptedRegistry, lie: Answer
+) -> None:
+    server.answer("/g", Answer(body=b"he", length=5, headers=_V1), lie, Answer(body=_HELLO))
+    _fetch(fetcher, sandbox, f"http://{server.host}/g")
+    assert (sandbox / "g").read_bytes() == _HELLO
+
+
+@pytest.mark.parametrize(
+    ("headers", "validator"),
+    [
+        ({"ETag": 'W/"v1"'}, None),
+        ({}, None),
+        ({"Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"}, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ({"Last-Modified": "yesterday"}, None),
+        ({"ETag": 'W/"v1"', "Last-Modified": "Sun, 06 Nov 1994 08:49:37 GMT"}, None),
+    ],
+)
+def test_only_what_is_sure_to_be_the_same_is_gone_on_with(
+    fetcher: Fetcher, sandbox: Path, server: ScriptedRegistry, headers: dict[str, str], validator: str | None
+) -> None:
+    server.answer("/g", Answer(body=b"he", length=5, headers=headers), Answer(body=_HELLO))
+    _fetch(fetcher, sandbox, f"http://{server.host}/g")
+    assert (sandbox / "g").read_bytes() == _HELLO
+    assert server.asked("/g")[1].get("If-Range") == validator
+
+
+def test_a_password_and_a_range_go_on_together(
+    fetcher: Fetcher, sandbox: Path, server: ScriptedRegistry
+) -> None:
+    server.answer("/g", Answer(body=b"he", length=5, headers=_V1), _part(2))
+    _fetch(fetcher, sandbox, f"http://user:pass@{server.host}/g,cache")
+    assert (sandbox / "g").read_bytes() == _HELLO
+    assert {"Authorization", "Range"} <= server.asked("/g")[1].keys()
+
+
 def test_what_will_not_work_says_why(fetcher: Fetcher, sandbox: Path, server: ScriptedRegistry) -> None:
     with pytest.raises(FetchFailed, match="/none: the server answers 404"):
         _fetch(fetcher, sandbox, f"http://{server.host}/none")
@@ -180,6 +247,15 @@ def test_too_much_is_refused(sandbox: Path, server: ScriptedRegistry) -> None:
     fetcher = Fetcher(str(sandbox.parent / "cache"), FetchOptions(max_size=4))
     with pytest.raises(FetchFailed, match="larger than 4 bytes"):
         _fetch(fetcher, sandbox, f"http://{server.host}/f")
+    for length, whole in ((5, "5"), (4, "4")):  # also in parts, whatever the server says of the whole
+        further = {"Content-Range": f"bytes 2-4/{whole}", **_V1}
+        server.answer(
+            "/g",
+            Answer(body=b"he", headers=_V1, length=length),
+            Answer(status=206, body=b"llo", headers=further),
+        )
+        with pytest.raises(FetchFailed, match="larger than 4 bytes"):
+            _fetch(fetcher, sandbox, f"http://{server.host}/g")
 
 
 def test_a_fetch_can_be_given_up(fetcher: Fetcher, sandbox: Path, server: ScriptedRegistry) -> None:
