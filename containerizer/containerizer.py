@@ -289,8 +289,7 @@ class Containerizer:
     def _clone(self, container: Container, info: LaunchInfo, stdio: Stdio, kind: Kind | None = None) -> Task:
         container.stages.begin(stages.CLONE)
         like = kind.like if kind else None
-        task = self._launcher.launch(self._requests.make(container.id, info, stdio, like))
-        container.task = task
+        task = container.task = self._launcher.launch(self._requests.make(container.id, info, stdio, like))
         place = kind.place(container.id) if kind else nested.place(info)
         checkpoint.write_text(self.paths.launch_info(container.id), place)
         container.enter(

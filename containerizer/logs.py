@@ -10,7 +10,7 @@ import itertools
 import os
 import select
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from launcher.attach import Attachment, NotServed
 from launcher.data import Data
@@ -108,27 +108,41 @@ def last(entries: Iterable[Entry], count: int) -> Iterator[Entry]:
         yield from line
 
 
-def follow(reader: LogReader, directory: str, socket: str) -> Iterator[list[Entry]]:
-    """What the log has, and what is added to it until the task ends: batch by batch."""
+def follow(
+    reader: LogReader, directory: str, connect: Callable[[], Attachment], lost: Callable[[], None]
+) -> Iterator[list[Entry]]:
+    """What the log has, and what is added to it until the task ends: batch by batch.
+
+    `connect` attaches to the task, and has it served again if its relay was killed; it raises NotServed
+    when the task has ended. `lost` is called if it has while there was no relay: what it wrote last is gone.
+    """
     try:
-        attachment = Attachment.connect(socket)
+        attachment = connect()
     except NotServed:
         yield list(reader.entries())
         return
     changes = inotify.watch(directory, inotify.MODIFY | inotify.CREATE | inotify.MOVED_TO)
     try:
-        with attachment:
-            ended = False
-            while not ended:
-                yield list(reader.entries())
-                ended = _wait(attachment, changes)
+        while True:
+            with attachment:
+                killed = None
+                while killed is None:
+                    yield list(reader.entries())
+                    killed = _wait(attachment, changes)
+            if not killed:
+                break
+            try:
+                attachment = connect()
+            except NotServed:
+                lost()
+                break
         yield list(reader.entries())
     finally:
         os.close(changes)
 
 
-def _wait(attachment: Attachment, changes: int) -> bool:
-    """Wait for a change of the log, or the end of the task; whether it is the end."""
+def _wait(attachment: Attachment, changes: int) -> bool | None:
+    """Wait for a change of the log: None; or the end of the task: False, or of its relay: True."""
     poll = select.poll()
     poll.register(attachment, select.POLLIN)
     poll.register(changes, select.POLLIN)
@@ -136,9 +150,11 @@ def _wait(attachment: Attachment, changes: int) -> bool:
     if changes in ready:
         inotify.drain(changes)
     if attachment.fileno() not in ready:
-        return False
+        return None
     event = attachment.receive()
-    return event is None or isinstance(event, ExitStatus)
+    if event is None:
+        return True
+    return False if isinstance(event, ExitStatus) else None
 
 
 def _is_file(path: str, status: os.stat_result) -> bool:

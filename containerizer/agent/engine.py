@@ -28,6 +28,7 @@ from containerizer.agent.lanes import process as lane
 from containerizer.agent.lanes.messages import Create, Execute
 from containerizer.agent.lanes.pool import Held, Lanes
 from containerizer.agent.pods import Pods
+from containerizer.agent.relays import RelayWatch
 from containerizer.agent.settings import EngineSettings
 from containerizer.agent.streams import Stream
 from containerizer.agent.workers import Workers
@@ -86,6 +87,7 @@ class Engine:
         self._control = Workers("control", settings.control_threads, make)
         self.images = Images(settings, self.paths.root, self.events)
         self.pods = Pods(settings, self.paths)
+        self.relays = RelayWatch(self.paths.relays, self.events, self.call)
         self._launching: dict[ContainerId, Admission] = {}
         self._keeper: Keeper | None = None
         self._collecting: list[asyncio.Task[None]] = []
@@ -101,6 +103,7 @@ class Engine:
         self._keeper = Keeper(self.settings, self.paths, self._control, self._lanes, self.events)
         await self._keeper.recover()
         await self._control.run(lambda owner: Relays(owner.paths.relays).revive())
+        self.relays.look()
         self.recovery_seconds = time.monotonic() - started
         self._collecting.append(asyncio.create_task(self._collect()))
         if self.settings.image_gc is not None:
@@ -118,6 +121,7 @@ class Engine:
         await self._control.close()
         self.images.close()
         self.pods.close()
+        self.relays.close()
 
     @property
     def recovery_errors(self) -> int:
@@ -194,6 +198,7 @@ class Engine:
             self._failed(subject, stages.of(error) or "launch", started, error)
             raise
         self._adopt(held)
+        self.relays.look()
         self.events.tell("launched", container_id, seconds=time.monotonic() - started, **held.stages)
         return Launch(record=held.record, clamped=held.clamped)
 

@@ -30,8 +30,11 @@ class Event(Data, kw_only=True):
 
     @property
     def about_image(self) -> bool:
-        """Or else it is about a container."""
         return self.kind in ("pulled", "pull-failed", "pruned", "prune-failed")
+
+    @property
+    def about_container(self) -> bool:
+        return not self.about_image and not self.kind.startswith("relay-")
 
 
 # Kind → what `details` has.
@@ -51,6 +54,8 @@ KINDS: Mapping[str, str] = {
     "pull-failed": "seconds, message",
     "pruned": "",
     "prune-failed": "message",
+    "relay-failed": "tasks: how many it served; the subject is its number",
+    "relay-replaced": "",
 }
 
 Observer = Callable[[Event], None]

@@ -23,26 +23,8 @@ from containerizer.stages import STAGES
 if TYPE_CHECKING:
     from containerizer.agent.engine import Engine
 
-_LATENCIES = (
-    0.0005,
-    0.001,
-    0.002,
-    0.005,
-    0.01,
-    0.02,
-    0.03,
-    0.05,
-    0.075,
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    30,
-    60,
-)  # seconds
+# Seconds.
+_LATENCIES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 
 class Metrics:
@@ -58,23 +40,7 @@ class Metrics:
 
     def _make(self) -> None:
         registry = self.registry
-        self._launches = Counter("containerizer_launches", "launches that succeeded", registry=registry)
-        self._launch_failures = Counter(
-            "containerizer_launch_failures", "launches that failed, by stage", ["stage"], registry=registry
-        )
-        self._launch_seconds = Histogram(
-            "containerizer_launch_seconds",
-            "from the request until the task runs, pulls not counted",
-            buckets=_LATENCIES,
-            registry=registry,
-        )
-        self._stage_seconds = Histogram(
-            "containerizer_launch_stage_seconds",
-            "of launches that succeeded, by stage",
-            ["stage"],
-            buckets=_LATENCIES,
-            registry=registry,
-        )
+        self._make_of_launches()
         self._ends = Counter(
             "containerizer_ends", "containers that have ended, by how", ["how"], registry=registry
         )
@@ -84,6 +50,9 @@ class Metrics:
         )
         self._health = Counter(
             "containerizer_health_reports", "what checks have newly said", ["said"], registry=registry
+        )
+        self._relays = Counter(
+            "containerizer_relay_failures", "processes that serve stdio and were killed", registry=registry
         )
         self._limits_reached = Counter(
             "containerizer_limits_reached",
@@ -104,13 +73,33 @@ class Metrics:
             ["result"],
             registry=registry,
         )
-        for stage in ("pull", "launch", *STAGES):
-            self._launch_failures.labels(stage)
         for result in ("succeeded", "failed"):
             self._collected.labels(result)
             self._pulls.labels(result)
         started = Gauge("containerizer_start_time_seconds", "when the agent was started", registry=registry)
         started.set(self._started)
+
+    def _make_of_launches(self) -> None:
+        registry = self.registry
+        self._launches = Counter("containerizer_launches", "launches that succeeded", registry=registry)
+        self._launch_failures = Counter(
+            "containerizer_launch_failures", "launches that failed, by stage", ["stage"], registry=registry
+        )
+        self._launch_seconds = Histogram(
+            "containerizer_launch_seconds",
+            "from the request until the task runs, pulls not counted",
+            buckets=_LATENCIES,
+            registry=registry,
+        )
+        self._stage_seconds = Histogram(
+            "containerizer_launch_stage_seconds",
+            "of launches that succeeded, by stage",
+            ["stage"],
+            buckets=_LATENCIES,
+            registry=registry,
+        )
+        for stage in ("pull", "launch", *STAGES):
+            self._launch_failures.labels(stage)
 
     def _count(self, event: Event) -> None:
         seconds = event.details.get("seconds", 0.0)
@@ -133,6 +122,8 @@ class Metrics:
                 self._health.labels(_said(event.details)).inc()
             case "limit-reached":
                 self._limits_reached.labels(event.details["resource"]).inc()
+            case "relay-failed":
+                self._relays.inc()
             case "recovered":
                 self._recovered.inc()
             case "pulled":

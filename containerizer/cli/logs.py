@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
+import sys
 import time
 from collections.abc import Iterable
 
@@ -49,12 +49,17 @@ def show(containerizer: Containerizer, container_id: ContainerId, arguments: arg
         show_file(paths.log(container_id), arguments)
         return 0
     reader = LogReader(paths.log(container_id))
-    with contextlib.suppress(NotServed):  # it has ended; otherwise there is a relay, from now on
-        attach(paths, container_id).close()
-    batches = logs.follow(reader, paths.sandbox(container_id), paths.attach_socket(container_id))
+    batches = logs.follow(
+        reader, paths.sandbox(container_id), lambda: attach(paths, container_id), lambda: _lost(container_id)
+    )
     _print(batches, arguments)
     reader.close()
     return 0
+
+
+def _lost(container_id: ContainerId) -> None:
+    what = "was killed, and then the task ended: what that wrote last is missing"
+    print(f"containerizer: {container_id}: who read its output {what}", file=sys.stderr)
 
 
 def show_file(path: str, arguments: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ from launcher.io import relay
 relay.main()"""
 _ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 CAPACITY = 32  # tasks
+_TRIES = 100  # to have one answer
 _IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -93,13 +94,22 @@ class Relays:
     def revive(self, *, wait: bool = False) -> None:
         """Have the tasks of relays that were killed served again, and `wait` for it. Raises OSError."""
         for name in os.listdir(self._directory):
-            if name.isdecimal() and os.listdir(self._path(name)):
-                with self._locked():
-                    connection = self._connected(int(name))
-                with connection, contextlib.suppress(protocol.PeerGone):
-                    if wait:
-                        protocol.send(connection, protocol.Ping())
-                        protocol.receive(connection, protocol.Serving)
+            left = name.isdecimal() and os.listdir(self._path(name))
+            # One that is dying just now still takes connections, and answers none.
+            for _ in range(_TRIES if left else 0):
+                if self._is_there(name, wait=wait):
+                    break
+
+    def _is_there(self, name: str, *, wait: bool) -> bool:
+        """Have one be there; and unless we `wait` it is believed to answer."""
+        with self._locked():
+            connection = self._connected(int(name))
+        with connection, contextlib.suppress(protocol.PeerGone):
+            if wait:
+                protocol.send(connection, protocol.Ping())
+                protocol.receive(connection, protocol.Serving)
+            return True
+        return False
 
     def close(self) -> None:
         for connection in self._held.values():

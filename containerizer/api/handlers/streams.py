@@ -159,5 +159,5 @@ async def events(context: Context, _: agent.Call) -> Records:
 
 
 def visible(context: Context, event: Happening) -> bool:
-    """Images are everybody's."""
-    return event.about_image or context.visible(ContainerId.parse(event.subject))
+    """What is about no container is everybody's."""
+    return not event.about_container or context.visible(ContainerId.parse(event.subject))
