@@ -215,7 +215,7 @@ class Containerizer:
         if request.tmpfs:
             from containerizer import tmpfs  # what most never do
 
-            tmpfs.check(request)
+            tmpfs.check(request.tmpfs, request.container_id, request.config)
         launchers.check_image(self._launcher_name, request)
         for isolator in self.isolators:
             isolator.stays = True  # until `close`: others may follow

@@ -92,7 +92,7 @@ def _others(request: ContainerRequest, config: ContainerConfig) -> Iterator[tupl
     if request.tmpfs:
         from containerizer import tmpfs
 
-        yield "tmpfs", tmpfs.contribution(request)
+        yield "tmpfs", tmpfs.contribution(request.tmpfs)
     if request.mounts:
         yield "request", LaunchInfo(mounts=request.mounts)
 

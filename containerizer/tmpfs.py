@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from containerizer.units import parse_size
-from isolators.isolator import shares
+from isolators.isolator import ContainerConfig, shares
+from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo, Mount
-
-if TYPE_CHECKING:
-    from containerizer.request import ContainerRequest
 
 SHM = "/dev/shm"  # noqa: S108 - where shm_open(3) looks
 
@@ -102,25 +100,25 @@ def shm(size: int | str) -> Tmpfs:
     return Tmpfs(target=SHM, size=_parse_size(size, SHM))
 
 
-def check(request: ContainerRequest) -> None:
+def check(asked: Sequence[Tmpfs], container_id: ContainerId, config: ContainerConfig) -> None:
     """Of a launch here. Raises InvalidRequest for what this host cannot hold, or what is another's."""
-    targets = [each.target for each in request.tmpfs]
+    targets = [each.target for each in asked]
     most = _memory_of_host()
-    for each in request.tmpfs:
+    for each in asked:
         if targets.count(each.target) > 1:
             raise InvalidRequest(f"two tmpfs are to be at {each.target}", hint="name each place once")
         if each.size is not None and each.size > most:
             message = f"this host cannot hold a tmpfs of {each.size} bytes at {each.target}"
             raise InvalidRequest(message, hint=f"its memory and swap are {most} bytes")
-    own = request.container_id.parent is None and not shares("ipc", request.config)
+    own = container_id.parent is None and not shares("ipc", config)
     if SHM in targets and not own:
         hint = "leave out --shm-size: what is shared has a size"
         raise InvalidRequest(f"{SHM} goes with an IPC namespace, which is not the container's own", hint=hint)
 
 
-def contribution(request: ContainerRequest) -> LaunchInfo:
+def contribution(asked: Sequence[Tmpfs]) -> LaunchInfo:
     """What is around others comes first."""
-    return LaunchInfo(mounts=tuple(each.mount() for each in sorted(request.tmpfs, key=lambda t: t.target)))
+    return LaunchInfo(mounts=tuple(each.mount() for each in sorted(asked, key=lambda t: t.target)))
 
 
 def _parse_size(value: int | str, target: str) -> int:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from containerizer import inspection
 from containerizer.agent import views
-from containerizer.agent.server import ACTIVITY, ENGINE, FILES, METRICS, SETTINGS, authorize, permits, write
+from containerizer.agent.serving import ACTIVITY, ENGINE, FILES, METRICS, SETTINGS, authorize, permits, write
 from containerizer.api.files import container_of
 from containerizer.record import ContainerRecord
 from isolators.resources import Usage

@@ -27,7 +27,8 @@ from containerizer.agent.flags import TABLE, Flags
 from containerizer.agent.listeners import Tls, tcp, unix
 from containerizer.agent.lock import DirectoryLocks
 from containerizer.agent.log_writer import LogWriter
-from containerizer.agent.server import ACTIVITY, ServerSettings, application
+from containerizer.agent.server import application
+from containerizer.agent.serving import ACTIVITY, ServerSettings
 from containerizer.agent.settings import EngineSettings
 from containerizer.fetcher.options import FetchOptions
 from containerizer.paths import Paths
