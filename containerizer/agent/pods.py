@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from containerizer.agent.lanes import process as lane
 from containerizer.agent.settings import EngineSettings
@@ -20,6 +21,7 @@ from containerizer.pods.status import PodStatus
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 
+_AT_ONCE = 4  # that begin, or end
 _PATIENCE = GRACE_PERIOD + 10.0  # seconds for whoever runs a pod to end it
 
 
@@ -30,9 +32,12 @@ class Pods:
         self._settings = settings
         self._paths = paths
         self._watchers: dict[int, int] = {}  # pidfd → pid, of our children
+        # Of their own: a manifest may take its time, and nobody else is to wait for it.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pods")
 
     def close(self) -> None:
         """Leave them alone."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for pidfd in list(self._watchers):
             self._forget(pidfd)
 
@@ -41,7 +46,8 @@ class Pods:
         if self._settings.launcher != "linux":
             raise InvalidRequest(f"the launcher {self._settings.launcher} has no pods", hint="use linux")
         options = [*self._options(), f"--named={container_id}", *(["--rm"] if remove else [])]
-        started = await asyncio.to_thread(watcher.start, manifest, options)
+        loop = asyncio.get_running_loop()
+        started = await loop.run_in_executor(self._threads, watcher.start, manifest, options)
         self._watch(started.pid)
         if started.failed is not None:
             raise InvalidRequest(started.failed)
@@ -52,7 +58,8 @@ class Pods:
 
     async def remove(self, container_id: ContainerId, *, force: bool) -> None:
         """Raises NoSuchContainer, InvalidRequest for what is no pod, DestroyTimeout, CleanupFailed."""
-        await asyncio.to_thread(self._remove, container_id, 0.0 if force else _PATIENCE)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._remove, container_id, 0.0 if force else _PATIENCE)
 
     def _remove(self, container_id: ContainerId, patience: float) -> None:
         with lane.containerizer(self._settings, in_process=False) as owner:

@@ -64,6 +64,7 @@ def application(
         files=app[FILES],
         heartbeat=settings.heartbeat,
         patience=settings.request_timeout,
+        max_request=settings.max_request_size,
         hostname=settings.hostname,
     )
     app.on_cleanup.append(lambda _: context.checker.close())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from containerizer.api.checking import Checker
 from containerizer.api.files import VirtualFiles
 from containerizer.api.logging_level import LoggingLevel
+from containerizer.api.recordio import MAX_RECORD
 from launcher.container_id import ContainerId
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT = 30.0  # seconds between two signs of life in a stream, as the predecessor's default
 
-PATIENCE = 60.0  # seconds for a client to take a record of a stream
+PATIENCE = 60.0  # seconds for a client to send a call, and to take a record of a stream
 
 Metrics = Callable[[], Awaitable[Mapping[str, float]]]
 
@@ -36,6 +37,7 @@ class Context:
         port: int = 5051,
         heartbeat: float = HEARTBEAT,
         patience: float = PATIENCE,
+        max_request: int = MAX_RECORD,
     ) -> None:
         """`flags`: as the agent was started. `metrics`: names and values now, for GET_METRICS."""
         self.engine = engine
@@ -48,6 +50,7 @@ class Context:
         self.port = port
         self.heartbeat = heartbeat
         self.patience = patience
+        self.max_request = max_request  # bytes of a call
         self.visible: Callable[[ContainerId], bool] = lambda _: True  # to whoever has made the call
         self.writers: set[ContainerId] = set()  # containers that some client writes to
 

@@ -81,9 +81,9 @@ class Api:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = media.body_of(request.headers)
-        calls = calls_of(request, body)
+        calls = calls_of(request, body, self._context.max_request)
         async with contextlib.aclosing(calls):
-            call = await first_of(calls)
+            call = await first_of(calls, self._context.patience)
             row = _row(call, body)
             answer = media.answer_to(request.headers)
             _check_acceptable(row, answer)

@@ -273,6 +273,27 @@ def test_a_request_that_does_not_arrive_is_given_up(here: Cli) -> None:
         agent.stop()
 
 
+def _posted(agent: AgentProcess, length: int, body: bytes) -> bytes:
+    """The status line of the answer to a POST that says so much of its body, and sends this of it."""
+    head = "POST /api/v1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {length}\r\n\r\n"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(process.TIMEOUT)
+        client.connect(str(agent.socket))
+        client.sendall(head.encode() + body)
+        return client.recv(1024).partition(b"\r\n")[0]
+
+
+def test_a_body_is_bounded_in_time_and_size_as_the_flags_say(here: Cli) -> None:
+    call = b'{"type": "GET_HEALTH"}'
+    with started(here.root, here.state, "--request-timeout=200ms", "--max-request-size=100B") as agent:
+        assert b" 200 " in _posted(agent, len(call), call)
+        assert b" 400 " in _posted(agent, len(call), call[:5])
+        assert b" 413 " in _posted(agent, 1 << 40, b"")
+        assert b" 413 " in _posted(agent, 101, call)
+        agent.stop()
+
+
 def test_a_client_that_does_not_read_is_dropped(here: Cli) -> None:
     name = here("run", "-d", "host", "yes").stdout.strip()
     body = {"type": "ATTACH_CONTAINER_OUTPUT", "attach_container_output": {"container_id": {"value": name}}}
