@@ -50,6 +50,7 @@ def serve(flags: Flags) -> None:
     written = LogWriter(sys.stderr.fileno())
     logging.basicConfig(format=_FORMAT, handlers=[written, *_log_file(flags["log_file"])])
     logging.getLogger("containerizer").setLevel(flags["logging_level"])
+    logging.getLogger("aiohttp.server").addFilter(_without_traceback)
     _allow_descriptors()
     paths = Paths.of(flags["work_dir"], flags["runtime_dir"])
     locks = DirectoryLocks(paths.root, paths.state)
@@ -58,6 +59,17 @@ def serve(flags: Flags) -> None:
     finally:
         locks.close()
         written.close()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A request that is no HTTP is its client's defect: told in a line, or clients could fill the log."""
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args, record.exc_info = "a request is no HTTP: %.100r", (error.message,), None
+    return record.levelno >= logging.getLogger("containerizer").level
 
 
 def _log_file(path: str | None) -> list[logging.Handler]:

@@ -323,3 +323,17 @@ def test_more_requests_than_are_allowed_are_refused(here: Cli) -> None:
 
 def refused(agent: AgentProcess) -> None:
     assert agent.request("GET", "/health")[0] == 503
+
+
+def test_what_is_no_http_fills_no_log(here: Cli, tmp_path: Path) -> None:
+    log = tmp_path / "agent.log"
+    with started(here.root, here.state, f"--log-file={log}") as agent:
+        for text in (b"\0garbage\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 10_000 + b"\r\n\r\n"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(process.TIMEOUT)
+                client.connect(str(agent.socket))
+                client.sendall(text)
+                assert b" 400 " in client.recv(1024).partition(b"\r\n")[0]
+        agent.stop()
+    assert "Traceback" not in log.read_text()
+    assert log.read_text().count("a request is no HTTP") == 2
