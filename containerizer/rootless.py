@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
 import pwd
 import sys
 from collections.abc import Iterator
 
 from containerizer import checkpoint, liveness
-from containerizer.paths import ROOTLESS
+from containerizer.paths import RECORD, ROOTLESS
 from isolators.namespaces import subordinate_ids
 from launcher import protocol, user_namespaces
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
@@ -45,8 +46,13 @@ def enter(state: str) -> None:
     directory = os.path.join(state, _DIRECTORY)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     with _locked(directory):
-        pid = _holder(directory) or _start(directory)
-        _join(pid)
+        if pid := _holder(directory):
+            _join(pid)
+        elif pid := _survivor(state):
+            _join(pid)
+            _hold(directory)
+        else:
+            _join(_start(directory))
 
 
 def join(state: str) -> bool:
@@ -75,6 +81,16 @@ def _holder(directory: str) -> int | None:
     return pid if isinstance(pid, int) and started and liveness.started_at(pid) == started else None
 
 
+def _survivor(state: str) -> int | None:
+    """The pid of a supervisor, of a container that runs on without the holder: it is in the namespaces, too."""
+    for path in glob.glob(os.path.join(glob.escape(state), "containers", "*", RECORD)):
+        known = checkpoint.read(path) or {}
+        pid, started = known.get("supervisor"), known.get("supervisor_started")
+        if isinstance(pid, int) and started and liveness.started_at(pid) == started:
+            return pid
+    return None
+
+
 def _join(pid: int) -> None:
     uid, directory = os.geteuid(), os.getcwd()
     try:
@@ -90,7 +106,7 @@ def _join(pid: int) -> None:
 def _start(directory: str) -> int:
     """Start the process that makes and holds the namespaces. Raises LaunchFailed."""
     own_end, holders_end = protocol.channel()
-    program = _program()
+    program = _making()
     try:
         with own_end:
             with holders_end:
@@ -102,15 +118,29 @@ def _start(directory: str) -> int:
     except OSError as error:
         hint = "`containerizer doctor` says what is missing; or run it with sudo"
         raise LaunchFailed(f"cannot make a user namespace: {error}", hint=hint) from error
-    holder = {"pid": pid, "started": liveness.started_at(pid)}
-    checkpoint.write(os.path.join(directory, "holder.json"), holder)
+    _note(directory, pid)
     return pid
 
 
-def _program() -> Program:
-    program, mapped, forever = Program(), Label(), Label()
-    program.call("setsid")
-    program.call("prctl", _PR_SET_NAME, b"ctz:rootless", 0, 0, 0)
+def _hold(directory: str) -> None:
+    """Start a process that holds the namespaces that this one is in. Raises LaunchFailed."""
+    own_end, holders_end = protocol.channel()
+    program = Program()
+    _stay(program)
+    try:
+        with own_end, holders_end:
+            _note(directory, runner.start_program(program, holders_end))
+    except OSError as error:
+        raise LaunchFailed(f"cannot hold the user's namespaces: {error}") from error
+
+
+def _note(directory: str, pid: int) -> None:
+    holder = {"pid": pid, "started": liveness.started_at(pid)}
+    checkpoint.write(os.path.join(directory, "holder.json"), holder)
+
+
+def _making() -> Program:
+    program, mapped = Program(), Label()
     program.call("unshare", CLONE_FLAGS["user"], on="user")
     tell(program, OPENED)
     program.call("read", CHANNEL, program.buffer(bytes(8)), 1, then=mapped)
@@ -119,6 +149,15 @@ def _program() -> Program:
     program.call("unshare", CLONE_FLAGS["mnt"], on="mnt")
     mounts.make_all_private(program)
     tell(program, OPENED)
+    _stay(program)
+    return program
+
+
+def _stay(program: Program) -> None:
+    """Of whoever has started it nothing is left in it: no session, directory or descriptor."""
+    forever = Label()
+    program.call("setsid")
+    program.call("prctl", _PR_SET_NAME, b"ctz:rootless", 0, 0, 0)
     program.call("chdir", b"/")
     null = program.call("openat", -100, os.devnull.encode(), os.O_RDWR, 0, on=os.devnull)
     for descriptor in range(_LOWEST_FD):
@@ -127,7 +166,6 @@ def _program() -> Program:
     program.place(forever)
     program.call("ppoll", 0, 0, 0, 0, 0)
     program.jump(forever)
-    return program
 
 
 def _maps() -> tuple[Map, Map]:

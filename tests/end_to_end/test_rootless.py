@@ -96,10 +96,14 @@ def leave(user: User) -> None:
         user("rm", "-f", name)
     leftover = [*(user.home / "run/containerizer").glob("containers/*")]
     user("rmi", user.image)
+    kill_holder(user)
+    assert leftover == []
+
+
+def kill_holder(user: User) -> None:
     pidfd = os.pidfd_open(holder(user))
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     wait_for_end(pidfd)
-    assert leftover == []
 
 
 def holder(user: User) -> int:
@@ -184,10 +188,17 @@ def test_all_commands_share_the_namespaces_that_the_first_has_made(user: User) -
 
 def test_who_has_lost_the_namespaces_makes_others(user: User) -> None:
     user.run(user.image, "true")
-    pidfd = os.pidfd_open(holder(user))
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    wait_for_end(pidfd)
+    kill_holder(user)
     assert user.run(user.image, "echo", "again") == "again\n"
+
+
+def test_what_runs_keeps_the_namespaces(user: User) -> None:
+    assert user("run", "-d", "--name", "box", user.image, "sleep", "1000").returncode == 0
+    for _ in range(2):
+        kill_holder(user)
+        done = user("exec", "box", "id", "-u")
+        assert (done.stdout, done.stderr) == ("0\n", "")
+    assert user.run(user.image, "echo", "beside") == "beside\n"
 
 
 @pytest.mark.parametrize("user", ["without subordinate ids"], indirect=True)
