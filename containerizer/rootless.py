@@ -82,7 +82,7 @@ def _holder(directory: str) -> int | None:
 
 
 def _survivor(state: str) -> int | None:
-    """The pid of a supervisor, of a container that runs on without the holder: it is in the namespaces, too."""
+    """The pid of a supervisor whose container runs on without the holder: it is in the namespaces, too."""
     for path in glob.glob(os.path.join(glob.escape(state), "containers", "*", RECORD)):
         known = checkpoint.read(path) or {}
         pid, started = known.get("supervisor"), known.get("supervisor_started")
