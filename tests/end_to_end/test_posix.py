@@ -75,13 +75,6 @@ def test_the_directories_are_those_of_xdg(home: Path) -> None:
 
 
 @pytest.mark.requires("root")
-def test_the_linux_launcher_still_needs_root(home: Path) -> None:
-    done = as_user(NOBODY, home, "run", "host", "true")
-    assert done.returncode == 125
-    assert "needs root" in done.stderr
-
-
-@pytest.mark.requires("root")
 @pytest.mark.parametrize(
     ("options", "text"),
     [
