@@ -21,10 +21,10 @@ from launcher.kernel import files
 _LARGEST = 4 << 20  # bytes
 
 
-def save(root: int, path: str, environment: Mapping[str, str]) -> None:
-    """Write them to this path in the root directory of the container around. Raises OSError."""
+def save(root: int, paths: Paths, container_id: ContainerId, environment: Mapping[str, str]) -> None:
+    """Write them to their place below `root`, the root directory of the container around. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    place = os.open(path.lstrip("/"), flags, 0o600, dir_fd=root)
+    place = os.open(_path(paths, container_id).lstrip("/"), flags, 0o600, dir_fd=root)
     with open(place, "w") as file:
         json.dump(dict(environment), file)
 
@@ -35,11 +35,16 @@ def load(paths: Paths, container_id: ContainerId) -> dict[str, str]:
     around = records.load(paths, container_id.parent)
     try:
         if is_running(around):
-            text = files.read(f"/proc/{around.pid}/root{paths.secrets(container_id)}", _LARGEST)
+            text = files.read(f"/proc/{around.pid}/root{_path(paths, container_id)}", _LARGEST)
             return dict(json.loads(text))
     except (OSError, ValueError):
         pass
     raise InvalidRequest(f"the secrets of {container_id} are gone", hint="it ends; start its pod again")
+
+
+def _path(paths: Paths, container_id: ContainerId) -> str:
+    """Without links: from another root directory an absolute one would lead to ours, and so to the host."""
+    return os.path.realpath(paths.secrets(container_id))
 
 
 def hidden(text: str, environment: Mapping[str, str]) -> str:

@@ -52,7 +52,11 @@ class Memory:
         self._manifest = manifest
         self._paths = paths
         self._root = os.open(f"/proc/{task.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._namespace = os.open(f"/proc/{task.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._namespace = os.open(f"/proc/{task.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            os.close(self._root)
+            raise
         if is_ready(task.fileno()):  # then these may be another process'
             self.close()
             raise InvalidRequest(f"the pod {manifest.name} was ended by somebody else")
@@ -84,7 +88,7 @@ class Memory:
         for container in _containers(self._manifest):
             if container.secret_environment:
                 own = ContainerId(container.name, ContainerId(self._manifest.name))
-                secrets.save(self._root, self._paths.secrets(own), container.secret_environment)
+                secrets.save(self._root, self._paths, own, container.secret_environment)
 
 
 def _containers(manifest: PodManifest) -> tuple[PodContainer, ...]:
@@ -92,7 +96,8 @@ def _containers(manifest: PodManifest) -> tuple[PodContainer, ...]:
 
 
 def _path(manifest: PodManifest, paths: Paths, name: str) -> str:
-    return paths.pod_volume(ContainerId(manifest.name), name, in_memory=True)
+    """Without links: from another root directory an absolute one would lead to ours, and so to the host."""
+    return os.path.realpath(paths.pod_volume(ContainerId(manifest.name), name, in_memory=True))
 
 
 def _mount(volume: object, path: str) -> Mount:

@@ -108,6 +108,23 @@ def test_a_secret_is_seen_by_the_container_only(cli: Cli, manifest: Write, tmp_p
         assert process.wait(_TIMEOUT) != 0
 
 
+def test_a_link_on_the_way_leads_no_secret_to_the_host(cli: Cli, manifest: Write, tmp_path: Path) -> None:
+    """As /var/run is one: an absolute one, which by another process' root directory would lead to ours."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    linked = Cli(cli.root, tmp_path / "link" / "state")
+    script = "echo runs; exec sleep 1000"
+    path = manifest({"script": script, **_ENV, **_MOUNTS}, volumes=_VOLUMES, terminationGracePeriodSeconds=0)
+    with linked.start("pod", "run", "--rm", _with_objects(path)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "one | runs\n"
+        asked = linked("exec", "pod.one", "sh", "-c", 'echo "$PASSWORD"; cat /s/password')
+        assert asked.stdout == f"{_VALUE}\n{_VALUE}", asked.stderr
+        assert _files_with(_VALUE, tmp_path / "real") == []
+        process.send_signal(signal.SIGTERM)
+        process.wait(_TIMEOUT)
+
+
 def test_no_message_has_a_secret(cli: Cli, manifest: Write) -> None:
     path = manifest({"command": ["/no/$(PASSWORD)"], **_ENV})
     done = cli("pod", "run", "--rm", _with_objects(path))
