@@ -173,6 +173,14 @@ def _cni() -> str | None:
     return "no CNI plug-ins (apt-get install containernetworking-plugins)" if missing else None
 
 
+def _device(kind: str, *options: str) -> Probe:
+    """Whether the kernel has this kind of network device, made of another one."""
+    script = 'ip link add a type veth peer name b && exec ip link add link a name c type "$@"'
+    return lambda: _succeeds(
+        ["unshare", "--net", "sh", "-c", script, "sh", kind, *options], f"the kernel has no {kind}"
+    )
+
+
 def _nftables() -> str | None:
     """What networks of our own take, and their tests."""
     return _program("nft", "nftables")() or _program("ip", "iproute2")()
@@ -199,6 +207,9 @@ NEEDS: Mapping[str, Probe] = {
     "uidmap": _uidmap,
     "cni": _cni,  # Debian's plug-ins
     "nftables": _nftables,
+    "macvlan": _device("macvlan"),
+    "ipvlan": _device("ipvlan"),
+    "vlan": _device("vlan", "id", "7"),
     "registry": _program("docker-registry", "docker-registry"),
     "busybox": _program("busybox", "busybox-static"),
     "openssl": _program("openssl", "openssl"),

@@ -43,6 +43,7 @@ class Attached(Data, kw_only=True):
     boot: str  # of the host
     directories: tuple[str, ...]  # of plug-ins
     sandbox: str
+    state: str = ""  # directory of its networks, of this boot; others have theirs with the same root
     hostname: str | None = None
     request: NetworkRequest
     attachments: tuple[Attachment, ...] = ()

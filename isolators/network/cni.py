@@ -58,7 +58,7 @@ class NetworkCni(Isolator):
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         if not config.networks.names:
             return LaunchInfo()
-        if not os.path.exists(self.places.swept):
+        if not self.places.is_swept(attachments.boot_id()):
             from isolators.network import garbage  # once a boot
 
             garbage.after_reboot(self)
@@ -187,6 +187,7 @@ class NetworkCni(Isolator):
             boot=attachments.boot_id(),
             directories=self.flags.cni_plugins_dirs,
             sandbox=config.sandbox,
+            state=self.places.state,
             hostname=hostname_of(container_id, config),
             request=request,
             attachments=tuple(

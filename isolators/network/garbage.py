@@ -46,8 +46,10 @@ def collect(isolator: NetworkCni, is_there: Callable[[str], bool]) -> tuple[list
 
 
 def _is_garbage(isolator: NetworkCni, attached: Attached, is_there: Callable[[str], bool]) -> bool:
-    is_orphan = os.path.exists(isolator.places.orphans(attached.id))
-    return is_orphan or not attached.is_of_this_boot or not is_there(attached.container)
+    if os.path.exists(isolator.places.orphans(attached.id)) or not attached.is_of_this_boot:
+        return True
+    # With another state directory there are other containers, which `is_there` does not know.
+    return attached.state == isolator.places.state and not is_there(attached.container)
 
 
 def _tell_plugins(isolator: NetworkCni) -> list[Exception]:

@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterator
 
 from launcher.data import Data
+from launcher.kernel import files
 
 
 class Places(Data):
@@ -44,6 +45,13 @@ class Places(Data):
     @property
     def swept(self) -> str:
         return os.path.join(self.state, "swept")
+
+    def is_swept(self, boot: str) -> bool:
+        """Whether it is since this boot; a state directory on a disk outlives it."""
+        try:
+            return files.read(self.swept, 64).decode() == boot
+        except FileNotFoundError:
+            return False
 
     def own(self, network: str) -> str:
         return os.path.join(self.state, "of", network)

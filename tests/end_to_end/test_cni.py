@@ -148,6 +148,46 @@ def test_several_networks_and_other_plugins(
 
 
 @pytest.mark.requires("cni")
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        pytest.param("macvlan", {}, marks=pytest.mark.requires("macvlan")),
+        pytest.param("ipvlan", {}, marks=pytest.mark.requires("ipvlan")),
+        pytest.param("vlan", {"vlanId": 7}, marks=pytest.mark.requires("vlan")),
+    ],
+)
+def test_interfaces_of_the_hosts_own(
+    here: Cli,
+    busybox: str,
+    configure: Configure,
+    cni: list[str],
+    network: HostNetwork,
+    tmp_path: Path,
+    kind: str,
+    options: dict[str, Any],
+) -> None:
+    network.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "other")
+    network.run("ip", "link", "set", "uplink", "up")
+    own = {"type": kind, "master": "uplink", **options, "ipam": ipam(tmp_path, "10.9.0.0/24")}
+    configure("wire", own, {"type": "tuning"})
+    done = here("run", "--rm", "--network", "wire", *cni, busybox, "ip", "-o", "-4", "addr", "show", "eth0")
+    assert "10.9.0.2/24" in done.stdout, done.stderr
+    assert network.devices() == {"uplink", "other"}
+
+
+@pytest.mark.requires("cni")
+def test_loopback_in_a_list(
+    here: Cli, busybox: str, configure: Configure, cni: list[str], tmp_path: Path
+) -> None:
+    """It is brought up already; a list that does so again is fine."""
+    configure("lan", {"type": "ptp", "ipam": ipam(tmp_path, "10.8.0.0/24")})
+    configure("lo", {"type": "loopback"})
+    done = here("run", "--rm", "--network", "lan,lo", *cni, busybox, "ip", "-o", "-4", "addr")
+    assert done.returncode == 0, done.stderr
+    assert "127.0.0.1/8" in done.stdout
+
+
+@pytest.mark.requires("cni")
 def test_a_network_is_left_when_its_container_is_killed_with_its_launcher(
     here: Cli, busybox: str, configure: Configure, cni: list[str], network: HostNetwork, tmp_path: Path
 ) -> None:

@@ -106,7 +106,7 @@ def test_a_reboot_is_told_to_plugins_by_the_next_container(
     record = _record_of_one_that_has_ended(here, *run)
     record["boot"] = "another"
     (here.root / "networks" / "attached" / "web.json").write_text(json.dumps(record))
-    (here.state / "networks" / "swept").unlink()
+    (here.state / "networks" / "swept").write_text("another")
     assert here("run", "--rm", "--name", "web", "-p", "8080:80", *run, "true").returncode == 0
     (_, first), _, *others = told(tmp_path)
     assert first
@@ -146,6 +146,20 @@ def test_gc_takes_back_what_nobody_else_would(
         assert valid["containerID"].startswith("other-")
     finally:
         assert here("rm", "-f", "other").returncode == 0
+
+
+def test_gc_spares_containers_of_another_state_directory(
+    here: Cli, busybox: str, tmp_path: Path, recording: list[str]
+) -> None:
+    other = Cli(here.root, tmp_path / "other", within=here.within)
+    run = ["run", "-d", "--name", "web", "--network", "lan", *recording, busybox, "sleep", "1000"]
+    assert other(*run).returncode == 0
+    try:
+        done = here("network", *recording, "gc")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert [command for command, _ in told(tmp_path)] == ["ADD", "GC"]
+    finally:
+        assert other("rm", "-f", "web").returncode == 0
 
 
 def test_gc_of_our_own_network_removes_what_has_no_container(
