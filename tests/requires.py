@@ -175,7 +175,7 @@ def _cni() -> str | None:
 
 def _device(kind: str, *options: str) -> Probe:
     """Whether the kernel has this kind of network device, made of another one."""
-    script = 'ip link add a type veth peer name b && exec ip link add link a name c type "$@"'
+    script = 'ip link add up0 type veth peer name up1 && exec ip link add link up0 name own0 type "$@"'
     return lambda: _succeeds(
         ["unshare", "--net", "sh", "-c", script, "sh", kind, *options], f"the kernel has no {kind}"
     )

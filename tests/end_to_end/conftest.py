@@ -21,11 +21,12 @@ from containerizer import cgroups_root
 from isolators.cgroups.subsystem import path_of
 from launcher.container_id import ContainerId
 from launcher.kernel import cgroups
-from tests.support import images
+from tests.support import images, recording_plugin
 from tests.support.netns import HostNetwork, host_network
 from tests.support.registry import Registry
 
 Write = Callable[..., str]
+Configure = Callable[..., str]
 
 _TIMEOUT = 60  # seconds until a command counts as hung
 
@@ -174,6 +175,33 @@ def here(directories: Path, tmp_path: Path, network: HostNetwork, busybox: str) 
     assert not attached.exists() or list(attached.iterdir()) == []
     assert list(state.glob("networks/namespaces/*")) == []
     assert not (state / "networks" / "ports").exists()
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """Writes a network of these plug-ins; the directory's name."""
+    directory = tmp_path / "net.d"
+    directory.mkdir()
+    recording_plugin.install(tmp_path / "bin", "recording", "further")
+
+    def write(name: str, *plugins: dict[str, Any], version: str = "1.0.0", **options: Any) -> str:
+        listed = [_with_log(plugin, tmp_path / "log") for plugin in plugins]
+        value = {"cniVersion": version, "name": name, "plugins": listed, **options}
+        (directory / f"{name}.conflist").write_text(json.dumps(value))
+        return str(directory)
+
+    return write
+
+
+def _with_log(plugin: dict[str, Any], log: Path) -> dict[str, Any]:
+    return {"log": str(log), **plugin} if plugin["type"] in ("recording", "further") else plugin
+
+
+@pytest.fixture
+def cni(tmp_path: Path) -> list[str]:
+    """Options with which `run` finds the networks that `configure` writes."""
+    plugins = f"{tmp_path}/bin:/usr/lib/cni"
+    return ["--network-cni-config-dir", f"{tmp_path}/net.d", "--network-cni-plugins-dir", plugins]
 
 
 @pytest.fixture

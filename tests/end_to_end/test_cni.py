@@ -2,204 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import Cli
+from tests.end_to_end.conftest import Cli, Configure
 from tests.support import recording_plugin
 from tests.support.netns import HostNetwork
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
-Configure = Callable[..., str]
-
-
-@pytest.fixture
-def configure(tmp_path: Path) -> Configure:
-    """Writes a network of these plug-ins; the directory's name."""
-    directory = tmp_path / "net.d"
-    directory.mkdir()
-    recording_plugin.install(tmp_path / "bin", "recording", "further")
-
-    def write(name: str, *plugins: dict[str, Any], version: str = "1.0.0", **options: Any) -> str:
-        listed = [_with_log(plugin, tmp_path / "log") for plugin in plugins]
-        value = {"cniVersion": version, "name": name, "plugins": listed, **options}
-        (directory / f"{name}.conflist").write_text(json.dumps(value))
-        return str(directory)
-
-    return write
-
-
-def _with_log(plugin: dict[str, Any], log: Path) -> dict[str, Any]:
-    return {"log": str(log), **plugin} if plugin["type"] in ("recording", "further") else plugin
-
-
-@pytest.fixture
-def cni(tmp_path: Path) -> list[str]:
-    """Options with which `run` finds the networks that `configure` writes."""
-    plugins = f"{tmp_path}/bin:/usr/lib/cni"
-    return ["--network-cni-config-dir", f"{tmp_path}/net.d", "--network-cni-plugins-dir", plugins]
-
-
-def ipam(tmp_path: Path, subnet: str) -> dict[str, Any]:
-    ranges = [[{"subnet": subnet}]]
-    return {
-        "type": "host-local",
-        "ranges": ranges,
-        "routes": [{"dst": "0.0.0.0/0"}],
-        "dataDir": f"{tmp_path}/ipam",
-    }
-
 
 def commands(tmp_path: Path) -> list[tuple[str, str]]:
     calls = recording_plugin.calls(tmp_path / "log")
     return [(call["command"], call["environment"]["CNI_IFNAME"]) for call in calls]
-
-
-# Debian's plug-ins -----------------------------------------------------------------------------------
-
-
-@pytest.mark.requires("cni")
-def test_bridge_gives_an_address_and_takes_it_back(
-    here: Cli, busybox: str, configure: Configure, cni: list[str], network: HostNetwork, tmp_path: Path
-) -> None:
-    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipam": ipam(tmp_path, "10.7.0.0/24")}
-    configure("lan", bridge)
-    script = "ip -4 addr show eth0; ip route; cat /etc/hosts; ping -c 1 -W 5 10.7.0.1"
-    done = here("run", "--rm", "--name", "web", "--network", "lan", *cni, busybox, "sh", "-c", script)
-    assert done.returncode == 0, done.stderr
-    assert "inet 10.7.0.2/24" in done.stdout
-    assert "default via 10.7.0.1 dev eth0" in done.stdout
-    assert "10.7.0.2\tweb" in done.stdout
-    assert "1 packets received" in done.stdout
-    assert network.devices() == {"cni0"}  # the plug-in's own, and no end of a cable
-    assert not [path for path in (tmp_path / "ipam" / "lan").iterdir() if path.name.startswith("10.")]
-
-
-@pytest.mark.requires("cni")
-def test_chain_with_portmap_tuning_firewall_and_bandwidth(
-    here: Cli, busybox: str, configure: Configure, cni: list[str], network: HostNetwork, tmp_path: Path
-) -> None:
-    configure(
-        "lan",
-        {
-            "type": "bridge",
-            "bridge": "cni0",
-            "isGateway": True,
-            "ipMasq": True,
-            "ipam": ipam(tmp_path, "10.7.0.0/24"),
-            "capabilities": {"ips": True},
-        },
-        {"type": "tuning", "capabilities": {"mac": True}, "sysctl": {"net.core.somaxconn": "77"}},
-        {"type": "firewall", "backend": "iptables"},
-        {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
-        {"type": "bandwidth", "capabilities": {"bandwidth": True}},
-    )
-    script = (
-        "cat /proc/sys/net/core/somaxconn /sys/class/net/eth0/address; echo up; nc -l -p 80 -e echo hello"
-    )
-    options = [
-        "-p",
-        "8080:80",
-        "--mac-address",
-        "02:00:00:00:00:07",
-        "--ip",
-        "10.7.0.9",
-        "--egress",
-        "10mbit",
-    ]
-    with here.start(
-        "run", "--rm", "--network", "lan", *options, *cni, busybox, "sh", "-c", script
-    ) as process:
-        assert process.stdout
-        lines = [process.stdout.readline() for _ in range(3)]
-        assert lines == ["77\n", "02:00:00:00:00:07\n", "up\n"]
-        assert "tbf" in network.run("tc", "qdisc")
-        assert network.run("busybox", "nc", "-w", "5", "127.0.0.1", "8080") == "hello\n"
-        assert process.wait(30) == 0
-    assert "CNI-DN" not in network.run("iptables-save", "-t", "nat")
-    assert network.devices() == {"cni0"}
-
-
-@pytest.mark.requires("cni")
-def test_several_networks_and_other_plugins(
-    here: Cli, busybox: str, configure: Configure, cni: list[str], network: HostNetwork, tmp_path: Path
-) -> None:
-    network.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "other")
-    network.run("ip", "link", "set", "uplink", "up")
-    configure("cable", {"type": "ptp", "ipam": ipam(tmp_path, "10.8.0.0/24")})
-    configure(
-        "wire",
-        {
-            "type": "macvlan",
-            "master": "uplink",
-            "ipam": {"type": "static", "addresses": [{"address": "10.9.0.5/24"}]},
-        },
-    )
-    done = here("run", "--rm", "--network", "cable,wire", *cni, busybox, "ip", "-o", "-4", "addr")
-    assert done.returncode == 0, done.stderr
-    addresses = {line.split()[1]: line.split()[3] for line in done.stdout.splitlines()}
-    assert addresses == {"lo": "127.0.0.1/8", "eth0": "10.8.0.2/24", "eth1": "10.9.0.5/24"}
-    assert network.devices() == {"uplink", "other"}
-
-
-@pytest.mark.requires("cni")
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        pytest.param("macvlan", {}, marks=pytest.mark.requires("macvlan")),
-        pytest.param("ipvlan", {}, marks=pytest.mark.requires("ipvlan")),
-        pytest.param("vlan", {"vlanId": 7}, marks=pytest.mark.requires("vlan")),
-    ],
-)
-def test_interfaces_of_the_hosts_own(
-    here: Cli,
-    busybox: str,
-    configure: Configure,
-    cni: list[str],
-    network: HostNetwork,
-    tmp_path: Path,
-    kind: str,
-    options: dict[str, Any],
-) -> None:
-    network.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "other")
-    network.run("ip", "link", "set", "uplink", "up")
-    own = {"type": kind, "master": "uplink", **options, "ipam": ipam(tmp_path, "10.9.0.0/24")}
-    configure("wire", own, {"type": "tuning"})
-    done = here("run", "--rm", "--network", "wire", *cni, busybox, "ip", "-o", "-4", "addr", "show", "eth0")
-    assert "10.9.0.2/24" in done.stdout, done.stderr
-    assert network.devices() == {"uplink", "other"}
-
-
-@pytest.mark.requires("cni")
-def test_loopback_in_a_list(
-    here: Cli, busybox: str, configure: Configure, cni: list[str], tmp_path: Path
-) -> None:
-    """It is brought up already; a list that does so again is fine."""
-    configure("lan", {"type": "ptp", "ipam": ipam(tmp_path, "10.8.0.0/24")})
-    configure("lo", {"type": "loopback"})
-    done = here("run", "--rm", "--network", "lan,lo", *cni, busybox, "ip", "-o", "-4", "addr")
-    assert done.returncode == 0, done.stderr
-    assert "127.0.0.1/8" in done.stdout
-
-
-@pytest.mark.requires("cni")
-def test_a_network_is_left_when_its_container_is_killed_with_its_launcher(
-    here: Cli, busybox: str, configure: Configure, cni: list[str], network: HostNetwork, tmp_path: Path
-) -> None:
-    configure("lan", {"type": "bridge", "bridge": "cni0", "ipam": ipam(tmp_path, "10.7.0.0/24")})
-    options = ["run", "--rm", "--name", "web", "--network", "lan", *cni, busybox]
-    with here.start(*options, "sh", "-c", "echo up; exec sleep 1000") as process:
-        assert process.stdout
-        assert process.stdout.readline() == "up\n"
-        process.kill()
-        process.wait()
-        here.kill_containers()
-    assert network.devices() == {"cni0"}
 
 
 # What plug-ins of others are owed ----------------------------------------------------------------------
