@@ -77,7 +77,10 @@ def test_chain_with_portmap_tuning_firewall_and_bandwidth(
         lines = [process.stdout.readline() for _ in range(3)]
         assert lines == ["77\n", "02:00:00:00:00:07\n", "up\n"]
         assert "tbf" in network.run("tc", "qdisc")
-        assert network.run("busybox", "nc", "-w", "5", "127.0.0.1", "8080") == "hello\n"
+        until = (
+            "until busybox nc -w 5 127.0.0.1 8080 2>/dev/null; do sleep 0.05; done"  # it listens in a moment
+        )
+        assert network.run("sh", "-c", until) == "hello\n"
         assert process.wait(30) == 0
     assert "CNI-DN" not in network.run("iptables-save", "-t", "nat")
     assert network.devices() == {"cni0"}

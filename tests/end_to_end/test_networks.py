@@ -20,7 +20,8 @@ pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox", "nft
 Create = Callable[..., None]
 Serve = Callable[..., contextlib.AbstractContextManager[None]]
 
-_SERVER = "echo up; exec nc -ll -p 80 -e hostname"
+_SERVER = "exec nc -ll -p 80 -e hostname"
+_ANSWERS = "until nc -w 5 127.0.0.1 80 </dev/null 2>/dev/null; do sleep 0.05; done"
 
 
 @pytest.fixture
@@ -51,6 +52,8 @@ def serve(here: Cli, busybox: str, create: Create) -> Serve:
         done = here("run", "-d", "--name", name, *options, busybox, "sh", "-c", script)
         try:
             assert done.returncode == 0, done.stderr
+            if script == _SERVER:
+                assert here("exec", name, "sh", "-c", _ANSWERS).stdout == f"{name}\n"
             yield
         finally:
             assert here("rm", "-f", name).returncode == 0
@@ -65,13 +68,11 @@ def ask(here: Cli, container: str, *command: str) -> str:
 
 def reaches(here: Cli, container: str, host: str, port: int = 80) -> str:
     """What answers there; "" where nothing does within two seconds."""
-    script = f"for i in 1 2 3 4 5; do nc -w 2 {host} {port} </dev/null && exit; done"
-    return here("exec", container, "sh", "-c", script).stdout.strip()
+    return here("exec", container, "sh", "-c", f"nc -w 2 {host} {port} </dev/null").stdout.strip()
 
 
 def from_host(network: HostNetwork, host: str, port: int) -> str:
-    script = f"for i in 1 2 3 4 5; do busybox nc -w 2 {host} {port} </dev/null && exit; done"
-    return network.run("sh", "-c", script, check=False).strip()
+    return network.run("sh", "-c", f"busybox nc -w 2 {host} {port} </dev/null", check=False).strip()
 
 
 def interface(here: Cli, name: str, container: str) -> dict[str, Any]:
@@ -125,7 +126,8 @@ def test_others_reach_what_is_published_and_no_more(here: Cli, network: HostNetw
         assert from_host(neighbour, ipv4, 80) == ""
         script = "busybox nc -ll -p 70 -e echo outside"
         with subprocess.Popen([*neighbour.within, "sh", "-c", f"exec {script}"]) as server:
-            assert reaches(here, "web", "192.0.2.2", 70) == "outside"
+            until = "until nc -w 5 192.0.2.2 70 </dev/null; do sleep 0.05; done"
+            assert ask(here, "web", "sh", "-c", until) == "outside\n"
             server.kill()
 
 
