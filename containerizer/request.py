@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 HOST = "host"  # the image name that stands for no image: the host's own filesystem
 CONTAINER = "container:"  # of a namespace: then the name of the container that has it
+_NETWORKS = frozenset(
+    {"network", "publish", "add_host", "ingress", "egress"}
+)  # words of containerizer.networking
 _LIMITS = frozenset(field.name for field in fields(Resources))
 _SIZES = frozenset({"memory_reservation", "memory_high", "memory_swap"})
 PULL_POLICIES: tuple[Policy, ...] = ("always", "missing", "never")
@@ -79,7 +82,8 @@ class ContainerRequest(Data, kw_only=True):
     ) -> ContainerRequest:
         """A request in the words of a Python program: sizes as "64m" or bytes, ids as text, else as of `run`.
 
-        `options` are `tmpfs`, `shm_size`, and fields of Resources and ContainerConfig. Raises InvalidRequest.
+        `options` are `tmpfs`, `shm_size`, the words of containerizer.networking, and fields of Resources
+        and ContainerConfig. Raises InvalidRequest.
         """
         if isinstance(command, str):
             hint = "pass a list of words: there is no shell between"
@@ -99,8 +103,7 @@ class ContainerRequest(Data, kw_only=True):
                 command=tuple(command),
                 environment=_texts(env or {}),
                 resources=resources,
-                **_devices(devices),
-                **options,
+                **_fields(devices, options),
             ),
             container_id=ContainerId.parse(name) if name else ContainerId.generate(),
             pull=pull,
@@ -108,6 +111,18 @@ class ContainerRequest(Data, kw_only=True):
             keep=keep,
             fetch=_fetched(fetch),
         )
+
+
+def _fields(devices: Sequence[Device | str], options: dict[str, Any]) -> dict[str, Any]:
+    """Of ContainerConfig: those that have words of their own, and the others."""
+    named = {name: options.pop(name) for name in _NETWORKS & options.keys()}
+    if not named:
+        return {**_devices(devices), **options}
+    from containerizer import networking  # for those who join some
+
+    networks = networking.asked(named.pop("network", None), **named)
+    namespaces = {**networks.pop("namespaces"), **options.pop("namespaces", {})}
+    return {**_devices(devices), **networks, "namespaces": namespaces, **options}
 
 
 def resources_of(

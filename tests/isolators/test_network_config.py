@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from containerizer.request import ContainerRequest
 from isolators.network import capabilities, config_list
 from isolators.network.config_list import InvalidConfig, UnknownNetwork
 from isolators.networks import NetworkRequest, PortMapping
@@ -123,6 +124,23 @@ def test_each_network_is_told_what_it_knows() -> None:
 def test_what_no_plugin_does_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="nothing in network a does what is asked"):
         capabilities.of_each([network("a")], NetworkRequest(names=("a",), **asked))
+
+
+def test_words_of_a_program() -> None:
+    words = {"network": "lan,wan", "publish": ["[::1]:8080:80", "53/udp"], "add_host": ["db:10.0.0.5"]}
+    request = ContainerRequest.of("web", **words, egress="10mbit", hostname="www").config
+    assert request.hostname == "www"
+    assert request.networks == NetworkRequest(
+        names=("lan", "wan"),
+        ports=(
+            PortMapping(host_ip="::1", host_port=8080, container_port=80),
+            PortMapping(container_port=53, protocol="udp"),
+        ),
+        extra_hosts=(("db", "10.0.0.5"),),
+        egress_rate=10_000_000,
+    )
+    shared = ContainerRequest.of("web", network="host", namespaces={"uts": "host"}).config
+    assert (shared.namespaces, shared.networks) == ({"net": "host", "uts": "host"}, NetworkRequest())
 
 
 @pytest.mark.parametrize(
