@@ -56,6 +56,8 @@ class CgroupsMem(CgroupIsolator):
             self._check_swap(resources.memory_swap, limit)
 
     def fill(self, cgroup: str, config: ContainerConfig) -> None:
+        if self.hierarchy.version == 1 and config.resources.asked().isdisjoint(self.enforces):
+            return  # a new cgroup is as nobody asks; on v2 but for the kernel's victims
         self.files(cgroup).fill(config.resources)
         if config.resources.oom_group is False:
             self._spare(cgroup, config.resources)
@@ -168,7 +170,7 @@ class CgroupsMem(CgroupIsolator):
                 ownership.release(self._spared, holder)
 
     def _holder(self, cgroup: str) -> str:
-        return os.path.relpath(cgroup, os.path.join(self.hierarchy.mount_point, self.root)).replace("/", ".")
+        return cgroup.removeprefix(f"{self.hierarchy.mount_point}/{self.root}/").replace("/", ".")
 
 
 class _MemoryWatch(Watch):
