@@ -78,9 +78,10 @@ class Netlink:
         return None
 
     def add_bridge(self, name: str, mac: bytes, mtu: int | None) -> int:
-        """Up; its index. Raises FileExistsError, OSError."""
+        """Down; its index. Raises FileExistsError, OSError."""
         self._new_link(
             name,
+            0,
             attribute(IFLA_IFNAME, _text(name)),
             attribute(IFLA_ADDRESS, mac),  # or else it is the lowest of its members', and changes with them
             attribute(IFLA_MTU, struct.pack("=I", mtu)) if mtu else b"",
@@ -107,6 +108,7 @@ class Netlink:
         data = attribute(IFLA_INFO_DATA | _NESTED, attribute(VETH_INFO_PEER | _NESTED, inside))
         self._new_link(
             name,
+            _IFF_UP,
             attribute(IFLA_IFNAME, _text(name)),
             attribute(IFLA_MASTER, struct.pack("=I", bridge)),
             size,
@@ -196,8 +198,8 @@ class Netlink:
             return None
         return answers[0] if answers else None
 
-    def _new_link(self, name: str, *parts: bytes) -> None:
-        payload = _LINK.pack(socket.AF_UNSPEC, 0, 0, _IFF_UP, _IFF_UP) + b"".join(parts)
+    def _new_link(self, name: str, flags: int, *parts: bytes) -> None:
+        payload = _LINK.pack(socket.AF_UNSPEC, 0, 0, flags, flags) + b"".join(parts)
         self.request(RTM_NEWLINK, _NLM_F_CREATE_NEW, payload, name)
 
     def _made(self, name: str) -> int:

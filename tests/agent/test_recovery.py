@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import pytest
 from containerizer import record as records
 from containerizer.agent.lock import DirectoryLocks
 from containerizer.paths import Paths
+from isolators import ownership
+from isolators.isolator import IsolatorFlags
 from launcher.container_id import ContainerId
 from tests.agent import api
 from tests.agent.process import TIMEOUT, AgentProcess, started
@@ -273,4 +276,7 @@ def test_a_cgroups_root_of_the_operators_choice_is_everybodys(here: Cli) -> None
     with started(here.root, here.state) as agent:
         assert states(agent)["second"] == "running"
         assert (cgroup / "ct-second").exists()
+        assert here("rm", "-f", "second").returncode == 0
         agent.stop()
+    shutil.rmtree(here.state)  # whose the cgroups root is as long as it is there
+    assert ownership.sweep(f"{IsolatorFlags().state}/cgroup-roots") == [root]

@@ -72,14 +72,14 @@ def test_what_makes_no_sense_is_refused_by_name(text: str, named: str) -> None:
 def test_what_cannot_be_had_here_is_refused(asked: dict[str, object], named: str) -> None:
     request = ContainerRequest.of("host", ["true"], **asked)  # type: ignore[arg-type]
     with pytest.raises(InvalidRequest) as caught:
-        tmpfs.check(request)
+        tmpfs.check(request.tmpfs, request.container_id, request.config)
     assert named in str(caught.value)
 
 
 def test_what_is_around_others_is_mounted_first() -> None:
     request = ContainerRequest.of("host", ["true"], tmpfs=["/a/b:size=2m", "/a:size=1m"], shm_size="3m")
-    tmpfs.check(request)
-    mounts = tmpfs.contribution(request).mounts
+    tmpfs.check(request.tmpfs, request.container_id, request.config)
+    mounts = tmpfs.contribution(request.tmpfs).mounts
     assert [mount.target for mount in mounts] == ["/a", "/a/b", "/dev/shm"]
     assert mounts[2].source == "shm"
     assert mounts[0].options == (("mode", "1777"), ("size", "1048576"))

@@ -129,6 +129,7 @@ def _ensure(own: Settings, place: Place, netlink: Netlink) -> int:
     if index is None:
         index = netlink.add_bridge(own.bridge, mac, own.mtu)
     sysctls.set_for(own)
+    netlink.set_up(index, own.bridge)
     for subnet in own.subnets:
         if subnet.network.version == 4 or sysctls.has_ipv6():
             netlink.add_address(index, _of(subnet))

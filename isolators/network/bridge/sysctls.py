@@ -1,4 +1,5 @@
-"""What a network of our own sets in the kernel: forwarding, and connections to 127.0.0.1 that are published.
+"""What a network of our own sets in the kernel: forwarding, connections to 127.0.0.1 that are published, and
+that the host is told nothing by containers.
 
 See Documentation/networking/ip-sysctl.rst. What others may rely on (forwarding) is left as it is in the end.
 """
@@ -7,18 +8,23 @@ from __future__ import annotations
 
 import os
 
-from isolators.network.bridge.settings import Settings
+from isolators.network.bridge.settings import PREFIX, Settings
 
 _NET = "/proc/sys/net"
 
 
 def set_for(own: Settings) -> None:
-    """Raises OSError."""
+    """Before the bridge is up. Raises OSError."""
+    ipv6 = any(subnet.network.version == 6 for subnet in own.subnets)
+    if has_ipv6():
+        # A container that says it is a router must get none of the host's traffic (CVE-2020-13401).
+        _set(f"ipv6/conf/{own.bridge}/accept_ra", "0")
+        _set(f"ipv6/conf/{own.bridge}/disable_ipv6", "0" if ipv6 else "1")
     if own.internal:
         return
     _set("ipv4/ip_forward")
     _set(f"ipv4/conf/{own.bridge}/route_localnet")
-    if has_ipv6() and any(subnet.network.version == 6 for subnet in own.subnets):
+    if has_ipv6() and ipv6:
         _keep_router_advertisements()
         _set("ipv6/conf/all/forwarding")
 
@@ -32,14 +38,14 @@ def _keep_router_advertisements() -> None:
     for name in os.listdir(f"{_NET}/ipv6/conf"):
         path = f"{_NET}/ipv6/conf/{name}"
         hears = _read(f"{path}/accept_ra") == "1" and _read(f"{path}/forwarding") == "0"
-        if hears and name not in ("all", "default", "lo"):
+        if hears and name not in ("all", "default", "lo") and not name.startswith(PREFIX):
             _write(f"{path}/accept_ra", "2")
 
 
-def _set(name: str) -> None:
+def _set(name: str, value: str = "1") -> None:
     path = f"{_NET}/{name}"
-    if _read(path) != "1":
-        _write(path, "1")
+    if _read(path) != value:
+        _write(path, value)
 
 
 def _read(path: str) -> str:
