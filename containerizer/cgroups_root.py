@@ -31,6 +31,8 @@ def settled(flags: IsolatorFlags, paths: Paths) -> IsolatorFlags:
     root = flags.cgroups_root
     chosen = _noted(paths)
     if root == DEFAULT_CGROUPS_ROOT:
+        if chosen:
+            _claim(flags, paths, chosen)  # again after a reboot: on the host it is forgotten then
         root = chosen or own(paths.state)
     elif root != chosen:
         _choose(flags, paths, root, chosen)
@@ -58,17 +60,25 @@ def _choose(flags: IsolatorFlags, paths: Paths, root: str, chosen: str | None) -
         raise InvalidRequest(
             f"the containers of {paths.state} are in the cgroups root {chosen or own(paths.state)}", hint=hint
         )
-    taken = os.path.join(flags.state, _TAKEN)
-    ownership.release(taken, paths.state)
-    ownership.sweep(taken)
-    name = root.strip("/").replace("/", _SLASH)
     os.makedirs(paths.state, mode=0o700, exist_ok=True)
-    if ownership.take(taken, paths.state, [name], 1) is None:
-        owner = ownership.holder_of(taken, name)
-        raise InvalidRequest(f"the cgroups root {root} is that of {owner}", hint="choose another one")
+    name = _claim(flags, paths, root)
     with open(f"{paths.cgroups_root}.new", "w") as file:
         file.write(root)
     os.rename(f"{paths.cgroups_root}.new", paths.cgroups_root)
+    taken = os.path.join(flags.state, _TAKEN)  # only now: what is noted has to be ours at every moment
+    ownership.drop(taken, [each for each in ownership.held(taken, paths.state) if each != name])
+
+
+def _claim(flags: IsolatorFlags, paths: Paths, root: str) -> str:
+    """Its name among those that are taken. Raises InvalidRequest where another state directory has it."""
+    taken, name = os.path.join(flags.state, _TAKEN), root.strip("/").replace("/", _SLASH)
+    if ownership.holder_of(taken, name) == paths.state:
+        return name
+    ownership.sweep(taken)
+    if ownership.take(taken, paths.state, [name], 1) is None:
+        owner = ownership.holder_of(taken, name)
+        raise InvalidRequest(f"the cgroups root {root} is that of {owner}", hint="choose another one")
+    return name
 
 
 def _noted(paths: Paths) -> str | None:

@@ -209,10 +209,11 @@ def sweep(hierarchy: Hierarchy, root: str, is_there: Callable[[ContainerId], boo
 
     All in a root is of one state directory: containerizer.cgroups_root. Raises CgroupError.
     """
-    found = list(_cgroups(os.path.join(hierarchy.mount_point, root), None))
-    gone = [cgroup for container_id, cgroup in found if not is_there(container_id)]
-    for cgroup in reversed(gone):
-        _remove(cgroup)
+    gone = []
+    for container_id, cgroup in reversed(list(_cgroups(os.path.join(hierarchy.mount_point, root), None))):
+        if not is_there(container_id):  # asked at the last moment: the name may be a new container's by now
+            _remove(cgroup)
+            gone.append(cgroup)
     return gone
 
 

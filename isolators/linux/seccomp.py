@@ -46,7 +46,8 @@ class LinuxSeccomp(Isolator):
                 f"unknown seccomp profile {config.seccomp!r}", hint=f"use {BUILTIN_SECCOMP} or {UNCONFINED}"
             )
         deciding = seccomp_profile.deciding(granted.granted(config, self.host))
-        limited = config.resources.disk is not None  # perhaps by a project's quota
+        # Perhaps by a project's quota; a nested one's files are of its parent's project.
+        limited = config.resources.disk is not None or config.parent is not None
         return LaunchInfo(seccomp=_builtin(deciding, os.uname().machine, keeps_projects=limited))
 
 

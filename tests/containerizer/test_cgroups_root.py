@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,26 @@ def test_it_cannot_be_changed_under_containers(tmp_path: Path) -> None:
 def test_what_is_no_name_is_refused(tmp_path: Path, root: str) -> None:
     with pytest.raises(InvalidRequest, match="invalid cgroups root"):
         root_of(tmp_path, "a", root)
+
+
+def test_who_is_refused_another_keeps_the_one_it_has(tmp_path: Path) -> None:
+    assert root_of(tmp_path, "a", "x") == "x"
+    assert root_of(tmp_path, "b", "y") == "y"
+    with pytest.raises(InvalidRequest, match="the cgroups root y is that of"):
+        root_of(tmp_path, "a", "y")
+    with pytest.raises(InvalidRequest, match=f"the cgroups root x is that of {tmp_path}/a"):
+        root_of(tmp_path, "c", "x")
+    assert root_of(tmp_path, "a") == "x"
+
+
+def test_after_a_reboot_it_is_taken_again(tmp_path: Path) -> None:
+    """The state directory may be on a disk, and what is taken on the host is not."""
+    root_of(tmp_path, "a", "x")
+    shutil.rmtree(tmp_path / "host")
+    assert root_of(tmp_path, "a") == "x"
+    with pytest.raises(InvalidRequest, match="the cgroups root x is that of"):
+        root_of(tmp_path, "b", "x")
+    shutil.rmtree(tmp_path / "host")
+    root_of(tmp_path, "b", "x")
+    with pytest.raises(InvalidRequest, match=f"the cgroups root x is that of {tmp_path}/b"):
+        root_of(tmp_path, "a")
