@@ -21,8 +21,8 @@ import json, sys
 from isolators.network.bridge import driver
 from isolators.network.places import Places
 from isolators.network.plugin import Call, PluginFailed
-command, root, state, config, netns = sys.argv[1:]
-asked = Call(command=command, container_id="web-0a1b2c3d", netns=netns, interface="eth0")
+command, root, state, config, netns, name = sys.argv[1:]
+asked = Call(command=command, container_id=f"{name}-0a1b{name:.4}", netns=netns, interface="eth0")
 try:
     driver.call(asked, json.loads(config), Places(root, state))
 except PluginFailed as error:
@@ -43,12 +43,12 @@ def container() -> Iterator[HostNetwork]:
 
 
 def call(
-    command: str, host: HostNetwork, container: HostNetwork, state: Path, **config: Any
+    command: str, host: HostNetwork, container: HostNetwork, state: Path, name: str = "web", **config: Any
 ) -> subprocess.CompletedProcess[str]:
     given = {"cniVersion": "1.1.0", "name": "net", "type": "containerizer-bridge", "bridge": "ctz0"} | config
     subnets = [{"subnet": each} for each in given.pop("subnets", ["10.99.0.0/24", "fd00:99::/64"])]
     words = (str(state), str(state), json.dumps({"dns": False, **given, "subnets": subnets}))
-    words = (command, *words, f"/proc/{container.pid}/ns/net")
+    words = (command, *words, f"/proc/{container.pid}/ns/net", name)
     return subprocess.run(
         [*host.within, sys.executable, "-c", _CALL, *words], capture_output=True, text=True, timeout=60
     )
