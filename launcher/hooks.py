@@ -34,6 +34,7 @@ POINTS = ("prestart", "createRuntime", "createContainer", "startContainer", "pos
 CREATE, START, RUNNING, STOPPED = POINTS[:3], POINTS[3:4], POINTS[4:5], POINTS[5:]
 
 OCI_VERSION = "1.0.2"
+CONFIG = "config.json"  # in the bundle
 _STATUS = dict.fromkeys(CREATE, "creating") | {
     "startContainer": "created",
     "poststart": "running",
@@ -55,8 +56,8 @@ def waited_for(number: int) -> Sequence[str]:
 
 def run(request: LaunchRequest, points: Sequence[str], pid: int) -> None:
     """Run the hooks for these points, in their order. Raises HookFailed."""
-    if request.info.uid_map and request.info.bundle:
-        _give_to_root_inside(request.info)
+    if request.info.gid_map and request.info.bundle:
+        _show_to_root_inside(request.info)
     for point in points:
         state = state_of(request.container_id, request.info.bundle or "", point, pid)
         for hook in request.info.hooks:
@@ -64,14 +65,10 @@ def run(request: LaunchRequest, points: Sequence[str], pid: int) -> None:
                 run_one(hook, state, pid if point in _IN_CONTAINER else None)
 
 
-def _give_to_root_inside(info: LaunchInfo) -> None:
-    """The bundle, which says who the task is, and so is for nobody else: user_namespaces(7)."""
-    owners = [
-        next(each.outside for each in ids or () if each.inside == 0) for ids in (info.uid_map, info.gid_map)
-    ]
-    assert info.bundle is not None
-    for path in (info.bundle, f"{info.bundle}/config.json"):
-        os.chown(path, *owners)
+def _show_to_root_inside(info: LaunchInfo) -> None:
+    """To its group, for reading: who owned it, or its directory, could put something else in its place."""
+    group = next(each.outside for each in info.gid_map or () if each.inside == 0)
+    os.chown(f"{info.bundle}/{CONFIG}", -1, group, follow_symlinks=False)
 
 
 def state_of(container_id: str, bundle: str, point: str, pid: int = 0) -> str:

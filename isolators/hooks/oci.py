@@ -49,17 +49,19 @@ class HooksOci(Isolator):
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         info = self.contribute(container_id, config)
         if info.hooks:
-            directory = bundle.write(self.flags, container_id, config)
+            bundle.write(self.flags, container_id, config)
             last = [asdict(hook) for hook in info.hooks if hook.point in hooks.STOPPED]
             if last:
-                with open(os.path.join(directory, bundle.PENDING), "w", encoding="utf-8") as file:
+                path = bundle.pending(self.flags, container_id)
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                with open(path, "w", encoding="utf-8") as file:
                     json.dump(last, file)
         return info
 
     def cleanup(self, container_id: ContainerId) -> None:
         """Each hook once. One that fails is logged: there is nothing left that could fail with it."""
         directory = bundle.path(self.flags, container_id)
-        for hook in _pending(directory):
+        for hook in _pending(bundle.pending(self.flags, container_id)):
             try:
                 hooks.run_one(hook, hooks.state_of(str(container_id), directory, hook.point))
             except hooks.HookFailed as error:
@@ -74,9 +76,8 @@ class HooksOci(Isolator):
                 yield from found
 
 
-def _pending(directory: str) -> list[Hook]:
+def _pending(path: str) -> list[Hook]:
     """What is still to be run; from now on it is not."""
-    path = os.path.join(directory, bundle.PENDING)
     try:
         with open(path, encoding="utf-8") as file:
             found = [Hook.decode(value) for value in json.load(file)]

@@ -212,3 +212,26 @@ def test_who_cleans_up_for_a_killed_launcher_runs_those_after_the_end(
     cli.wait_for_reapers()
     assert [words[0] for words, _ in notes(log)] == ["poststop"]
     assert not (cli.state / "bundles").exists()
+
+
+def test_root_inside_cannot_change_what_is_run_as_root_on_the_host(
+    fresh: Cli, busybox: str, hook: Write, tmp_path: Path, log: Path
+) -> None:
+    script = """#!/bin/sh
+cd $(sed 's/.*"bundle": "\\([^"]*\\)".*/\\1/') && cat config.json >/dev/null || exit 1
+echo $(id -u) $(stat -c '%u %a' . config.json) >>{log}
+(echo x >poststop.json) 2>/dev/null && echo made >>{log}
+(echo x >>config.json) 2>/dev/null && echo written >>{log}
+mv config.json moved 2>/dev/null && echo moved >>{log}
+exit 0
+"""
+    directory = hook("createContainer", script=script)
+    hook("poststop", script="#!/bin/sh\necho ended >>{log}\n", name="last")
+    log.touch()
+    log.chmod(0o666)
+    _open_to_all(tmp_path)
+    fresh.state.mkdir(mode=0o755)
+    done = fresh("run", "--rm", "--userns", "100000:65536", "--hooks-dir", directory, busybox, "true")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert log.read_text().splitlines() == ["0 65534 711 65534 640", "ended"]  # of no user inside
+    assert sorted(os.listdir(fresh.state / "poststop")) == []
