@@ -16,7 +16,20 @@ from launcher.program.objects import Explained
 from launcher.user import User
 
 if TYPE_CHECKING:
-    from launcher.child import Child
+    from typing import Protocol
+
+    from launcher.launch_info import LaunchInfo
+
+    class Credentialed(Protocol):
+        """Whose program it is: a child, or a hook in its place."""
+
+        @property
+        def program(self) -> Program: ...
+        @property
+        def info(self) -> LaunchInfo: ...
+        @property
+        def user(self) -> User: ...
+
 
 _PR_SET_KEEPCAPS = 8
 _PR_SET_SECCOMP = 22
@@ -41,7 +54,7 @@ def _mapped(what: str, ids: object) -> Explained:
     return Explained(f"{what} {ids}", {errno.EINVAL: "the user namespace does not map it: see subuid(5)"})
 
 
-def take_credentials(child: Child) -> None:
+def take_credentials(child: Credentialed) -> None:
     """Groups, gid, uid, and the capability sets, in the one order that the kernel allows.
 
     The bounding set first, since dropping from it needs CAP_SETPCAP; the ids next, since they need
@@ -69,22 +82,22 @@ def take_credentials(child: Child) -> None:
         program.call("prctl", _PR_CAP_AMBIENT, capabilities.AMBIENT_RAISE, number, 0, 0, on=name)
 
 
-def forbid_new_privileges(child: Child) -> None:
+def forbid_new_privileges(child: Credentialed) -> None:
     if child.info.no_new_privileges:
         child.program.call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def load_filter_with_privileges(child: Child) -> None:
+def load_filter_with_privileges(child: Credentialed) -> None:
     if not child.info.no_new_privileges:
         _load_filter(child)
 
 
-def load_filter(child: Child) -> None:
+def load_filter(child: Credentialed) -> None:
     if child.info.no_new_privileges:
         _load_filter(child)
 
 
-def _load_filter(child: Child) -> None:
+def _load_filter(child: Credentialed) -> None:
     if child.info.seccomp is None:
         return
     instructions = binascii.a2b_base64(child.info.seccomp)

@@ -8,7 +8,8 @@
 
 Each has the container's state on its input. The launcher runs them while the child waits; one that fails or
 takes too long ends the launch. In the container's namespaces means in its user namespace too: with
-privileges over what is the container's only. https://github.com/opencontainers/runtime-spec/blob/main/config.md
+privileges over what is the container's only. A program of the container is the image's, and trusted no more
+than the task: it has the task's cgroups, credentials and seccomp filter, and no more. https://github.com/opencontainers/runtime-spec/blob/main/config.md
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher import protocol
+from launcher.data import Data
 from launcher.errors import LaunchFailed
 
 if TYPE_CHECKING:
     from launcher.base import LaunchRequest
     from launcher.launch_info import Hook, LaunchInfo
+    from launcher.user import User
 
 POINTS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 CREATE, START, RUNNING, STOPPED = POINTS[:3], POINTS[3:4], POINTS[4:5], POINTS[5:]
@@ -45,6 +48,14 @@ _LARGEST = 1 << 16  # bytes that are kept of what one writes
 _TOLD = 400  # characters of that in an error
 
 
+class Inside(Data, kw_only=True):
+    """The container that a hook runs in."""
+
+    pid: int  # a process in its namespaces
+    info: LaunchInfo
+    user: User  # the task's
+
+
 class HookFailed(LaunchFailed):
     """A hook has failed; the message names it and has what it said."""
 
@@ -54,15 +65,16 @@ def waited_for(number: int) -> Sequence[str]:
     return next(points for points in (CREATE, START) if POINTS[number] in points)
 
 
-def run(request: LaunchRequest, points: Sequence[str], pid: int) -> None:
-    """Run the hooks for these points, in their order. Raises HookFailed."""
+def run(request: LaunchRequest, points: Sequence[str], pid: int, user: User) -> None:
+    """Run the hooks for these points, in their order; `user`: the task's. Raises HookFailed."""
     if request.info.gid_map and request.info.bundle:
         _show_to_root_inside(request.info)
     for point in points:
         state = state_of(request.container_id, request.info.bundle or "", point, pid)
         for hook in request.info.hooks:
             if hook.point == point:
-                run_one(hook, state, pid if point in _IN_CONTAINER else None)
+                inside = Inside(pid=pid, info=request.info, user=user) if point in _IN_CONTAINER else None
+                run_one(hook, state, inside)
 
 
 def _show_to_root_inside(info: LaunchInfo) -> None:
@@ -77,8 +89,8 @@ def state_of(container_id: str, bundle: str, point: str, pid: int = 0) -> str:
     return json.dumps({**known, **({"pid": pid} if pid else {}), "annotations": {}})
 
 
-def run_one(hook: Hook, state: str, inside: int | None = None) -> None:
-    """Run it to its end; `inside`: in the namespaces of this process. Raises HookFailed."""
+def run_one(hook: Hook, state: str, inside: Inside | None = None) -> None:
+    """Run it to its end, `inside` a container or on the host. Raises HookFailed."""
     files = [_file(state.encode()), _file(), _file()]
     try:
         try:
@@ -110,14 +122,14 @@ def _start(hook: Hook, files: Sequence[int]) -> int:
     return start(command, dict(enumerate(files)), fresh=True)
 
 
-def _start_inside(hook: Hook, files: Sequence[int], pid: int) -> int:
+def _start_inside(hook: Hook, files: Sequence[int], inside: Inside) -> int:
     """By a machine, which enters the namespaces and leaves a child to us. Raises OSError."""
     from launcher.kernel import process
     from launcher.program import entering, runner
     from launcher.program.messages import CLONED, PACKET, is_failure
 
     with contextlib.ExitStack() as stack:
-        program = entering.program(hook, files, pid, stack)
+        program = entering.program(hook, files, inside, stack)
         ours, theirs = protocol.channel()
         stack.enter_context(ours)
         with theirs:

@@ -32,6 +32,7 @@ from launcher.validate import validate
 
 if TYPE_CHECKING:
     from launcher.io.relays import Relays, Request
+    from launcher.user import User
 
 
 class LinuxLauncher(Launcher):
@@ -128,6 +129,7 @@ class _Output(Data):
     program: Program  # which tells what an address in it stands for
     passed: Sequence[int]  # our descriptors that go to the child
     assembled: bytes
+    user: User  # the task's
     renamed: tuple[str, str] | None = None  # in what the program tells
 
 
@@ -149,7 +151,7 @@ def _write(
     except TooLarge as error:
         raise LaunchFailed(f"cannot prepare the child: too much is asked of it: {error}") from error
     return (
-        Written(output.program, written.granted, written.reports, output.renamed),
+        Written(output.program, written.granted, written.reports, output.user, output.renamed),
         output.passed,
         memory,
     )
@@ -166,7 +168,8 @@ def _write_program(
         if like is None:
             written.begin()
             _write_steps(written, request, descriptors, opened)
-            return _Output(written.program, written.program.passed, written.program.assemble())
+            assembled = written.program.assemble()
+            return _Output(written.program, written.program.passed, assembled, written.user)
         template = _make_template(written, request, descriptors)
         templates.keep(like, template)
     return _follow(template, written, request.container_id)
@@ -231,7 +234,7 @@ def _follow(template: Template, written: Child, name: str) -> _Output:
     passed = [*written.program.passed, *written.view.trees]
     placeholder = template.like.container_id
     assembled = template.program.assemble((placeholder.encode(), name.encode()))
-    return _Output(template.program, passed, assembled, (placeholder, name))
+    return _Output(template.program, passed, assembled, template.user, (placeholder, name))
 
 
 def _enter(written: Child, opened: Opened) -> dict[str, int]:

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher import exit_record, protocol
-from launcher.data import Data
+from launcher.data import Data, replace
 from launcher.errors import LaunchFailed
 from launcher.exit_status import ExitStatus
 from launcher.failure import explain, explain_call
@@ -39,6 +39,7 @@ from launcher.program.assembler import Program
 from launcher.program.messages import CLONED, EXECUTING, HOOKS, PACKET, REPORT, is_failure
 from launcher.program.objects import renamed
 from launcher.task import Task
+from launcher.user import User
 
 if TYPE_CHECKING:
     from launcher.base import LaunchRequest
@@ -54,6 +55,7 @@ class Written(Data):
     program: Program
     granted: Sequence[Clamped]  # less than was asked for: known by now,
     reports: Sequence[Clamped]  # or reported by the child, by the place here
+    user: User  # the task's
     renamed: tuple[str, str] | None = None  # the name in its objects, and that of the container
 
 
@@ -111,7 +113,7 @@ class LinuxTask(Task):
         self._child.close()
         self._runs = True
         self.clamped = (*self._written.granted, *self._reported)
-        self._written = Written(Program(), (), ())  # 100 KiB that are of no use any more
+        self._written = replace(self._written, program=Program())  # 100 KiB that are of no use any more
         if self._request.info.hooks:
             self._run_hooks()
 
@@ -120,7 +122,7 @@ class LinuxTask(Task):
         from launcher import hooks  # what most containers do without
 
         points = hooks.RUNNING if number is None else hooks.waited_for(number)
-        hooks.run(self._request, points, self.pid)
+        hooks.run(self._request, points, self.pid, self._written.user)
 
     def _send_release(self) -> None:
         with contextlib.suppress(ConnectionError):  # it has ended; it has said why

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from isolators import catalog
 from launcher.hooks import POINTS
 from tests.end_to_end.conftest import Cli
 
@@ -129,6 +130,35 @@ def test_one_that_starts_the_container_is_the_containers_own(cli: Cli, busybox: 
     done = cli("run", "--rm", "--hooks-dir", str(tmp_path), busybox, "cat", "/started")
     first, second = done.stdout.split()
     assert 1 < int(first) < 20 and int(second) < 20  # as its PID namespace counts
+
+
+_SHOW = "grep -E '^(Cap.*|NoNewPrivs|Seccomp|Uid|Gid|Groups):' /proc/self/status; cat /proc/self/cgroup"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        (),
+        ("--user", "1000:1000"),
+        ("--cap-drop", "ALL", "--cap-add", "CHOWN"),
+        ("--userns", "100000:65536"),
+        ("--security-opt", "no-new-privileges", "--user", "1000"),
+        ("--isolation", f"{','.join(catalog.DEFAULT)},hooks/oci,cgroups/devices", "--pids-limit", "9"),
+    ],
+    ids=lambda how: " ".join(how) or "default",
+)
+def test_one_of_the_containers_can_do_what_the_task_can(
+    cli: Cli, busybox: str, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    """Its program is the image's: as the host's root it would own the host."""
+    own = {"path": "/bin/busybox", "args": ["sh", "-c", f"exec >/tmp/hook; {_SHOW}"]}
+    file = {"version": "1.0.0", "hook": own, "when": {"always": True}, "stages": ["startContainer"]}
+    (tmp_path / "hook.json").write_text(json.dumps(file))
+    run = ("run", "--rm", "--tmpfs", "/tmp:mode=1777", *how, "--hooks-dir", str(tmp_path), busybox)
+    done = cli(*run, "sh", "-c", f"cat /tmp/hook; echo =; {_SHOW}")
+    hook, task = done.stdout.split("=\n")
+    assert hook and hook == task, done.stderr
+    assert "Seccomp:\t2" in hook
 
 
 @pytest.mark.parametrize("point", ["prestart", "createRuntime", "createContainer", "poststart"])
