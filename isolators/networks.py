@@ -83,12 +83,18 @@ def check_network_name(name: str) -> None:
         raise InvalidRequest(f"invalid name of a network {name!r}", hint=hint)
 
 
-def check_address(text: str) -> None:
-    """Raises InvalidRequest for what is no IP address."""
+def check_address(text: str) -> str:
+    """The one way to write it. Raises InvalidRequest for what is no IP address, or one of some link only.
+
+    A scope ("%eth0") may be any text, and addresses get into scripts and files.
+    """
     import ipaddress  # 4 ms, and most containers join no network
 
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         hint = "write one such as 10.0.0.2 or fd00::2"
         raise InvalidRequest(f"invalid IP address {text!r}", hint=hint) from None
+    if "%" in text:
+        raise InvalidRequest(f"{text!r} is the address of a link", hint="write one without %")
+    return str(address)

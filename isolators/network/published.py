@@ -9,7 +9,7 @@ import socket
 
 from isolators import ownership
 from isolators.network.places import Places
-from isolators.networks import NetworkRequest, PortMapping
+from isolators.networks import NetworkRequest, PortMapping, check_address
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
 
@@ -40,6 +40,8 @@ def release(places: Places, holder: str) -> None:
 
 
 def _take(places: Places, holder: str, port: PortMapping) -> PortMapping:
+    if port.host_ip:  # by their texts they are compared
+        port = replace(port, host_ip=check_address(port.host_ip))
     for _ in range(_ATTEMPTS):
         chosen = replace(port, host_port=_bound(port))
         owner = _other(places, chosen, holder)

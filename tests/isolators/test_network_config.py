@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import pytest
 
 from containerizer.request import ContainerRequest
-from isolators.network import capabilities, config_list
+from isolators.network import capabilities, config_list, published
+from isolators.network.bridge import rules, settings
 from isolators.network.config_list import InvalidConfig, UnknownNetwork
+from isolators.network.places import Places
+from isolators.network.published import PortTaken
 from isolators.networks import NetworkRequest, PortMapping
+from launcher.data import replace
 from launcher.errors import InvalidRequest
 
 
@@ -150,7 +155,10 @@ def test_words_of_a_program() -> None:
         {"names": ("a/b",)},
         {"addresses": ("10.0.0",)},
         {"mac_address": "02:00"},
+        {"addresses": ("fe80::1%eth0",)},
         {"dns_servers": ("localhost",)},
+        {"dns_servers": ("fe80::1%\nsearch evil",)},
+        {"extra_hosts": (("db", "fe80::1%eth0 bank"),)},
         {"dns_search": ("a b",)},
         {"dns_options": ("ndots:1\nnameserver 1.1.1.1",)},
         {"extra_hosts": (("a\nb", "10.0.0.1"),)},
@@ -160,3 +168,23 @@ def test_words_of_a_program() -> None:
 def test_requests_that_make_no_sense_are_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         NetworkRequest(**{"names": ("a",), **asked})
+
+
+@pytest.mark.parametrize("address", ["fe80::1%eth0", "fe80::1%x . tcp . 1 : ::1 . 1 }; flush ruleset #"])
+def test_a_scope_of_a_link_gets_into_no_script(address: str) -> None:
+    with pytest.raises(InvalidRequest, match="address of a link"):
+        PortMapping(container_port=80, host_ip=address)
+    own = settings.Settings(name="a", bridge="ctz0", subnets=())
+    ports = [{"hostPort": 80, "containerPort": 80, "protocol": "tcp", "hostIP": address}]
+    with pytest.raises(InvalidRequest, match="address of a link"):
+        rules.published(own, [ipaddress.ip_interface("fd00::2/64")], ports, add=True)
+
+
+def test_an_address_of_the_host_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    places = Places(str(tmp_path), str(tmp_path))
+    written = [PortMapping(container_port=80, host_ip=ip) for ip in ("::1", "0:0::0:1")]
+    first = published.take(places, "web", NetworkRequest(names=("a",), ports=(written[0],)))
+    again = replace(written[1], host_port=first.ports[0].host_port)
+    with pytest.raises(PortTaken, match="is published by web"):
+        published.take(places, "db", NetworkRequest(names=("a",), ports=(again,)))
+    published.release(places, "web")

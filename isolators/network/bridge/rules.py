@@ -12,6 +12,7 @@ from typing import Any
 
 from isolators.network.bridge.settings import PREFIX, Settings
 from isolators.network.rtnetlink import Interface
+from isolators.networks import check_address
 
 _KEY = "inet_proto . inet_service"
 _TYPES = {4: "ipv4_addr", 6: "ipv6_addr"}
@@ -37,11 +38,14 @@ def no_table(settings: Settings) -> str:
 def published(
     settings: Settings, addresses: Iterable[Interface], ports: Iterable[Mapping[str, Any]], *, add: bool
 ) -> str:
-    """The script that publishes a container's ports, or takes them back if they are there."""
+    """The script that publishes a container's ports, or takes them back if they are there.
+
+    Raises InvalidRequest for what is no address.
+    """
     lines = []
     for address in addresses:
         for port in ports:
-            host_ip = str(port.get("hostIP") or "")
+            host_ip = check_address(str(port["hostIP"])) if port.get("hostIP") else ""
             if host_ip and (":" in host_ip) != (address.version == 6):
                 continue
             key = f"{port['protocol']} . {port['hostPort']}"
