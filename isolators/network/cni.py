@@ -66,7 +66,11 @@ class NetworkCni(Isolator):
             definitions.ensure_default(self.places, self.flags.cni_config_dirs)
         info = self.contribute(container_id, config)
         os.makedirs(self.places.attached(), mode=0o700, exist_ok=True)
-        if attachments.load(self.places, container_id) is None:
+        attached = attachments.load(self.places, container_id)
+        if attached is not None and not attached.is_of_this_boot:
+            attached.orphan(self.places)  # it could not be taken back, and nothing of it is this container's
+            attached = None
+        if attached is None:
             with self.places.locked():
                 self._begin(container_id, config)
         files.make(config.sandbox)
@@ -92,7 +96,7 @@ class NetworkCni(Isolator):
 
     def isolate(self, container_id: ContainerId, pid: int) -> None:
         attached = attachments.load(self.places, container_id)
-        if attached is None:
+        if attached is None or not attached.is_of_this_boot:
             return
         path = self.places.namespace(attached.id)
         namespace.pin(pid, path)

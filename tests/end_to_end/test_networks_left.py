@@ -114,6 +114,25 @@ def test_a_reboot_is_told_to_plugins_by_the_next_container(
     assert [command for command, _ in others[1:]] == ["ADD", "DEL"]
 
 
+def test_what_cannot_be_taken_back_after_a_reboot_is_not_the_next_containers(
+    here: Cli, busybox: str, tmp_path: Path, recording: list[str]
+) -> None:
+    run = ["--network", "lan", *recording, busybox]
+    record = _record_of_one_that_has_ended(here, *run)
+    record["boot"] = "another"
+    record["attachments"][0]["network"]["plugins"][0]["codes"] = {"DEL": 1}
+    attached = here.root / "networks" / "attached" / "web.json"
+    attached.write_text(json.dumps(record))
+    (here.state / "networks" / "swept").write_text("another")
+    before = len(recording_plugin.calls(tmp_path / "log"))
+    assert here("run", "--rm", "--name", "web", *run, "true").returncode == 0
+    calls = recording_plugin.calls(tmp_path / "log")[before:]
+    (added,) = [call["environment"]["CNI_CONTAINERID"] for call in calls if call["command"] == "ADD"]
+    assert added != record["id"]
+    (tmp_path / "bin" / "recording").write_text("#!/bin/sh\n")
+    assert here("network", *recording, "gc").stdout == "web\n"
+
+
 def _record_of_one_that_has_ended(here: Cli, *run: str) -> dict[str, Any]:
     assert here("run", "-d", "--name", "web", "-p", "8080:80", *run, "sleep", "1000").returncode == 0
     record: dict[str, Any] = json.loads((here.root / "networks" / "attached" / "web.json").read_text())
