@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,3 +75,36 @@ def test_a_container_is_no_router_for_the_host(
     assert setting(host, "uplink", "accept_ra") == ("1" if config else "2")  # it may have its route by one
     assert call("DEL", host, container, tmp_path, **config).returncode == 0
     assert host.devices() == {"uplink"}
+
+
+def test_a_network_of_another_state_directory_is_left_alone(
+    host: HostNetwork, container: HostNetwork, tmp_path: Path
+) -> None:
+    mine, other = tmp_path / "a", tmp_path / "b"
+    ports = [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
+    publish = {"runtimeConfig": {"portMappings": ports}}
+    assert call("ADD", host, container, mine, **publish).returncode == 0
+    before = host.devices(), host.run("nft", "list", "ruleset")
+    with host_network() as late:
+        refused = call("ADD", host, late, other, name="db", **publish)
+        assert "the device ctz0 is there already" in refused.stderr
+        assert call("DEL", host, late, other, name="db", **publish).returncode == 0
+        refused = call("ADD", host, late, other, name="db", bridge="ctz1", subnets=["10.99.0.128/25"])
+        assert "the device ctz0, which is of another network, has 10.99.0.0/24" in refused.stderr
+        assert call("DEL", host, late, other, name="db", bridge="ctz1").returncode == 0
+    assert (host.devices(), host.run("nft", "list", "ruleset")) == before
+    assert call("DEL", host, container, mine, **publish).returncode == 0
+    assert host.devices() == set()
+    assert host.run("nft", "list", "ruleset") == ""
+
+
+def test_what_a_killed_launcher_has_left_is_gone_on_with(
+    host: HostNetwork, container: HostNetwork, tmp_path: Path
+) -> None:
+    assert call("ADD", host, container, tmp_path).returncode == 0
+    before = host.devices()
+    shutil.rmtree(tmp_path / "of" / "net" / "names")
+    assert call("ADD", host, container, tmp_path).returncode == 0
+    assert host.devices() == before
+    assert call("DEL", host, container, tmp_path).returncode == 0
+    assert host.devices() == set()

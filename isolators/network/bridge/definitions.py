@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from isolators.network import attachments, config_list
-from isolators.network.bridge import driver, settings, sysctls
+from isolators.network.bridge import driver, routes, settings, sysctls
 from isolators.network.bridge.place import Place
 from isolators.network.bridge.settings import PREFIX, TYPE, Network, Settings, Subnet
 from isolators.network.config_list import ConfigList
@@ -155,7 +155,8 @@ def _others(places: Places) -> Iterator[Settings]:
 
 
 def _free_ipv4(others: Sequence[Settings]) -> Subnet:
-    taken = [subnet.network for other in others for subnet in other.subnets] + _routed()
+    taken = [subnet.network for other in others for subnet in other.subnets]
+    taken += [network for _, network in routes.routed()]
     for network in _POOL.subnets(new_prefix=24):
         if not any(network.overlaps(each) for each in taken if each.version == 4):
             return settings.subnet(str(network))
@@ -177,22 +178,6 @@ def _refuse_overlap(network: Network, others: Sequence[Settings]) -> None:
                 raise InvalidRequest(
                     f"{network} overlaps with network {other.name}'s {subnet.network}", hint=hint
                 )
-
-
-def _routed() -> list[ipaddress.IPv4Network]:
-    """Where the host has routes to, but by default: proc_pid_net(5)."""
-    found = []
-    with open("/proc/net/route", encoding="ascii") as file:
-        for line in file.read().splitlines()[1:]:
-            _, destination, _, _, _, _, _, mask, *_ = line.split()
-            address, length = _of_little_endian(destination), bin(int(mask, 16)).count("1")
-            if length:
-                found.append(ipaddress.ip_network((address, length), strict=False))
-    return [network for network in found if isinstance(network, ipaddress.IPv4Network)]
-
-
-def _of_little_endian(text: str) -> bytes:
-    return bytes.fromhex(text)[::-1]
 
 
 def _free_device(others: Sequence[Settings]) -> str:

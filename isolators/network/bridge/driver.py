@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from isolators import ownership
 from isolators.network import nftables
-from isolators.network.bridge import addresses, rules, settings, sysctls
+from isolators.network.bridge import addresses, routes, rules, settings, sysctls
 from isolators.network.bridge.place import Place
 from isolators.network.bridge.settings import Settings
 from isolators.network.dns import registered, starting
@@ -77,7 +78,7 @@ def _delete(asked: Call, config: Mapping[str, Any], own: Settings, places: Place
     with Netlink() as netlink:
         netlink.delete_link(_veth(asked))
         with place.locked():
-            _release(_holder(asked), told.get("portMappings", ()), own, place)
+            _release(_holder(asked), told.get("portMappings", ()), own, place, netlink)
             _tidy(own, place, netlink)
 
 
@@ -101,7 +102,7 @@ def _collect(asked: Call, config: Mapping[str, Any], own: Settings, places: Plac
         for holder in _holders(place) - valid:
             id_, _, interface = holder.rpartition("/")
             netlink.delete_link(_veth(Call(command="DEL", container_id=id_, interface=interface)))
-            _release(holder, (), own, place)
+            _release(holder, (), own, place, netlink)
         _tidy(own, place, netlink)
 
 
@@ -117,29 +118,59 @@ _DO = {"ADD": _add, "DEL": _delete, "CHECK": _check, "GC": _collect, "STATUS": _
 
 
 def _ensure(own: Settings, place: Place, netlink: Netlink) -> int:
-    """Have the bridge be there, with all that belongs to it; its index."""
+    """Have the bridge be there, with all that belongs to it; its index.
+
+    The bridge comes first and goes last: who has it has the table of its name, too.
+    """
     index = netlink.index(own.bridge)
+    if index is not None and not _is_ours(own, place, netlink):
+        whose = "another state directory's, or somebody else's"
+        what = f"the device {own.bridge} is there already, and not of this network: it is {whose}"
+        raise PluginFailed(what, hint=_anew(own))
     if index is not None and os.path.isdir(place.names):
         return index
-    mac = _hardware_address(own)
-    if index is not None and netlink.hardware_address(own.bridge) != mac:
-        hint = f"remove the device, or make network {own.name} anew"
-        raise PluginFailed(f"the device {own.bridge} is there already, and not of this network", hint=hint)
-    nftables.run(rules.table(own))
-    if index is None:
-        index = netlink.add_bridge(own.bridge, mac, own.mtu)
-    sysctls.set_for(own)
-    netlink.set_up(index, own.bridge)
-    for subnet in own.subnets:
-        if subnet.network.version == 4 or sysctls.has_ipv6():
-            netlink.add_address(index, _of(subnet))
-    os.makedirs(place.names, mode=0o700, exist_ok=True)
+    _refuse_overlap(own)
+    with contextlib.ExitStack() as made:
+        if index is None:
+            index = netlink.add_bridge(own.bridge, _hardware_address(own, place), own.mtu)
+            made.callback(netlink.delete_link, own.bridge)
+        nftables.run(rules.table(own))
+        sysctls.set_for(own)
+        netlink.set_up(index, own.bridge)
+        for subnet in own.subnets:
+            if subnet.network.version == 4 or sysctls.has_ipv6():
+                netlink.add_address(index, _of(subnet))
+        os.makedirs(place.names, mode=0o700, exist_ok=True)
+        made.pop_all()
     return index
 
 
-def _hardware_address(own: Settings) -> bytes:
-    """Of the bridge; by it we know the device that somebody who was killed has left."""
-    return addresses.hardware_address([_of(own.subnets[0])])
+def _refuse_overlap(own: Settings) -> None:
+    """With the network of another root directory, which nobody has asked when ours was made."""
+    for device, network in routes.routed():
+        if device.startswith(settings.PREFIX) and device != own.bridge:
+            for subnet in own.subnets:
+                if subnet.network.version == 4 and subnet.network.overlaps(network):
+                    what = f"the device {device}, which is of another network, has {network}"
+                    raise PluginFailed(what, hint=_anew(own))
+
+
+def _anew(own: Settings) -> str:
+    return f"end who is in it, or make network {own.name} anew: `network rm {own.name}` and `network create`"
+
+
+def _is_ours(own: Settings, place: Place, netlink: Netlink) -> bool:
+    return netlink.hardware_address(own.bridge) == _hardware_address(own, place)
+
+
+def _hardware_address(own: Settings, place: Place) -> bytes:
+    """Of the bridge: by it we know the device that somebody who was killed has left.
+
+    Other state directories may have a network with the same device.
+    """
+    gateways = "".join(f"\0{subnet.gateway}" for subnet in own.subnets)
+    whose = os.path.realpath(place.directory) + gateways
+    return b"\x02\x44" + zlib.crc32(os.fsencode(whose)).to_bytes(4)
 
 
 def _tidy(own: Settings, place: Place, netlink: Netlink) -> None:
@@ -167,14 +198,14 @@ def end(own: Settings, place: Place) -> None:
 
 def take_away(own: Settings, place: Place, netlink: Netlink) -> None:
     registered.close(place.names)
-    if netlink.hardware_address(own.bridge) == _hardware_address(own):
+    if _is_ours(own, place, netlink):
         nftables.run(rules.no_table(own))
         netlink.delete_link(own.bridge)
 
 
-def _release(holder: str, ports: Any, own: Settings, place: Place) -> None:
+def _release(holder: str, ports: Any, own: Settings, place: Place, netlink: Netlink) -> None:
     got = addresses.held(place.addresses, own, holder)
-    if ports and got and os.path.isdir(place.names):
+    if ports and got and _is_ours(own, place, netlink):
         nftables.run(rules.published(own, got, ports, add=False))
     registered.remove(place.names, holder.replace("/", " "))
     addresses.release(place.addresses, holder)
