@@ -21,6 +21,10 @@ class PortTaken(ContainerizerError):
     """Somebody else has the port of the host."""
 
 
+class _NoAddress(InvalidRequest):
+    """The host lacks it."""
+
+
 def take(places: Places, holder: str, request: NetworkRequest) -> NetworkRequest:
     """Give the ports to the holder; the request with the numbers of those that were free to choose.
 
@@ -56,13 +60,24 @@ def _take(places: Places, holder: str, port: PortMapping) -> PortMapping:
 
 def _bound(port: PortMapping) -> int:
     """The port, or one that is free for 0; by having it for a moment. Raises PortTaken, InvalidRequest."""
+    if port.host_ip:
+        return _probed(port, socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET, port.host_ip)
+    try:
+        return _probed(port, socket.AF_INET6, "::", of_both=True)
+    except _NoAddress:  # a host without IPv6
+        return _probed(port, socket.AF_INET, "0.0.0.0")  # noqa: S104 - it listens to nobody
+
+
+def _probed(port: PortMapping, family: int, address: str, *, of_both: bool = False) -> int:
+    """As `_bound`, at one address, or at all of IPv6 and IPv4."""
     kind, protocol = _TYPES[port.protocol]
-    family = socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET
     try:
         with socket.socket(family, kind, protocol) as probe:
             if kind == socket.SOCK_STREAM:  # connections that are over do not count
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((port.host_ip or "0.0.0.0", port.host_port))  # noqa: S104 - it listens to nobody
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not of_both)
+            probe.bind((address, port.host_port))
             return int(probe.getsockname()[1])
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -70,9 +85,9 @@ def _bound(port: PortMapping) -> int:
             raise PortTaken(
                 f"port {port.host_port}/{port.protocol} of the host is taken", hint=hint
             ) from None
-        if error.errno == errno.EADDRNOTAVAIL:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             hint = "name one of its addresses, or leave it out for all"
-            raise InvalidRequest(f"the host has no address {port.host_ip}", hint=hint) from None
+            raise _NoAddress(f"the host has no address {address}", hint=hint) from None
         if error.errno == errno.EPROTONOSUPPORT:  # sctp is a module that nobody may have loaded
             return port.host_port
         raise
