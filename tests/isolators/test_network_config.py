@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from containerizer.request import ContainerRequest
+from isolators.isolator import IsolatorFlags
 from isolators.network import capabilities, config_list, published
+from isolators.network.attachments import Attached
 from isolators.network.bridge import rules, settings
+from isolators.network.cni import NetworkCni
 from isolators.network.config_list import InvalidConfig, UnknownNetwork
 from isolators.network.places import Places
 from isolators.network.published import PortTaken
 from isolators.networks import NetworkRequest, PortMapping
+from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import InvalidRequest
 
@@ -188,3 +192,20 @@ def test_an_address_of_the_host_is_the_same_however_it_is_written(tmp_path: Path
     with pytest.raises(PortTaken, match="is published by web"):
         published.take(places, "db", NetworkRequest(names=("a",), ports=(again,)))
     published.release(places, "web")
+
+
+def test_a_container_without_networks_gets_none_of_another_boot(tmp_path: Path) -> None:
+    isolator = NetworkCni(IsolatorFlags(networks=str(tmp_path / "a"), networks_state=str(tmp_path / "b")))
+    old = Attached(
+        container="web",
+        id="web-00000000",
+        boot="another",
+        directories=(),
+        sandbox=str(tmp_path / "sandbox"),
+        request=NetworkRequest(names=("lan",)),
+    )
+    (tmp_path / "a" / "attached").mkdir(parents=True)
+    old.save(isolator.places)
+    isolator.isolate(ContainerId("web"), (1 << 22) + 1)  # nobody
+    assert not (tmp_path / "b").exists()
+    assert not (tmp_path / "sandbox").exists()
