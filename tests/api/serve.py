@@ -13,16 +13,13 @@ from containerizer.agent.settings import EngineSettings
 from containerizer.api.context import Context
 from containerizer.api.files import VirtualFiles
 from containerizer.api.handle import Api
-from isolators.isolator import IsolatorFlags
 
 HEARTBEAT = 0.05  # seconds
 
 
 async def main(directory: str) -> None:
     root, state = (os.path.join(directory, name) for name in ("root", "state"))
-    # A cgroup of its own: who else is on this host removes the common one when he is the last there.
-    isolators = IsolatorFlags(cgroups_root=f"containerizer-{os.getpid()}")
-    engine = Engine(EngineSettings(root=root, state=state, isolator_flags=isolators))
+    engine = Engine(EngineSettings(root=root, state=state))
     await engine.start()
     log = os.path.join(directory, "agent.log")
     context = Context(
