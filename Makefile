@@ -61,7 +61,7 @@ demo: venv packages ## a container from a real registry, explained step by step
 	@$(AS_ROOT) $(PYTHON) docs/demo.py
 
 test: lint packages ## all checks: lint, then every test that this host can run
-	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider)
+	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider) $(TESTS)
 
 test-v1 test-v2 test-hybrid: test-%: venv packages vm-packages ## tests in a virtual machine with this version of cgroups
 	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup $* -- $(or $(TESTS),$(VM_TESTS))

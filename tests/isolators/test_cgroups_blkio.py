@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import subprocess
@@ -47,18 +46,6 @@ for line in sys.stdin:
 
 
 # Eight processes read for a second, all at once; tells how often each did.
-CROWD = f"""
-import mmap, os, time
-buffer = mmap.mmap(-1, {LARGE})
-disk = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
-for _ in range(3):
-    os.fork()
-count, end = 0, time.monotonic() + 1
-while time.monotonic() < end:
-    os.preadv(disk, [buffer], (int(sys.argv[2]) + count % 16) * {LARGE})
-    count += 1
-os.write(1, b"%d\\n" % count)
-"""
 
 
 @pytest.fixture
@@ -199,40 +186,6 @@ def test_a_weight_is_written_and_undone(blkio: CgroupsBlkio) -> None:
     assert there and {file.read_text().split()[-1] for file in there} == {"500"}
     blkio.update(WEB, Resources(blkio_weight=0))
     assert {file.read_text().split()[-1] for file in there} == {"100"}
-
-
-@pytest.mark.requires("root", "cgroup")
-def test_a_weight_is_a_share_of_a_busy_disk(blkio: CgroupsBlkio, disk: str) -> None:
-    if "QEMU TCG" in Path("/proc/cpuinfo").read_text():
-        pytest.skip("on an emulated processor the disk is not what takes the time")
-    scheduler = Path("/sys/block", os.path.basename(disk), "queue/scheduler")
-    if "bfq" not in scheduler.read_text():
-        pytest.skip("this kernel has no BFQ")
-    scheduler.write_text("bfq")
-    other = ContainerId("other")
-    try:
-        prepare(blkio, WEB, blkio_weight=1000)
-        prepare(blkio, other, blkio_weight=10)
-        many, few = shares(blkio, disk, WEB, other)
-        assert many > 1.25 * few
-        blkio.update(WEB, Resources(blkio_weight=10))
-        blkio.update(other, Resources(blkio_weight=1000))
-        few, many = shares(blkio, disk, WEB, other)
-        assert many > 1.25 * few
-    finally:
-        blkio.cleanup(other)
-
-
-def shares(blkio: CgroupsBlkio, disk: str, *containers: ContainerId) -> list[int]:
-    """How many blocks each read while all did."""
-    with contextlib.ExitStack() as stack:
-        crowds = []
-        for number, container_id in enumerate(containers):
-            crowds.append(stack.enter_context(task(CROWD, disk, str(number * 16))))
-            cgroups.attach(blkio.cgroup(container_id), crowds[-1].pid)
-        for crowd in crowds:
-            go(crowd)
-        return [sum(map(int, crowd.communicate(timeout=PATIENCE)[0].split())) for crowd in crowds]
 
 
 @pytest.mark.requires("root", "cgroup")
