@@ -12,20 +12,17 @@ outside. See user_namespaces(7).
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import glob
 import os
 import pwd
 import sys
-from collections.abc import Iterator
 
 from containerizer import checkpoint, liveness
 from containerizer.paths import RECORD, ROOTLESS
 from isolators.namespaces import subordinate_ids
 from launcher import protocol, user_namespaces
 from launcher.errors import ContainerizerError, InvalidRequest, LaunchFailed
-from launcher.kernel import namespaces
+from launcher.kernel import files, namespaces
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.program import mounts, runner
 from launcher.program.assembler import CHANNEL, Label, Program
@@ -44,8 +41,7 @@ def enter(state: str) -> None:
     `state`: the user's state directory. Only with a single thread: setns(2). Raises LaunchFailed.
     """
     directory = os.path.join(state, _DIRECTORY)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    with _locked(directory):
+    with files.locked(os.path.join(directory, "lock")):  # two commands must not make some of their own
         if pid := _holder(directory):
             _join(pid)
         elif pid := _survivor(state):
@@ -61,17 +57,6 @@ def join(state: str) -> bool:
     if pid is not None:
         _join(pid)
     return pid is not None
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    """Two commands must not make namespaces of their own."""
-    descriptor = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _holder(directory: str) -> int | None:

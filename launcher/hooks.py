@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import select
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING
 from launcher import protocol
 from launcher.data import Data
 from launcher.errors import LaunchFailed
+from launcher.kernel import memfd
 
 if TYPE_CHECKING:
     from launcher.base import LaunchRequest
@@ -91,7 +91,11 @@ def state_of(container_id: str, bundle: str, point: str, pid: int = 0) -> str:
 
 def run_one(hook: Hook, state: str, inside: Inside | None = None) -> None:
     """Run it to its end, `inside` a container or on the host. Raises HookFailed."""
-    files = [_file(state.encode()), _file(), _file()]
+    files = [
+        memfd.holding("hook", state.encode()),
+        memfd.with_room("hook", _LARGEST),
+        memfd.with_room("hook", _LARGEST),
+    ]
     try:
         try:
             pid = _start(hook, files) if inside is None else _start_inside(hook, files, inside)
@@ -169,19 +173,6 @@ def _end(pid: int, timeout: float | None) -> int | None:
     return (status or 0) if ended else None
 
 
-def _file(content: bytes | None = None) -> int:
-    """A file in memory with this to read, or with room to write: who writes more gets an error."""
-    descriptor = os.memfd_create("hook", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    if content is None:
-        os.ftruncate(descriptor, _LARGEST)
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
-    else:
-        os.write(descriptor, content)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
 def _said(descriptor: int) -> str:
-    written = os.pread(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR), 0)
-    text = " ".join(written.decode(errors="replace").split())
+    text = " ".join(memfd.written(descriptor).decode(errors="replace").split())
     return text if len(text) <= _TOLD else f"{text[:_TOLD]}…"

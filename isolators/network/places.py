@@ -15,9 +15,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-from collections.abc import Iterator
 
 from launcher.data import Data
 from launcher.kernel import files
@@ -56,15 +54,6 @@ class Places(Data):
     def own(self, network: str) -> str:
         return os.path.join(self.state, "of", network)
 
-    @contextlib.contextmanager
-    def locked(self, *, alone: bool = False) -> Iterator[None]:
+    def locked(self, *, alone: bool = False) -> contextlib.AbstractContextManager[None]:
         """Within, nobody collects garbage; or nobody attaches or detaches."""
-        os.makedirs(self.networks, mode=0o700, exist_ok=True)
-        descriptor = os.open(
-            os.path.join(self.networks, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-            yield
-        finally:
-            os.close(descriptor)
+        return files.locked(os.path.join(self.networks, "lock"), shared=not alone)

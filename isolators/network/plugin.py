@@ -7,7 +7,6 @@ with all in its session.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
@@ -17,7 +16,7 @@ from typing import Any
 
 from launcher.data import Data
 from launcher.errors import ContainerizerError
-from launcher.kernel import process
+from launcher.kernel import memfd, process
 
 TIMEOUT = 60.0  # seconds
 
@@ -96,7 +95,11 @@ def _run(
     program: str, name: str, environment: Mapping[str, str], config: bytes, timeout: float
 ) -> tuple[bytes, bytes, int | None]:
     """What it writes, what it says, and its wait status; None if it was killed at the end of its time."""
-    own = [_file("config", config), _file("result"), _file("messages")]
+    own = [
+        memfd.holding("cni-config", config),
+        memfd.with_room("cni-result", _LARGEST),
+        memfd.with_room("cni-messages", _LARGEST),
+    ]
     try:
         above = max(*own, 2) + 1
         away = [(os.POSIX_SPAWN_DUP2, each, above + place) for place, each in enumerate(own)]
@@ -112,7 +115,7 @@ def _run(
             setsigdef=[int(number) for number in signal.valid_signals()],
         )
         status = _end(pid, timeout)
-        return _written(own[1]), _written(own[2]), status
+        return memfd.written(own[1]), memfd.written(own[2]), status
     except OSError as error:
         raise PluginFailed(f"cannot execute CNI plug-in {name}: {error.strerror}: {program}") from error
     finally:
@@ -135,23 +138,6 @@ def _end(pid: int, timeout: float) -> int | None:
         os.close(pidfd)
         status = process.collect(pid)
     return status or 0 if ended else None
-
-
-def _file(name: str, content: bytes | None = None) -> int:
-    """A file in memory with this to read, or with room to write."""
-    descriptor = os.memfd_create(f"cni-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    if content is None:
-        os.ftruncate(descriptor, _LARGEST)
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
-    else:
-        os.write(descriptor, content)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
-def _written(descriptor: int) -> bytes:
-    """The position is shared with who has written."""
-    return os.pread(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR), 0)
 
 
 def _failure(name: str, result: Any, told: bytes, status: int) -> PluginFailed:

@@ -6,7 +6,10 @@ makes three objects to read it: five times as much work as the reading itself.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 
 _PART = 16 * 1024  # bytes
 
@@ -29,5 +32,20 @@ def read_at_once(path: str, limit: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: str, *, shared: bool = False) -> Iterator[None]:
+    """Hold the file's lock, flock(2), waiting for it; the file, and its directory, are made. Raises OSError.
+
+    A holder that is killed leaves no lock, and the file stays.
+    """
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)

@@ -139,6 +139,7 @@ def test_wait_learns_the_end_of_a_container_that_is_removed_then(cli: Cli, busyb
         process.stdin.write("\n")
         process.stdin.close()
         assert waiting.communicate(timeout=30)[0] == "9\n"
+        assert process.wait(30) == 9  # killed before, it would leave the cgroup that containers share
 
 
 @contextlib.contextmanager

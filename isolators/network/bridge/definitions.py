@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import ipaddress
 import json
 import os
@@ -19,6 +18,7 @@ from isolators.network.places import Places
 from isolators.network.rtnetlink import Netlink
 from isolators.networks import check_network_name
 from launcher.errors import InvalidRequest
+from launcher.kernel import files
 from launcher.remove_tree import remove_tree
 
 DEFAULT = "bridge"  # the name of the network that need not be made
@@ -135,16 +135,8 @@ def own_settings(network: ConfigList) -> Settings | None:
     return settings.parse({**first, "name": network.name}) if first["type"] == TYPE else None
 
 
-@contextlib.contextmanager
-def _alone(places: Places) -> Iterator[None]:
-    os.makedirs(places.networks, mode=0o700, exist_ok=True)
-    path = os.path.join(places.networks, "making.lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _alone(places: Places) -> contextlib.AbstractContextManager[None]:
+    return files.locked(os.path.join(places.networks, "making.lock"))
 
 
 def _others(places: Places) -> Iterator[Settings]:

@@ -10,11 +10,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-from collections.abc import Iterator
 
 from launcher.data import Data
+from launcher.kernel import files
 
 
 class Place(Data):
@@ -32,13 +31,5 @@ class Place(Data):
     def dns(self) -> str:
         return os.path.join(self.directory, "dns")
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        path = os.path.join(self.directory, "lock")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        return files.locked(os.path.join(self.directory, "lock"))
