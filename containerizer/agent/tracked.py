@@ -176,12 +176,18 @@ class Found(Tracked):
 
     def _opened(self, owner: Containerizer) -> list[Watch]:
         self._known = {each.key for each in reached.noted(owner.paths, self.id)}
-        opened = []
+        opened: list[Watch] = []
         for isolator in owner.isolators_of(self.record):
-            with contextlib.suppress(OSError):  # it ends just now, and its cgroup is gone
+            try:
                 watch = isolator.watch(self.id)
-                if watch is not None:
-                    opened.append(watch)
+            except (ContainerizerError, OSError):
+                if liveness.is_running(self.record):
+                    for each in opened:
+                        each.close()
+                    raise
+                continue  # it has ended, and somebody has removed what tells of its limits
+            if watch is not None:
+                opened.append(watch)
         for watch in opened:  # while nobody watched, a limit may have been reached
             with contextlib.suppress(ContainerizerError, OSError):
                 self._check(watch, owner)

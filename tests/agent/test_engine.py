@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from containerizer import record as records
+from containerizer import sandbox
 from containerizer.agent.engine import Engine
 from containerizer.agent.events import Event
 from containerizer.agent.metrics import Metrics
@@ -15,9 +18,10 @@ from containerizer.agent.settings import ImageGc
 from containerizer.agent.streams import Stream
 from containerizer.fetcher.errors import FetchFailed
 from containerizer.nested import ExecRequest
-from containerizer.record import NoSuchContainer
+from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.request import ContainerRequest
 from containerizer.stages import STAGES
+from isolators.catalog import DEFAULT
 from isolators.resources import Resources
 from launcher.attach import Output
 from launcher.container_id import ContainerId
@@ -36,6 +40,28 @@ pytestmark = pytest.mark.requires("root", "cgroup")
 
 def shell(script: str, name: str | None = None, **options: object) -> ContainerRequest:
     return ContainerRequest.of("host", ["sh", "-c", script], name=name, **options)
+
+
+def test_of_one_that_is_being_taken_back_nothing_is_watched(agents: Agents) -> None:
+    """Who takes it back has removed what tells of its limits; whoever waits just then waits for that."""
+    nobody = {"pid": 4194303, "pid_started": 1, "supervisor": 4194302, "supervisor_started": 1}
+
+    async def scenario(engine: Engine) -> None:
+        record = ContainerRecord(
+            container_id="web",
+            image="host",
+            isolation=DEFAULT,
+            state="running",
+            created_at=time.time(),
+            keep=True,
+            **nobody,
+        )
+        records.reserve(engine.paths, record)
+        sandbox.create(engine.paths.sandbox(record.id))
+        assert (await engine.wait(record.id)).exit_status == ExitStatus(signal=9)
+        await engine.remove(record.id)
+
+    agents.run(scenario)
 
 
 def test_a_termination_is_kept_until_it_is_removed(agents: Agents) -> None:
