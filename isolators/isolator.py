@@ -37,6 +37,7 @@ from launcher.namespaces import NEW
 
 if TYPE_CHECKING:
     from isolators.devices import Device
+    from isolators.volumes import Volume
 
 # A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
 # Shared, since both filesystem/linux and namespaces/pid need it: two equal mounts are no conflict.
@@ -106,6 +107,7 @@ class ContainerConfig(Data, kw_only=True):
     personality: str | None = None  # words of launcher.process_attributes.PERSONALITIES, with commas
     networks: NetworkRequest = NetworkRequest()
     listen_ports: str | None = None  # TCP ports that it may listen on, "8000-8010,9000"; None: all
+    volumes: tuple[Volume, ...] = ()  # each kind is served by an isolator of its own: isolators.volumes
     share_cgroups: bool = False  # a nested one: it is in its parent's cgroups, and none are its own
 
     # Added by the containerizer.
@@ -130,6 +132,7 @@ class ContainerConfig(Data, kw_only=True):
             own.add("device_access")
         own |= {"networks"} if self.networks.names else set()
         own |= {"listen_ports"} if self.listen_ports is not None else set()
+        own |= {volume.word for volume in self.volumes}
         return self.resources.asked() | self.attributes.asked() | own
 
 

@@ -28,6 +28,7 @@ _LATE: Mapping[str, str | None] = {
     "HealthOptions": "containerizer.checks.docker",
     "SandboxVolume": "containerizer.sandbox_volumes",
     "Tmpfs": "containerizer.tmpfs",
+    "Volume": "isolators.volumes",
     "Policy": None,
 }
 

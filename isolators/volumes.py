@@ -1,0 +1,132 @@
+"""Volumes: directories and files that a container has beside its image, each kind by an isolator of its own.
+
+A request names them in the words of this module, whatever edge it came through; who serves a kind makes
+mounts of those, and of no others.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from launcher.data import Data
+from launcher.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from isolators.isolator import ContainerConfig
+
+# The kinds.
+BIND = "bind"  # what is at a path of the host
+NAMED = "volume"  # by its name, kept until it is removed
+SANDBOX = "sandbox"  # a directory of the container's sandbox, or of its parent's
+IMAGE = "image"  # the files of an image
+SECRET = "secret"  # noqa: S105 - a kind
+CSI = "csi"
+
+LOCAL = "local"  # the driver of named volumes that we keep ourselves
+
+# Kind → what a request for one asks for, in ContainerConfig.asked; an isolator enforces it.
+_WORDS: Mapping[str, str] = {
+    BIND: "host_path_volumes",
+    NAMED: "named_volumes",
+    SANDBOX: "sandbox_volumes",
+    IMAGE: "image_volumes",
+    SECRET: "secret_volumes",
+    CSI: "csi_volumes",
+}
+_OF_PLUGIN = "docker_volumes"  # named ones of any other driver
+
+PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
+RECURSIVE = ("enabled", "disabled", "writable", "readonly")
+FLAGS = ("dev", "nosuid", "noexec")  # further ones; "dev": device nodes in it open what they name
+
+# What is bound over single files of /proc shows a container its own figures (LXCFS); others are refused.
+_IN_PROC = frozenset(
+    f"/proc/{name}"
+    for name in ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo")
+)
+# Below /dev there are links that we make, in what is mounted there.
+_OURS = frozenset(
+    ("/", "/dev", "/dev/pts", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/ptmx", "/proc")
+)
+_LONGEST = 4096  # bytes of a path, PATH_MAX
+
+
+class Volume(Data, kw_only=True):
+    """One of them in a container. A default means "nothing asked"."""
+
+    kind: str
+    target: str  # absolute, in the container
+    source: str = ""  # BIND: an absolute path; NAMED: its name; IMAGE: a reference; SANDBOX: its name
+    driver: str = ""  # NAMED: whose it is; "": as it was created, or else LOCAL
+    options: tuple[tuple[str, str], ...] = ()  # the driver's, if the volume is to be created; or the kind's
+    labels: tuple[tuple[str, str], ...] = ()  # NAMED: likewise
+    readonly: bool = False
+    recursive: str = "enabled"  # BIND: what is mounted below it: one of RECURSIVE, as Docker has them
+    propagation: str = ""  # of later mounts, one of PROPAGATIONS; "": they stay where they are
+    flags: tuple[str, ...] = ()  # of FLAGS
+    subpath: str = ""  # what of it, without '..', and never outside of it; "": all
+    nocopy: bool = False  # NAMED: a new one does not begin with what the image has there
+    chown: bool = False  # all in it is given to the task's user first
+    idmap: str | None = None  # its owners are others in the container: isolators.volume_owners
+    create: bool = False  # BIND: make a directory of a source that is missing
+    anonymous: bool = False  # NAMED: made for this container; goes with it
+    of_parent: bool = False  # SANDBOX: of the container around this one
+    pull: str = "missing"  # IMAGE: "always", "missing", "never"
+
+    def __post_init__(self) -> None:
+        """Raises InvalidRequest."""
+        check_target(self.target)
+        for what, value, known in (
+            ("kind", self.kind, tuple(_WORDS)),
+            ("propagation", self.propagation or PROPAGATIONS[0], PROPAGATIONS),
+            ("bind-recursive", self.recursive, RECURSIVE),
+            *(("flag", flag, FLAGS) for flag in self.flags),
+        ):
+            if value not in known:
+                raise InvalidRequest(
+                    f"the volume at {self.target} has an unknown {what} {value!r}",
+                    hint=f"use one of {', '.join(known)}",
+                )
+        _check_subpath(self)
+
+    @property
+    def word(self) -> str:
+        """What asks for its isolator."""
+        return _OF_PLUGIN if self.kind == NAMED and self.driver not in ("", LOCAL) else _WORDS[self.kind]
+
+    @property
+    def mount_flags(self) -> tuple[str, ...]:
+        """Of the Mount: a node that a task makes in it opens nothing, unless that was asked for."""
+        own = tuple(flag for flag in self.flags if flag != "dev")
+        shut = () if "dev" in self.flags else ("nodev",)
+        return (*(("ro",) if self.readonly else ()), *shut, *own)
+
+
+def of(config: ContainerConfig, word: str) -> list[Volume]:
+    """Those that one isolator serves, what is around others first."""
+    return sorted((each for each in config.volumes if each.word == word), key=lambda each: each.target)
+
+
+def check_target(target: str) -> None:
+    """Whether a volume may be there. Raises InvalidRequest."""
+    hint = "write an absolute path without '..'"
+    if not target.startswith("/") or ".." in target.split("/") or "\0" in target or len(target) > _LONGEST:
+        raise InvalidRequest(f"the place {target!r:.100} of a volume is no absolute path", hint=hint)
+    if target != normalised(target):
+        raise InvalidRequest(f"the place {target!r} of a volume is not in its shortest form", hint=hint)
+    if target in _OURS or (target.startswith("/proc/") and target not in _IN_PROC):
+        raise InvalidRequest(f"a volume cannot be at {target}: mounts of our own are there")
+
+
+def normalised(path: str) -> str:
+    """normpath keeps two leading slashes, which POSIX leaves to the system; Linux gives them no meaning."""
+    return "/" + posixpath.normpath(path).lstrip("/") if path.startswith("/") else path
+
+
+def _check_subpath(volume: Volume) -> None:
+    path = volume.subpath
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        hint = "write a relative path without '..'"
+        raise InvalidRequest(f"the subpath {path!r:.100} of the volume at {volume.target}", hint=hint)
