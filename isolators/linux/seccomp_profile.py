@@ -5,6 +5,7 @@ from which the names are, and stricter in this:
 
 - the address families of sockets are Docker's latest, shorter list;
 - the 32-bit socketcall(2) makes no sockets, since a filter cannot see of which family;
+- no file can be given another project: it would count against the disk quota of a neighbour;
 - the x32 ABI is not there, nor 32-bit ARM.
 
 What is not named fails with EPERM. What comes after the newest call that we know fails with ENOSYS,
@@ -105,23 +106,26 @@ def deciding(capabilities: Collection[str]) -> frozenset[str]:
     return frozenset(_BY_CAPABILITY.keys() & capabilities)
 
 
-# What takes a file out of its project, whose quota then does not count it: FS_IOC_FSSETXATTR and, by the flag
-# that directories hand theirs on, FS_IOC_SETFLAGS, of 64 and of 32 bits; linux/fs.h. The owner of a file may.
-_SET_PROJECT = (0x401C5820, 0x40086602, 0x40046602)
+# FS_IOC_FSSETXATTR and, of 64 and of 32 bits, FS_IOC_SETFLAGS; linux/fs.h. The one gives a file another
+# project, whose quota counts it from then on; the other tells a directory not to hand its project on. Outside
+# of user namespaces the owner of a file may do both: fileattr_set_prepare of the kernel's fs/ioctl.c. What of
+# a file is changed lies in memory, where a filter cannot look; few programs ask for the first one at all.
+_SET_ATTRIBUTES = (0x401C5820,)
+_SET_FLAGS = (0x40086602, 0x40046602)
 
 
 def profile(capabilities: Collection[str], *, keeps_projects: bool = False) -> Profile:
     """The profile of a task whose bounding set these are, by name.
 
-    `keeps_projects`: its files stay in their project, and no attribute of chattr(1) can be changed.
+    `keeps_projects`: what it writes stays in its project, and no attribute of chattr(1) can be changed.
     """
     return Profile(rules=tuple(_rules(capabilities, keeps_projects=keeps_projects)))
 
 
 def _rules(capabilities: Collection[str], *, keeps_projects: bool) -> Iterator[Rule]:
     yield Rule(tuple(name for name in _ALLOWED.split() if name != "ioctl"), ALLOW)
-    others = tuple(Condition(1, "!=", request, _INT) for request in _SET_PROJECT)
-    yield Rule(("ioctl",), ALLOW, others if keeps_projects else ())
+    refused = (*_SET_ATTRIBUTES, *(_SET_FLAGS if keeps_projects else ()))
+    yield Rule(("ioctl",), ALLOW, tuple(Condition(1, "!=", request, _INT) for request in refused))
     for capability in sorted(deciding(capabilities)):
         yield Rule(tuple(_BY_CAPABILITY[capability].split()), ALLOW)
     # Behind SYS_ADMIN's, which allows both without a condition.

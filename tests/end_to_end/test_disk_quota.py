@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -192,6 +193,39 @@ def test_what_is_nested_is_of_its_roots_project(disk: Disk, busybox: str) -> Non
         assert termination.exit_code == 0  # it was refused
         assert disk.project_of(f"{NAME}/containers/nested/upper") == disk.project_of(NAME)
         assert (root.usage().disk_bytes or 0) > 15 * MEBIBYTE
+
+
+# Exits with the errno of FS_IOC_FSSETXATTR for a file of its own, with another project.
+_GIVE = """
+import fcntl, struct, sys
+with open(sys.argv[1], "wb") as file:
+    file.write(bytes(12 << 20))
+    file.flush()
+    attributes = bytearray(fcntl.ioctl(file, 0x801C581F, bytes(28)))
+    struct.pack_into("=I", attributes, 12, int(sys.argv[2]))
+    try:
+        fcntl.ioctl(file, 0x401C5820, bytes(attributes))
+    except OSError as error:
+        sys.exit(error.errno)
+"""
+
+
+@pytest.mark.parametrize(("seccomp", "told"), [("builtin", errno.EPERM), ("unconfined", 0)])
+def test_nobody_hands_files_to_the_project_of_another(
+    disk: Disk, busybox: str, seccomp: str, told: int
+) -> None:
+    """But who asks for no filter of system calls: the kernel lets the owner of a file do that."""
+    with disk.containerizer() as owner:
+        victim = owner.launch(busybox, ["sleep", "1000"], name=f"{NAME}-victim", disk="16m")
+        project = disk.project_of(f"{NAME}-victim")
+        file = disk.mount_point / "root/containers" / NAME / "file"
+        command = ["/usr/bin/python3", "-c", _GIVE, str(file), str(project)]
+        other = owner.launch("host", command, name=NAME, keep=True, seccomp=seccomp)
+        termination = other.wait(TIMEOUT)
+        assert termination is not None
+        assert termination.exit_code == told
+        assert (disk.quota(project).used > 12 * MEBIBYTE) == (told == 0)
+        victim.destroy()
 
 
 def test_one_that_is_to_be_killed_has_headroom_and_is_told_why(disk: Disk, busybox: str) -> None:
