@@ -16,8 +16,10 @@ from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Watch
 from isolators.resources import Limitation, Resources, Usage
 from launcher.container_id import ContainerId
 from launcher.data import replace
-from launcher.kernel import inotify, process
+from launcher.kernel import process, timerfd
 from launcher.launch_info import LaunchInfo
+
+_LONGEST_PAUSE = 10.0  # seconds: until somebody sees that the measurer was killed
 
 
 class DiskDu(Isolator):
@@ -47,8 +49,11 @@ class DiskDu(Isolator):
         self._change(container_id, pid=pid, started=process.started_at(pid))
 
     def watch(self, container_id: ContainerId) -> Watch:
-        told_only = not self.flags.enforce_container_disk_quota
-        return _Watch(self, container_id, self._register.changes(container_id) if told_only else None)
+        return _Watch(self, container_id, min(self.flags.container_disk_watch_interval, _LONGEST_PAUSE))
+
+    def see_to_it(self) -> None:
+        """Somebody may have killed the measurer: have another one measure."""
+        self._register.have_measured()
 
     def limitation(self, container_id: ContainerId) -> Limitation | None:
         asked, over = self._register.asked(container_id), self._register.found(container_id).over
@@ -68,7 +73,7 @@ class DiskDu(Isolator):
 
     def usage(self, container_id: ContainerId) -> Usage:
         """As of the last pass."""
-        self._register.have_measured()  # also after somebody has killed the measurer
+        self.see_to_it()
         asked, found = self._register.asked(container_id), self._register.found(container_id)
         return Usage(disk_bytes=found.used, disk_limit_bytes=asked.limit if asked else None)
 
@@ -83,22 +88,24 @@ class DiskDu(Isolator):
 
 
 class _Watch(Watch):
-    """Polls readable when something was measured that is told only.
+    """Polls readable from time to time, to see whether there is a measurer, and what it told.
 
-    Else it does not: who measures has killed already, and the end of the task wakes whoever waits.
+    It kills by itself, and the end of the task wakes whoever waits; so nothing is late but what is told only.
     """
 
-    def __init__(self, isolator: DiskDu, container_id: ContainerId, changes: int | None) -> None:
-        self._isolator, self._id = isolator, container_id
-        self._changes = changes
+    def __init__(self, isolator: DiskDu, container_id: ContainerId, pause: float) -> None:
+        self._isolator, self._id, self._pause = isolator, container_id, pause
         self._told = False
+        self._timer: int | None = timerfd.create()
+        timerfd.set_once(self._timer, pause)
 
     def fileno(self) -> int | None:
-        return self._changes
+        return self._timer
 
     def check(self) -> Limitation | None:
-        if self._changes is not None:
-            inotify.drain(self._changes)
+        if self._timer is not None:
+            timerfd.set_once(self._timer, self._pause)
+        self._isolator.see_to_it()
         if not self._told:
             for limitation in self._isolator.reached(self._id):
                 self._told = True
@@ -106,6 +113,6 @@ class _Watch(Watch):
         return self._isolator.limitation(self._id)
 
     def close(self) -> None:
-        if self._changes is not None:
-            os.close(self._changes)
-            self._changes = None
+        if self._timer is not None:
+            os.close(self._timer)
+            self._timer = None

@@ -35,8 +35,8 @@ _OOM_SCORE_ADJ = -900  # who keeps limits should not be the first that is killed
 class Measurement(Protocol):
     """One way to find out what a container uses, in steps."""
 
-    total: int
-
+    @property
+    def total(self) -> int: ...
     def step(self, entries: int) -> bool: ...
     def close(self) -> None: ...
 

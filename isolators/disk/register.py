@@ -11,7 +11,6 @@ a measurer. It ends when nothing is left to measure; who removes the last files 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -21,7 +20,7 @@ from typing import Any
 
 from launcher.container_id import ContainerId
 from launcher.data import Data, asdict
-from launcher.kernel import inotify, process
+from launcher.kernel import process
 
 ASKED, FOUND = ".asked", ".found"
 
@@ -90,15 +89,6 @@ class Register:
             return Found()
         used, over = (None if value == _NOTHING else value for value in values)
         return Found(used=used, over=over)
-
-    def changes(self, container_id: ContainerId) -> int | None:
-        """A descriptor that polls readable when something was found; None for one that is not measured."""
-        try:
-            return inotify.watch(self._path(container_id) + FOUND, inotify.MODIFY)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                raise
-            return None
 
     def forget(self, container_id: ContainerId) -> None:
         """Unknown ones are fine."""

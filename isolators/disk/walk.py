@@ -3,6 +3,9 @@
 One descriptor walks the tree: down by openat(2), never through a link or into another filesystem, and
 up by `..`, which is checked. So a tree may be as deep as it likes, and whatever is moved meanwhile, the
 walk stays below its root. What is moved may be missed, or counted twice: the caller asks again.
+
+A file with several names counts a part at each of them. So nothing has to be remembered of it, or a task
+could make links until the host's memory is full; and it counts for what it is once all names were seen.
 """
 
 from __future__ import annotations
@@ -24,14 +27,19 @@ class _Level(Data):
 
 
 class Walk:
-    """One pass over a tree. `total` are the bytes found so far, each file once."""
+    """One pass over a tree."""
 
     def __init__(self, root: str) -> None:
-        self.total = 0
+        self._whole = 0  # bytes of what has one name
+        self._parts = 0.0  # and of what has more
         self._root = root
-        self._linked: dict[tuple[int, int], int] = {}  # file with several names → how many are unseen
         self._fd: int | None = None
         self._entries = self._walk()
+
+    @property
+    def total(self) -> int:
+        """The bytes found so far."""
+        return self._whole + round(self._parts)
 
     def step(self, entries: int) -> bool:
         """Look at so many entries at most; whether all have been seen."""
@@ -80,13 +88,9 @@ class Walk:
                 return
             level.pending.append(entry.name)
         elif status.st_nlink > 1:
-            identity = status.st_dev, status.st_ino
-            unseen = self._linked.pop(identity, status.st_nlink)
-            if unseen > 1:
-                self._linked[identity] = unseen - 1
-            if unseen < status.st_nlink:
-                return
-        self.total += status.st_blocks * _BLOCK
+            self._parts += status.st_blocks * _BLOCK / status.st_nlink
+            return
+        self._whole += status.st_blocks * _BLOCK
 
     def _ascend(self, levels: list[_Level]) -> None:
         levels.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -104,8 +105,8 @@ def test_a_task_that_writes_more_than_its_limit_is_killed(
         await_usage(isolator, tmp_path, lambda usage: usage.disk_bytes == 0)
         go(process)
         assert process.wait(TIMEOUT) == -signal.SIGKILL
-        watch = isolator.watch(WEB)
-        limitation = watch.check()
+        with contextlib.closing(isolator.watch(WEB)) as watch:
+            limitation = watch.check()
         assert limitation
         assert (limitation.isolator, limitation.resource) == ("disk/du", "disk")
         assert limitation.message.endswith("MiB or more: limit 8.0 MiB")
@@ -127,7 +128,8 @@ def test_a_task_within_its_limit_goes_on_and_is_measured(make: Callable[..., Dis
         used = await_usage(isolator, tmp_path, lambda usage: (usage.disk_bytes or 0) >= 4 * MEBIBYTE)
         assert used.disk_bytes == 4 * MEBIBYTE
         assert process.poll() is None
-        assert isolator.watch(WEB).check() is None
+        with contextlib.closing(isolator.watch(WEB)) as watch:
+            assert watch.check() is None
 
 
 def test_a_limit_that_is_not_enforced_is_told_only(make: Callable[..., DiskDu], tmp_path: Path) -> None:
@@ -180,18 +182,42 @@ def test_what_is_nested_counts_for_its_root_and_has_a_limit_of_its_own(
         assert await_usage(isolator, tmp_path, lambda usage: (usage.disk_bytes or 0) > 4 * MEBIBYTE)
 
 
-def test_a_measurer_that_was_killed_is_replaced(make: Callable[..., DiskDu], tmp_path: Path) -> None:
-    isolator = make(container_disk_watch_interval=AN_HOUR)
-    with container(isolator, tmp_path / "sandbox", 4, 2 * MEBIBYTE) as process:
+@pytest.fixture
+def without_measurer(make: Callable[..., DiskDu], tmp_path: Path) -> Callable[[DiskDu], None]:
+    def killed(isolator: DiskDu) -> None:
         await_usage(isolator, tmp_path, lambda usage: usage.disk_bytes == 0)
         pidfd = os.pidfd_open(pid := measurer(tmp_path))
         os.kill(pid, signal.SIGKILL)
         assert select.select([pidfd], [], [], TIMEOUT)[0]
         os.close(pidfd)
+
+    return killed
+
+
+def test_a_measurer_that_was_killed_is_replaced(
+    make: Callable[..., DiskDu], without_measurer: Callable[[DiskDu], None], tmp_path: Path
+) -> None:
+    isolator = make(container_disk_watch_interval=AN_HOUR)
+    with container(isolator, tmp_path / "sandbox", 4, 2 * MEBIBYTE) as process:
+        without_measurer(isolator)
         written(process)
         make().usage(WEB)  # anybody's, after any restart
         assert process.wait(TIMEOUT) == -signal.SIGKILL
         assert make().limitation(WEB)
+
+
+def test_who_watches_replaces_a_measurer_that_was_killed(
+    make: Callable[..., DiskDu], without_measurer: Callable[[DiskDu], None], tmp_path: Path
+) -> None:
+    isolator = make(container_disk_watch_interval=0.05)
+    with container(isolator, tmp_path / "sandbox", 4, 2 * MEBIBYTE) as process:
+        watch = isolator.watch(WEB)
+        without_measurer(isolator)
+        written(process)
+        while not watch.check():
+            assert select.select([watch], [], [], TIMEOUT)[0]
+        watch.close()
+        assert process.wait(TIMEOUT) == -signal.SIGKILL
 
 
 def test_one_measurer_serves_all_and_ends_with_the_last(make: Callable[..., DiskDu], tmp_path: Path) -> None:

@@ -59,6 +59,27 @@ def test_a_tree_takes_what_du_says(tree: Path, step: int) -> None:
     assert measured(tree, step) == du(tree)
 
 
+def test_names_of_one_file_outside_of_the_tree_share_it(tree: Path) -> None:
+    whole = measured(tree)
+    size = (tree / "d0" / "e1" / "f25").stat().st_blocks * 512
+    for number in range(3):
+        os.link(tree / "d0" / "e1" / "f25", tree.parent / f"name{number}")
+    assert measured(tree) == whole - size + size // 4
+
+
+def test_names_of_files_take_no_memory(tmp_path: Path) -> None:
+    """Of each a part is counted, and none is remembered: a task may make millions of them."""
+    for directory in ("one", "other"):
+        (tmp_path / directory).mkdir()
+    for number in range(2000):
+        (tmp_path / "one" / str(number)).touch()
+        os.link(tmp_path / "one" / str(number), tmp_path / "other" / str(number))
+    walk = Walk(str(tmp_path))
+    walk.step(2200)  # one directory, and the beginning of the other
+    assert all(len(value) < 100 for value in vars(walk).values() if isinstance(value, dict | list | set))
+    walk.close()
+
+
 def test_a_step_looks_at_so_many_entries_and_no_more(tree: Path) -> None:
     walk = Walk(str(tree))
     assert not walk.step(1)
