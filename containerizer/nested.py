@@ -54,6 +54,7 @@ class ExecRequest(Data, kw_only=True):
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)  # added to the container's
+    secret_environment: Mapping[str, str] = field(default_factory=dict)  # wins over both; on no disk
     working_directory: str | None = None
     user: str | None = None
     keep: bool = False  # when it has ended, leave its log and its termination until it is removed
@@ -169,7 +170,8 @@ def command_in(
         if info.secret_environment:
             from containerizer import secrets
 
-            info = replace(info, secret_environment=secrets.load(owner.paths, container_id))
+            found = secrets.load(owner.paths, container_id, info.secret_environment)
+            info = replace(info, secret_environment=found)
         own = request.container_id or ContainerId.of_command(container_id)
         record = ContainerRecord(
             container_id=str(own),
@@ -197,6 +199,7 @@ def _make_sandbox(paths: Paths, container_id: ContainerId) -> None:
 
 def _further(info: LaunchInfo, namespaces: Mapping[str, str], request: ExecRequest) -> LaunchInfo:
     kept = {name: value for name, value in info.asked().items() if name not in PLACE}
+    secrets = {k: v for k, v in info.secret_environment.items() if k not in request.environment}
     changes = {"working_directory": request.working_directory, "user": request.user}
     return LaunchInfo(
         **{
@@ -204,6 +207,7 @@ def _further(info: LaunchInfo, namespaces: Mapping[str, str], request: ExecReque
             **{name: value for name, value in changes.items() if value is not None},
             "argv": request.command,
             "environment": {**info.environment, **request.environment},
+            "secret_environment": {**secrets, **request.secret_environment},
             "namespaces": namespaces,
         }
     )

@@ -53,7 +53,6 @@ ROOTLESS = "CONTAINERIZER_ROOTLESS_UID"
 
 RECORD = "container.json"
 ENDING = "ending"
-POD_OWN = ".own"  # among a pod's volumes in memory; none can have that name
 AGENT_LOCK = "agent.lock"
 
 _CONTAINERS = "containers"
@@ -162,11 +161,6 @@ class Paths(Data):
     def pod_volume(self, container_id: ContainerId, name: str, *, in_memory: bool) -> str:
         around = self.container_state(container_id) if in_memory else self.sandbox(container_id)
         return os.path.join(around, "pod-volumes", name)
-
-    def secrets(self, container_id: ContainerId) -> str:
-        """Of a pod's container: containerizer.secrets."""
-        assert container_id.parent is not None
-        return os.path.join(self.pod_volume(container_id.parent, POD_OWN, in_memory=True), container_id.name)
 
     def previous_log(self, container_id: ContainerId) -> str:
         """Of a pod's container: containerizer.pods.logs."""

@@ -181,6 +181,7 @@ class _Descriptors(Data):
     link: int
     cgroup: int
     kept: Sequence[int]
+    secrets: int
 
 
 def _pass(written: Child, ends: Ends, opened: Opened) -> _Descriptors:
@@ -189,7 +190,18 @@ def _pass(written: Child, ends: Ends, opened: Opened) -> _Descriptors:
         program.stage = "open the cgroup"
         home = cgroups.home(written.info.cgroup_v2)
         cgroup = program.pass_descriptor(opened.open(home, os.O_PATH | os.O_DIRECTORY))
-    return _Descriptors(written.link, cgroup, tuple(map(program.pass_descriptor, ends.kept)))
+    kept = tuple(map(program.pass_descriptor, ends.kept))
+    return _Descriptors(written.link, cgroup, kept, _pass_secrets(written, opened))
+
+
+def _pass_secrets(written: Child, opened: Opened) -> int:
+    """After all else that the supervisor keeps, so that theirs is no place which it fills before."""
+    if not written.info.secret_environment:
+        return -1
+    from launcher import secret_file  # for those who have some
+
+    written.program.stage = "keep the secrets"
+    return written.program.pass_descriptor(opened.own(secret_file.make(written.info.secret_environment)))
 
 
 def _write_steps(written: Child, request: LaunchRequest, descriptors: _Descriptors, opened: Opened) -> None:

@@ -14,8 +14,9 @@ left (launcher/orphans.py), and to clean up when the launcher is gone (the reape
     descriptor 5: later the record of the exit status
     descriptor 6: later the link to the relay that serves the task's stdio, if there is one
     descriptors 7, 8: later the reading ends of the pipes that the relay serves, if there are
+    descriptor 9: later the task's secrets, if it has any (launcher/secret_file.py)
 
-It never reads those: they keep the pipes whole when the relay is killed, until the next one takes
+It never reads the pipes: they keep the pipes whole when the relay is killed, until the next one takes
 them (launcher/io/adoption.py). A terminal's master waits for that too, in the channel to the child.
 """
 
@@ -40,6 +41,7 @@ from launcher.program.assembler import (
     CHANNEL,
     FIRST_PASSED,
     FIRST_STDIO,
+    SECRETS,
     Label,
     Program,
     Slot,
@@ -94,6 +96,7 @@ class Supervised(Data):
     link: int  # the child's descriptor of the link to the relay; -1: none
     kept: Sequence[int]  # the child's descriptors of the reading ends of what the relay serves
     terminal: bool  # the child sends us its master
+    secrets: int  # the child's descriptor of their file; -1: none
 
 
 class Supervisor:
@@ -182,7 +185,14 @@ def close_the_rest(own: Supervisor) -> None:
     served = () if own.asked.link < 0 else (own.asked.link, *own.asked.kept)
     for place, descriptor in enumerate(served, _LINK):
         program.call("dup3", descriptor, place, os.O_CLOEXEC)
-    program.call("close_range", _LINK + len(served), _EVERYTHING, 0)
+    free = _LINK + len(served)
+    if own.asked.secrets >= 0:
+        there = (errno.EINVAL,)  # it has that number already
+        program.call("dup3", own.asked.secrets, SECRETS, os.O_CLOEXEC, tolerate=there)
+        if free < SECRETS:
+            program.call("close_range", free, SECRETS - 1, 0)
+        free = SECRETS + 1
+    program.call("close_range", free, _EVERYTHING, 0)
 
 
 def learn_of_the_child(own: Supervisor) -> None:

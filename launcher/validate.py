@@ -38,6 +38,14 @@ def _has_command(info: LaunchInfo) -> None:
         raise InvalidRequest("no command to execute", hint="name one")
 
 
+def _variables_are_text(info: LaunchInfo) -> None:
+    """Of C: the value is in no message, for it may be a secret."""
+    for variables in (info.environment, info.secret_environment):
+        for name, value in variables.items():
+            if "\0" in name or "\0" in value:
+                raise InvalidRequest(f"the environment variable {name!r} has a null character")
+
+
 def _namespaces_are_there(info: LaunchInfo) -> None:
     namespaces.check(info.namespaces)
     asked = info.asked()
@@ -119,6 +127,7 @@ def _clocks_are_known(info: LaunchInfo) -> None:
 
 _CHECKS: tuple[Callable[[LaunchInfo], None], ...] = (
     _has_command,
+    _variables_are_text,
     _namespaces_are_there,
     _mounts_are_its_own,
     _ids_are_mapped,

@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from containerizer import secrets
-from containerizer.paths import POD_OWN, Paths
-from containerizer.pods.containers import PodContainer
+from containerizer.paths import Paths
 from containerizer.pods.file_volumes import FileVolume
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.volumes import EmptyDir, is_in_memory
@@ -28,8 +26,6 @@ _FLAGS = ("nosuid", "nodev")
 def names(manifest: PodManifest) -> Iterator[str]:
     """Of all that it needs."""
     yield from (volume.name for volume in manifest.volumes if is_in_memory(volume))
-    if any(each.secret_environment for each in _containers(manifest)):
-        yield POD_OWN
 
 
 def mounts(manifest: PodManifest, paths: Paths) -> tuple[Mount, ...]:
@@ -85,14 +81,6 @@ class Memory:
                 _write_all(volume, self.seen(volume.name))
             elif is_in_memory(volume):
                 os.chmod(self.seen(volume.name), 0o777)  # noqa: S103 - as others, in containerizer.pods.requests
-        for container in _containers(self._manifest):
-            if container.secret_environment:
-                own = ContainerId(container.name, ContainerId(self._manifest.name))
-                secrets.save(self._root, self._paths, own, container.secret_environment)
-
-
-def _containers(manifest: PodManifest) -> tuple[PodContainer, ...]:
-    return (*manifest.init_containers, *manifest.containers)
 
 
 def _path(manifest: PodManifest, paths: Paths, name: str) -> str:

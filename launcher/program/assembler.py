@@ -29,6 +29,7 @@ CHANNEL = 3  # the child's descriptor of its channel to the launcher; of the sup
 PROGRAM = 4  # of the program, which is read before all else
 ALIVE = 4  # and then, of a channel between supervisor and child whose end tells of the other's
 KEPT = 7  # and up, of the supervisor: what the relay reads, for the next relay
+SECRETS = 9  # of the supervisor: variables for later commands, launcher/secret_file.py
 FIRST_STDIO = 5  # what is to be the task's stdin, stdout and stderr, unless it gets a terminal
 FIRST_PASSED = 8  # descriptors that the launcher passes along begin here
 
