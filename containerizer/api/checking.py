@@ -100,7 +100,8 @@ def _refuse_unused(command: containers.CommandInfo) -> None:
         raise BadRequest("the command of a check fetches nothing", hint="launch the container with 'uris'")
     for variable in command.environment.variables:
         if variable.type == containers.Environment.Variable.SECRET:
-            raise BadRequest(f"the variable {variable.name!r} of a check is a secret, which is not supported")
+            hint = "give it to the container, whose variables its checks have"
+            raise BadRequest(f"the variable {variable.name!r} of a check is a secret", hint=hint)
 
 
 def _checks(asked: Asked) -> dict[str, Check]:

@@ -33,6 +33,8 @@ from launcher.data import replace
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
+SECRET = containers.Environment.Variable.SECRET
+
 _SHARES_OF_A_CPU = 1024
 _LEAST_SHARES = 2  # of cpu.shares, cgroup v1
 
@@ -131,9 +133,20 @@ def command_of(command: containers.CommandInfo) -> tuple[tuple[str, ...] | None,
     return None, tuple(command.arguments)
 
 
-def environment_of(environment: containers.Environment) -> dict[str, str]:
-    """Raises BadRequest."""
-    return dict(map(_variable, environment.variables))
+def environment_of(environment: containers.Environment) -> dict[str, Any]:
+    """What is plain and what is secret, by the fields of ContainerConfig; the last of a name counts.
+
+    Raises BadRequest.
+    """
+    for each in environment.variables:
+        if not each.name or "=" in each.name:
+            raise BadRequest(f"the environment variable {each.name!r} has no name that a variable can have")
+    secrets = {each.name: each.type == SECRET for each in environment.variables}
+    values = {each.name: _value(each) for each in environment.variables}
+    return {
+        field: {name: value for name, value in values.items() if secrets[name] == is_secret}
+        for field, is_secret in (("environment", False), ("secret_environment", True))
+    }
 
 
 def resources_of(
@@ -179,12 +192,12 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
     return ContainerConfig(
         command=command,
         entrypoint=entrypoint,
-        environment=environment_of(call.command.environment),
         user=call.command.user or None,
         hostname=container.hostname or None,
         resources=_resources(call),
         attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
         networks=networks.asked(container.network_infos),
+        **environment_of(call.command.environment),
         **{**_linux(container_id, container.linux_info), **_options(options)},
     )
 
@@ -286,14 +299,14 @@ def _rlimit(limit: containers.RLimitInfo.RLimit) -> tuple[str, Rlimit]:
     return name, Rlimit(soft=None if unlimited else limit.soft, hard=None if unlimited else limit.hard)
 
 
-def _variable(variable: containers.Environment.Variable) -> tuple[str, str]:
-    if variable.type != containers.Environment.Variable.SECRET:
-        return variable.name, variable.value
+def _value(variable: containers.Environment.Variable) -> str:
+    if variable.type != SECRET:
+        return variable.value
     if variable.secret.type != values.Secret.VALUE:
         hint = "give its value"
         raise BadRequest(f"the secret of {variable.name!r} is a reference, which is not supported", hint=hint)
     try:
-        return variable.name, variable.secret.value.data.decode()
+        return variable.secret.value.data.decode()
     except UnicodeDecodeError:
         raise BadRequest(f"the secret of {variable.name!r} is no UTF-8") from None
 

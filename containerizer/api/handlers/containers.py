@@ -136,10 +136,9 @@ def exec_request(command: CommandInfo, *, working_directory: str | None = None) 
     _, argv = launching.command_of(command)
     if not argv:
         raise BadRequest("no command given")
-    environment = launching.environment_of(command.environment)
     return ExecRequest(
         command=argv,
-        environment=environment,
+        **launching.environment_of(command.environment),
         user=command.user or None,
         working_directory=working_directory,
     )
