@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher.kernel import cgroups, process
-from launcher.kernel.libc import AT_FDCWD
 from launcher.posix_attributes import clamped, granted_limit, infinite, limits_text, lowest_nice
 from launcher.process_attributes import (
     IO_CLASSES,
@@ -30,6 +29,7 @@ from launcher.process_attributes import (
     Scheduler,
 )
 from launcher.program.assembler import Argument, Label
+from launcher.program.files import place
 from launcher.program.objects import Explained
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def set_oom_score_adj(child: Child) -> None:
     if wanted is None and own >= 0:
         return
     value = 0 if wanted is None else wanted.value
-    file = child.program.call("openat", AT_FDCWD, process.OOM_SCORE_ADJ.encode(), _WRITE)
+    file = child.program.call("openat", *place(process.OOM_SCORE_ADJ, child.proc), _WRITE)
     # EACCES: below what a process with CAP_SYS_RESOURCE set last, and no lower than 0 by default.
     reports = [_clamped_oom(wanted, granted) for granted in (min(own, 0), own)] if wanted else []
     fallback = ("write", _text(child, file, min(own, 0)))

@@ -76,6 +76,7 @@ class Child:
         self.directories: tuple[bool, ...] = ()  # of each of the mounts: whether its target is one
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None
+        self.proc: Slot | None = None  # the host's, where another one may be in sight
         self.user = _ROOT
         self.granted: list[Clamped] = []  # less than was asked for: known by now,
         self.reports: list[Clamped] = []  # or reported by the child, by the place here
@@ -188,7 +189,7 @@ def set_hostname(child: Child) -> None:
 def set_sysctls(child: Child) -> None:
     """`launcher.validate` has refused what is not the container's own."""
     for name, value in child.info.sysctls.items():
-        write_file(child.program, path_of(name), value.encode())
+        write_file(child.program, path_of(name), value.encode(), child.proc)
 
 
 def set_oom_score_adj(child: Child) -> None:

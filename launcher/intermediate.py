@@ -25,7 +25,7 @@ from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo, Mount
 from launcher.program import mounts
 from launcher.program.assembler import CHANNEL, Argument, Label
-from launcher.program.files import write_file
+from launcher.program.files import open_proc, write_file
 from launcher.program.messages import CLONED, message_with_descriptor, say_to_supervisor
 from launcher.program.objects import Explained
 
@@ -54,6 +54,11 @@ def is_needed(info: LaunchInfo) -> bool:
 
 def join_the_cgroups(own: Intermediate) -> None:
     join_cgroups(own.child)
+
+
+def keep_the_hosts_proc(own: Intermediate) -> None:
+    if "mnt" in own.joined:
+        own.child.proc = open_proc(own.program)
 
 
 def make_time_namespace(own: Intermediate) -> None:
@@ -170,6 +175,8 @@ def _clone_sibling(own: Intermediate, flags: int, *, tell: bool) -> None:
 STEPS: tuple[tuple[str, Callable[[Intermediate], None]], ...] = (
     # While the host's cgroupfs is in sight; the child inherits them.
     ("join the cgroups", join_the_cgroups),
+    # For what is written there when the files in sight are the container's.
+    ("keep the host's proc", keep_the_hosts_proc),
     # Before a process is in it, or its offsets could not be set: time_namespaces(7).
     ("make the time namespace", make_time_namespace),
     ("mount with mapped owners", mount_with_mapped_owners),
