@@ -1,0 +1,102 @@
+"""The host's programs, and the host's memory and descriptors in a process that enters a container."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Cli
+from tests.security.conftest import Build, pid_of, running
+from tests.support import images
+
+pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
+
+# Whoever comes is tried as long as it is there: first by its executable, then by one's descriptor of it.
+OVERWRITE = """
+echo ready > /ready
+while :; do
+    for process in /proc/[0-9]*; do
+        program=$(readlink $process/exe)
+        case "$program" in /bin/*|"") ;; *) echo "$program" >> /seen ;; esac
+        [ $process = /proc/1 ] && continue
+        ( : >> $process/exe ) 2>/dev/null && echo "$process" >> /won
+        ( exec 9< $process/exe; : >> /proc/self/fd/9 ) 2>/dev/null && echo "$process by fd" >> /won
+    done
+done
+"""
+
+
+def _programs() -> dict[str, str]:
+    """The files that we are executed from, and what is in them."""
+    own = [Path(sys.executable), Path(os.path.realpath(sys.executable)), *Path("launcher").rglob("*.py")]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
+
+
+def test_cve_2019_5736_by_run(cli: Cli, build: Build) -> None:
+    """The image's program is whatever the launcher's process was executed from: /proc/self/exe."""
+    before = _programs()
+    evil = [
+        images.symlink("entry", "/proc/self/exe"),
+        images.entry("script", b"#!/proc/self/exe\n", mode=0o755),
+    ]
+    image = build(*evil)
+    for options in ((), ("--init",), ("--userns", "auto"), ("-i",)):
+        for program in ("/entry", "/script"):
+            done = cli("run", "--rm", *options, image, program, "-c", "open('/proc/self/exe', 'r+b')")
+            assert done.returncode != 0, (options, program)
+    assert _programs() == before
+
+
+def test_cve_2019_5736_by_exec(cli: Cli, build: Build) -> None:
+    """A container waits for commands that come into it, to write to what they were executed from."""
+    before = _programs()
+    image = build(images.entry("bin/evil", b"#!/proc/self/exe\n", mode=0o755))
+    with running(cli, image, "--cap-add", "DAC_READ_SEARCH", script=OVERWRITE) as name:
+        for _ in range(6):
+            cli("exec", name, "/bin/evil")
+            assert cli("exec", name, "true").returncode == 0
+        inside = Path(f"/proc/{pid_of(cli, name)}/root")
+        seen = (inside / "seen").read_text().splitlines() if (inside / "seen").exists() else []
+        won = (inside / "won").exists()
+        assert (inside / "ready").exists()
+    # Executed once more, by way of the script, it is the container's own, and can be seen.
+    assert {program.partition(":")[0] for program in seen} <= {"/memfd"}
+    assert not won, "opened for writing"
+    assert _programs() == before
+
+
+def test_cve_2019_5736_by_the_init_of_ours(cli: Cli, busybox: str) -> None:
+    """PID 1 of `--init` is ours as long as the container runs: sealed memory, which nobody can write to."""
+    script = "(: > /proc/1/exe) 2>/dev/null && echo won; (: >> /proc/1/exe) 2>/dev/null && echo won; true"
+    for user in ("0", "1000"):
+        done = cli("run", "--rm", "--init", "-u", user, busybox, "sh", "-c", script)
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_cve_2016_9962(cli: Cli, busybox: str) -> None:
+    """A process that enters a container is traced from inside, and its descriptors of the host's are used."""
+    script = """
+    echo ready > /ready
+    while :; do
+        for process in /proc/[0-9]*; do
+            [ $process = /proc/1 ] && continue
+            ls -l $process/fd $process/cwd $process/root 2>/dev/null | grep -e '->' >> /seen
+            cat $process/environ $process/maps >> /memory 2>/dev/null
+        done
+    done
+    """
+    with running(cli, busybox, script=script) as name:
+        inside = Path(f"/proc/{pid_of(cli, name)}/root")
+        for _ in range(6):
+            assert cli("exec", "-e", "MARK=inside", name, "true").returncode == 0
+        seen, memory = (inside / "seen").read_text(), (inside / "memory").read_bytes()
+    links = {line.partition(" -> ")[2] for line in seen.splitlines()}
+    known = ("/proc/", "/dev/null", "/seen", "/memory", "pipe:[", "/ ", "/bin", "(deleted)")
+    strange = {link for link in links if link != "/" and not link.startswith(known)}
+    assert not strange, "descriptors, directories or roots of the host's"
+    for path in (os.fsencode(sys.prefix), os.fsencode(str(cli.state)), b"containerizer"):
+        assert path not in memory
