@@ -120,8 +120,8 @@ def test_whatever_else_is_asked_is_of_another_kind() -> None:
     ]
     keys = [kinds._key(each, None) for each in others]
     assert len({kinds._key(request, None), *keys}) == 1 + len(set(keys))
-    assert [key is None for key in keys].count(True) == 4  # fetch, volumes, debugs, and namespaces
-    assert len(set(keys)) == len(keys) - 3
+    assert [key is None for key in keys].count(True) == 5  # fetch, volumes, debugs, namespaces, secrets
+    assert len(set(keys)) == len(keys) - 4
 
 
 def changed(config: ContainerConfig) -> Iterator[ContainerConfig]:
