@@ -13,8 +13,9 @@ from containerizer.lifecycle import State
 from containerizer.paths import ENDING, RECORD, Paths
 from containerizer.termination import Termination
 from launcher.container_id import MAX_DEPTH, ContainerId
-from launcher.data import Data, asdict, field, fields
+from launcher.data import Data, asdict, field, fields, replace
 from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.kernel.boot import boot_id
 from launcher.remove_tree import remove_tree
 
 _VERSION = 1
@@ -62,7 +63,7 @@ class ContainerRecord(Data, kw_only=True):
         checkpoint.write(paths.record(self.id), self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        return {"version": _VERSION, **asdict(self)}
+        return {"version": _VERSION, "boot": boot_id(), **asdict(self)}
 
     def is_of_same_container(self, other: ContainerRecord) -> bool:
         """Or else of another one, launched later, that got the name of one that is gone."""
@@ -124,7 +125,15 @@ def _sensible(value: Mapping[str, Any]) -> ContainerRecord | None:
         whole = all(number is None or isinstance(number, int) for number in processes)
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
-    return record if whole and isinstance(record.created_at, (int, float)) else None
+    if not whole or not isinstance(record.created_at, (int, float)):
+        return None
+    return record if value.get("boot") in (None, boot_id()) else _of_another_boot(record)
+
+
+def _of_another_boot(record: ContainerRecord) -> ContainerRecord:
+    """Its pids are others' now."""
+    none = dict.fromkeys(("pid", "pid_started", "supervisor", "supervisor_started"))
+    return replace(record, **none, owner=0, owner_started=-1)  # no process has these
 
 
 def unknown(name: object) -> NoSuchContainer:

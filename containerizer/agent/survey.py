@@ -1,31 +1,26 @@
 """What a start finds on the state directory, told apart before anything is done about it.
 
 Files may be missing, empty or torn, or of an older version; directories may be half made, by who was
-killed; and after a reboot what is written of processes is of others by now. Nothing here trusts more
+killed. Nothing here trusts more
 than it has checked, and nothing raises: what makes no sense is listed as such.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import time
 from collections.abc import Iterator
 
 from containerizer import record as records
 from containerizer.ending import Ending
 from containerizer.paths import Paths
-from containerizer.record import ContainerRecord, NoSuchContainer
+from containerizer.record import ContainerRecord
 from launcher.container_id import ContainerId
-from launcher.data import Data, replace
+from launcher.data import Data
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.remove_tree import remove_tree
 
-BOOT = "boot_id"  # file in the state directory: of which boot the records are
-
 _MAKING = re.compile(r"[^.]+\.(\d+)\.new")  # see containerizer.record.reserve
-_CLOCK = 60.0  # seconds by which the clock may have been put right since the boot
 
 
 class Survey(Data, kw_only=True):
@@ -49,7 +44,7 @@ def survey(paths: Paths) -> Survey:
         else:
             found.append(record)
             _complete(paths, record)
-    return Survey(records=_current(paths, found), broken=tuple(broken), strange=tuple(strange))
+    return Survey(records=tuple(found), broken=tuple(broken), strange=tuple(strange))
 
 
 def booted_at() -> float:
@@ -92,42 +87,3 @@ def _complete(paths: Paths, record: ContainerRecord) -> None:
             with end:
                 if ended is not None and record.state == "terminated":
                     end.say(ended)
-
-
-def _current(paths: Paths, found: list[ContainerRecord]) -> tuple[ContainerRecord, ...]:
-    """With no processes in those that are from before a reboot."""
-    boot = _boot_id()
-    file = os.path.join(paths.state, BOOT)
-    written: str | None = None
-    with contextlib.suppress(FileNotFoundError, UnicodeDecodeError), open(file, encoding="ascii") as known:
-        written = known.read().strip() or None
-    if written == boot:
-        return tuple(found)
-    before = time.time() + 1 if written is not None else booted_at() - _CLOCK
-    current = tuple(_forgotten(paths, each) if each.created_at < before else each for each in found)
-    os.makedirs(paths.state, exist_ok=True)
-    with open(f"{file}.new", "w", encoding="ascii") as known:
-        known.write(boot)
-    os.rename(f"{file}.new", file)
-    return current
-
-
-def _forgotten(paths: Paths, record: ContainerRecord) -> ContainerRecord:
-    """Its pids are others' now."""
-    forgotten = replace(
-        record,
-        pid=None,
-        pid_started=None,
-        supervisor=None,
-        supervisor_started=None,
-        owner=0,
-        owner_started=-1,  # no process has this
-    )
-    with contextlib.suppress(NoSuchContainer):
-        forgotten.save(paths)
-    return forgotten
-
-
-def _boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()

@@ -20,8 +20,8 @@ from launcher.container_id import ContainerId
 from launcher.data import Data, asdict, replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import files
+from launcher.kernel.boot import boot_id
 
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _LARGEST = 1 << 24  # bytes
 
 
@@ -83,10 +83,6 @@ class Attached(Data, kw_only=True):
 
 def new_id(container_id: ContainerId) -> str:
     return f"{container_id}-{os.urandom(4).hex()}"
-
-
-def boot_id() -> str:
-    return files.read(_BOOT_ID, 64).decode().strip()
 
 
 def load(places: Places, container_id: ContainerId | str) -> Attached | None:

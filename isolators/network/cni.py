@@ -26,6 +26,7 @@ from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import process
+from launcher.kernel.boot import boot_id
 from launcher.launch_info import LaunchInfo
 
 
@@ -58,7 +59,7 @@ class NetworkCni(Isolator):
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         if not config.networks.names:
             return LaunchInfo()
-        if not self.places.is_swept(attachments.boot_id()):
+        if not self.places.is_swept(boot_id()):
             from isolators.network import garbage  # once a boot
 
             garbage.after_reboot(self)
@@ -188,7 +189,7 @@ class NetworkCni(Isolator):
         attached = Attached(
             container=str(container_id),
             id=id_,
-            boot=attachments.boot_id(),
+            boot=boot_id(),
             directories=self.flags.cni_plugins_dirs,
             sandbox=config.sandbox,
             state=self.places.state,

@@ -11,6 +11,7 @@ from isolators.network import attachments, config_list, namespace
 from isolators.network.attachments import Attached
 from isolators.network.cni import NetworkCni
 from launcher.errors import ContainerizerError
+from launcher.kernel.boot import boot_id
 
 
 def after_reboot(isolator: NetworkCni) -> None:
@@ -21,7 +22,7 @@ def after_reboot(isolator: NetworkCni) -> None:
                 isolator.detach(attached)
     os.makedirs(isolator.places.state, mode=0o700, exist_ok=True)
     with open(isolator.places.swept, "w", encoding="ascii") as file:
-        file.write(attachments.boot_id())
+        file.write(boot_id())
 
 
 def collect(isolator: NetworkCni, is_there: Callable[[str], bool]) -> tuple[list[str], list[Exception]]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from containerizer import record as records
-from containerizer.agent.survey import BOOT, survey
+from containerizer.agent.survey import survey
 from containerizer.ending import Ending
-from containerizer.liveness import started_at
+from containerizer.liveness import is_running, started_at
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.termination import Termination
@@ -105,19 +105,25 @@ def test_an_older_version_had_no_file_for_the_end(paths: Paths) -> None:
         assert end.termination == termination
 
 
-def test_after_a_reboot_pids_are_of_others(paths: Paths) -> None:
+def test_of_another_boot_is_who_was_launched_then_and_nobody_else(paths: Paths) -> None:
+    """The state directory may be on a disk, and the command line has launched some before an agent starts."""
     own = {"pid": os.getpid(), "pid_started": started_at(os.getpid()), "state": "running"}
-    reserve(paths, **own)
-    assert survey(paths).records[0].pid == os.getpid()  # of this boot, as is written from now on
-    Path(paths.state, BOOT).write_text("of another boot\n")
-    found = survey(paths).records[0]
-    assert (found.pid, found.supervisor) == (None, None)
-    assert json.loads(Path(paths.record(WEB)).read_text())["pid"] is None
-    assert Path(paths.state, BOOT).read_text() != "of another boot\n"
+    for name in ("earlier", "later"):
+        reserve(paths, name, **own, supervisor=os.getppid(), supervisor_started=started_at(os.getppid()))
+    file = Path(paths.record(ContainerId("earlier")))
+    written = json.loads(file.read_text())
+    file.write_text(json.dumps({**written, "boot": "another"}))
+    earlier, later = survey(paths).records
+    assert (later.pid, later.supervisor, is_running(later)) == (os.getpid(), os.getppid(), True)
+    assert (earlier.pid, earlier.supervisor, earlier.owner, is_running(earlier)) == (None, None, 0, False)
+    earlier.save(paths)
+    assert not is_running(records.load(paths, earlier.id)), "its pids are not saved as of this boot"
 
 
-def test_without_a_note_of_the_boot_the_time_tells(paths: Paths) -> None:
-    own = {"pid": os.getpid(), "pid_started": started_at(os.getpid()), "state": "running"}
-    reserve(paths, "old", created_at=1.0, **own)
-    reserve(paths, "new", **own)
-    assert [record.pid for record in survey(paths).records] == [os.getpid(), None]
+def test_an_older_version_did_not_tell_boots_apart(paths: Paths) -> None:
+    reserve(paths, pid=os.getpid(), pid_started=started_at(os.getpid()), state="running")
+    file = Path(paths.record(WEB))
+    written = json.loads(file.read_text())
+    del written["boot"]
+    file.write_text(json.dumps(written))
+    assert survey(paths).records[0].pid == os.getpid()
