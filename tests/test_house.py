@@ -48,7 +48,7 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
             "isolators/disk/register.py",  # another
             "containerizer/agent/lanes/pool.py",  # a few, each its own interpreter, for as long as the agent
             "provisioner/layer/workers.py",  # each its own interpreter, for seconds of work
-            "isolators/network/plugin.py",  # others' programs: what CNI is made of
+            "isolators/program.py",  # others' programs: what CNI is made of, and other plug-ins
             "isolators/network/dns/starting.py",  # a name server, which outlives us
         ),
         "see subprocess",
