@@ -6,7 +6,8 @@ then on the isolators only make what they make on the host, and the placeholder'
 the rest, by the launcher too (launcher/template.py). It is a third of what a launch takes here.
 
 Of a kind are equal requests for one image, by containers whose names are of one length: a launch
-program has no room for a longer one. An isolator that overrides `prepare` is asked each time.
+program has no room for a longer one. An isolator that overrides `prepare` is asked each time that it may
+have something to do. Of what has secrets there is no kind.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Kinds:
     """Those of one containerizer. Threads may share them: each dictionary operation is whole."""
 
     def __init__(self, isolators: Sequence[Isolator]) -> None:
-        self._repeatable = not concerned(isolators, "prepare")
+        preparing = concerned(isolators, "prepare")
+        self._repeatable = all(isolator.prepares_what_is_asked for isolator in preparing)
+        self._prepared = frozenset[str]().union(*(isolator.enforces for isolator in preparing))
         self._known: dict[Hashable, Kind | None] = {}  # None: met once
 
     def find(
@@ -80,11 +83,17 @@ class Kinds:
         own = own or request.config.secret_environment  # which nothing keeps here
         if own or not self._repeatable or length < _SHORTEST or request.container_id.parent is not None:
             return None
+        if self._is_prepared(request):
+            return None
         # All there is to a request, but the name: as text, since some of it cannot be hashed.
         config = request.config
         records = config.resources.__dict__, config.attributes.__dict__
         fields = {**request.__dict__, **config.__dict__, **_APART}
         return length, image and image.digest, repr((fields, *records))
+
+    def _is_prepared(self, request: ContainerRequest) -> bool:
+        """Whether an isolator may find another thing than for a launch that is alike."""
+        return bool(self._prepared) and not self._prepared.isdisjoint(request.config.asked())
 
 
 def _placeholder(length: int) -> ContainerId:

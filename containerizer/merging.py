@@ -31,7 +31,9 @@ def prepared(isolators: Sequence[Isolator], request: ContainerRequest, config: C
 
 
 def planned(isolators: Sequence[Isolator], request: ContainerRequest, config: ContainerConfig) -> Merged:
-    """The same without touching the host."""
+    """The same without touching the host, and without secrets."""
+    if config.secret_environment:
+        config = replace(config, secret_environment=dict.fromkeys(config.secret_environment, ""))
     return _merged(request, config, [(isolator, isolator.contribute) for isolator in isolators])
 
 

@@ -27,6 +27,7 @@ TABLE: Mapping[str, str] = {
     # After the standard mounts: an image's volume may lie below none of them.
     "docker/runtime": "isolators.docker.runtime:DockerRuntime",
     # Mounts the driver over what the image's volumes have there.
+    "volume/secret": "isolators.volume.secret:VolumeSecret",
     "gpu/nvidia": "isolators.gpu.nvidia:GpuNvidia",
     "linux/devices": "isolators.linux.devices:LinuxDevices",
     "namespaces/pid": "isolators.namespaces.pid:PidNamespace",
@@ -63,6 +64,7 @@ TABLE: Mapping[str, str] = {
     "linux/sched": "isolators.linux.sched:LinuxSched",
     "linux/sysctls": "isolators.linux.sysctls:LinuxSysctls",
     "posix/rlimits": "isolators.posix.rlimits:PosixRlimits",
+    "environment_secret": "isolators.environment_secret:EnvironmentSecret",
     "network/loopback": "isolators.network.loopback:NetworkLoopback",
     # Last, so the first to clean up, while what the plug-ins may ask for is still there.
     "network/cni": "isolators.network.cni:NetworkCni",
@@ -123,6 +125,8 @@ ON_DEMAND: Mapping[str, str] = {
     "listen_ports": "network/ports",
     "disk": "disk/du",
     "pressure": "cgroups/pressure",
+    "secret_volumes": "volume/secret",
+    "environment_secrets": "environment_secret",
 }
 
 # Who gives devices → who keeps the container from others; loaded with it on demand, if the host can do that.

@@ -37,6 +37,7 @@ from launcher.namespaces import NEW
 
 if TYPE_CHECKING:
     from isolators.devices import Device
+    from isolators.secrets import SecretReference
     from isolators.volumes import Volume
 
 # A procfs shows the PID namespace of whoever mounts it, so the child mounts its own: pid_namespaces(7).
@@ -52,6 +53,9 @@ OF_HOST = "host"  # a namespace: the host's own
 DEFAULT_CGROUPS_ROOT = "containerizer"  # of the default state directory: containerizer.cgroups_root
 
 MAX_HOSTNAME = 64  # bytes: HOST_NAME_MAX of sethostname(2)
+
+# Fields of ContainerConfig that some isolator has to enforce.
+_ASKED = ("userns", "time_offsets", "devices", "cdi_devices", "hooks_dirs", "environment_secrets")
 
 _HOSTNAME = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 
@@ -82,6 +86,7 @@ class ContainerConfig(Data, kw_only=True):
     entrypoint: tuple[str, ...] | None = None  # replaces the image's Entrypoint; () removes it
     environment: Mapping[str, str] = field(default_factory=dict)  # wins over the image's
     secret_environment: Mapping[str, str] = field(default_factory=dict)  # wins over both
+    environment_secrets: Mapping[str, SecretReference] = field(default_factory=dict)  # likewise, by reference
     user: str | None = None  # "name|uid[:group|gid]"; wins over the image's
     working_directory: str | None = None  # wins over the image's
     hostname: str | None = None  # None: the container's id
@@ -123,11 +128,7 @@ class ContainerConfig(Data, kw_only=True):
 
     def asked(self) -> set[str]:
         """What of this some isolator has to enforce."""
-        own = {
-            name
-            for name in ("userns", "time_offsets", "devices", "cdi_devices", "hooks_dirs")
-            if getattr(self, name)
-        }
+        own = {name for name in _ASKED if getattr(self, name)}
         if any(device.is_restricted for device in self.devices):
             own.add("device_access")
         own |= {"networks"} if self.networks.names else set()
@@ -241,6 +242,9 @@ class IsolatorFlags(Data, kw_only=True):
     xfs_project_range: tuple[int, int] = (5000, 10000)  # projects to give out, on ext4 too: first and last
     xfs_kill_containers: bool = False  # rather than refuse them more
     xfs_quota_headroom: int = 10 << 20  # bytes beyond the limit that one has until it is killed
+    secret_resolver: str | None = None  # who has secrets that requests refer to: isolators.secret_resolvers
+    secrets_dir: str = "/etc/containerizer/secrets"  # of the resolver "file"
+    secret_command: str | None = None  # of the resolver "command"
 
 
 class Isolator:
@@ -258,6 +262,8 @@ class Isolator:
     # No `watch` for a launch that asks for none of `enforces`, nor before it has run for a second: what it
     # would tell ends nothing, and `reached` tells it in the end.
     watches_what_is_asked: ClassVar[bool] = False
+    # It overrides `prepare`, but only for launches that ask for some of `enforces`: others may be alike.
+    prepares_what_is_asked: ClassVar[bool] = False
     stays = False  # whether `close` will be called in the end
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
     keeps_cgroups: ClassVar[bool] = False  # of no use for a container that shares its parent's

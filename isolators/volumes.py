@@ -15,6 +15,7 @@ from launcher.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from isolators.isolator import ContainerConfig
+    from isolators.secrets import Secret
 
 # The kinds.
 BIND = "bind"  # what is at a path of the host
@@ -74,6 +75,7 @@ class Volume(Data, kw_only=True):
     anonymous: bool = False  # NAMED: made for this container; goes with it
     of_parent: bool = False  # SANDBOX: of the container around this one
     pull: str = "missing"  # IMAGE: "always", "missing", "never"
+    secret: Secret | None = None  # SECRET: what it is
 
     def __post_init__(self) -> None:
         """Raises InvalidRequest."""
@@ -102,6 +104,11 @@ class Volume(Data, kw_only=True):
         own = tuple(flag for flag in self.flags if flag != "dev")
         shut = () if "dev" in self.flags else ("nodev",)
         return (*(("ro",) if self.readonly else ()), *shut, *own)
+
+
+def word_of(kind: str) -> str:
+    """What asks for the isolator of a kind."""
+    return _WORDS[kind]
 
 
 def of(config: ContainerConfig, word: str) -> list[Volume]:

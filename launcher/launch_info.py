@@ -40,6 +40,18 @@ def _disjoint(decode: Callable[[Any], Any] | None = None) -> Any:
     return _field(Merge.DISJOINT, decode, default_factory=dict)
 
 
+class MemoryFile(Data, kw_only=True):
+    """A file in memory only, and never swapped: launcher/memory_files.py. No text shows its content."""
+
+    content: str  # base64
+    mode: int = 0o444
+    uid: int = 0  # in the container
+    gid: int = 0
+
+    def __repr__(self) -> str:
+        return f"MemoryFile(mode={self.mode:o}, uid={self.uid}, gid={self.gid})"
+
+
 class Mount(Data, kw_only=True):
     """One mount, as data. The child makes it inside the container's own mount namespace."""
 
@@ -51,12 +63,15 @@ class Mount(Data, kw_only=True):
     part: str = ""  # bind: what of source, a directory, with source as the / of every link on the way
     within: str = ""  # bind: the mount namespace that source is in, by its path; "": the host's
     populate: bool = False  # bind of a fresh volume: first copy in what the image has at target
+    file: MemoryFile | None = None  # what is mounted, in the place of `source`; fstype "ramfs"
 
     @classmethod
     def decode(cls, value: dict[str, Any]) -> Mount:
         value = dict(value)
         value["flags"] = tuple(value.get("flags", ()))
         value["options"] = tuple((key, text) for key, text in value.get("options", ()))
+        if value.get("file") is not None:
+            value["file"] = MemoryFile(**value["file"])
         return cls(**value)
 
 

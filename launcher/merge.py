@@ -45,8 +45,9 @@ class Merged:
 
     def _own(self, contributor: str, key: str, old: Any, new: Any) -> None:
         if key in self.owners and old != new:
+            values = "" if key.startswith("secret_environment[") else f": {old!r} and {new!r}"
             raise MergeConflict(
-                f"isolators {self.owners[key]} and {contributor} both set {key}: {old!r} and {new!r}",
+                f"isolators {self.owners[key]} and {contributor} both set {key}{values}",
                 hint="load only one of them (--isolation)",
             )
         self.owners.setdefault(key, contributor)

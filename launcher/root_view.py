@@ -38,7 +38,7 @@ class RootView:
         self.root = root
         self.trees = trees
         self.found: dict[str, bool] = {}  # what `has` has said
-        self.elsewhere: dict[str, int] = {}  # target → what is bound there from another mount namespace
+        self.elsewhere: dict[str, int] = {}  # target → what is mounted there that no path leads to
 
     def resolve_user(self, user: str | None) -> User:
         """The task's user, from the passwd and group files. Raises OSError."""
@@ -135,7 +135,7 @@ def _is_directory(source: str, part: str) -> bool:
 
 
 def open_elsewhere(info: LaunchInfo, opened: contextlib.ExitStack) -> dict[str, int]:
-    """Detached copies of what is bound from other mount namespaces, by target. Raises OSError."""
+    """Detached mounts of what this one's paths do not lead to, by target. Raises OSError, InvalidRequest."""
     trees = {}
     for mount in info.mounts:
         if mount.within:
@@ -143,6 +143,10 @@ def open_elsewhere(info: LaunchInfo, opened: contextlib.ExitStack) -> dict[str, 
 
             trees[mount.target] = elsewhere.clone_tree(mount)
             opened.callback(os.close, trees[mount.target])
+    if any(mount.file for mount in info.mounts):
+        from launcher import memory_files  # for those with secrets
+
+        trees |= memory_files.trees(info, opened)
     return trees
 
 

@@ -152,6 +152,11 @@ TABLE: Mapping[str, Flag] = {
     ),
     "launches": Flag(str(min(8, (os.cpu_count() or 1) + 1)), "launches at once, in a process each", _count),
     "destroy_timeout": Flag("10secs", "for what was killed to end, before it is tried again", parse_duration),
+    "secret_resolver": Flag(
+        None, "who has the secrets that requests refer to: file, environment, command, or another's (nobody)"
+    ),
+    "secrets_dir": Flag("/etc/containerizer/secrets", "directory of the resolver file"),
+    "secret_command": Flag(None, "program of the resolver command, given a secret's name and key"),
     # Images.
     "image_providers": Flag(
         "docker,appc", "whose images may be asked for; none: the host's filesystem only", _providers

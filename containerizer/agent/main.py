@@ -168,6 +168,9 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
         perf_events=flags["perf_events"],
         cdi_spec_dirs=flags["cdi_spec_dirs"],
         hooks_dirs=flags["hooks_dir"],
+        secret_resolver=flags["secret_resolver"],
+        secrets_dir=flags["secrets_dir"],
+        secret_command=flags["secret_command"],
     )
 
 

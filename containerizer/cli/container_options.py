@@ -13,6 +13,7 @@ from containerizer.cli import (
     limit_options,
     network_options,
     registry_options,
+    secret_options,
 )
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import default_for
@@ -56,6 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     attribute_options.add(parser.add_argument_group("process attributes"))
     health_options.add(parser.add_argument_group("health, with --agent"))
     network_options.add(parser.add_argument_group("networks"))
+    secret_options.add(parser.add_argument_group("secrets"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
     parser.add_argument(
@@ -104,7 +106,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
     )
-    return replace(asked, health=health_options.of(arguments))
+    return secret_options.with_secrets(replace(asked, health=health_options.of(arguments)), arguments)
 
 
 def isolation(arguments: argparse.Namespace, config: ContainerConfig) -> str | tuple[str, ...] | None:

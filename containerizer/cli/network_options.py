@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from containerizer.cli import secret_options
 from isolators.isolator import IsolatorFlags
 from launcher.errors import InvalidRequest
 
@@ -87,4 +88,5 @@ def flags(arguments: argparse.Namespace) -> IsolatorFlags | None:
     given: dict[str, Any] = {
         name: tuple(filter(None, text.split(":"))) for name, text in named.items() if text is not None
     }
+    given |= secret_options.flags(arguments)
     return IsolatorFlags(**given) if given else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from launcher.launch_info import Capabilities, FileOperation, Hook, IdMapping, LaunchInfo, Mount
+from launcher.launch_info import Capabilities, FileOperation, Hook, IdMapping, LaunchInfo, MemoryFile, Mount
 from launcher.process_attributes import (
     CpuAffinity,
     IoPriority,
@@ -29,6 +29,7 @@ mounts = st.builds(
     flags=tuples,
     options=st.lists(st.tuples(words, words), max_size=3).map(tuple),
     populate=st.booleans(),
+    file=st.none() | st.builds(MemoryFile, content=words, mode=st.integers(0, 0o777)),
 )
 operations = st.builds(
     FileOperation,

@@ -26,6 +26,8 @@ _LATE: Mapping[str, str | None] = {
     "Device": "isolators.devices",
     "FetchUri": "containerizer.fetcher.uri",
     "HealthOptions": "containerizer.checks.docker",
+    "Secret": "isolators.secrets",
+    "SecretReference": "isolators.secrets",
     "SandboxVolume": "containerizer.sandbox_volumes",
     "Tmpfs": "containerizer.tmpfs",
     "Volume": "isolators.volumes",

@@ -1,0 +1,1 @@
+"""Isolators for volumes, one for each kind."""
