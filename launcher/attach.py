@@ -45,7 +45,13 @@ class Skipped(Data):
     count: int
 
 
-Event = Hello | Output | Skipped | ExitStatus
+class LogReopened(Data):
+    """The log is a new file."""
+
+    failure: str  # why it is not; "": it is
+
+
+Event = Hello | Output | Skipped | LogReopened | ExitStatus
 
 
 class Attachment:
@@ -102,6 +108,10 @@ class Attachment:
         """Send a signal to the task; SIGKILL ends the container."""
         self._send(wire.SIGNAL, wire.NUMBER.pack(number))
 
+    def reopen_log(self) -> None:
+        """Have the log's file, which may have been renamed, made anew; LogReopened tells when."""
+        self._send(wire.REOPEN_LOG)
+
     def receive(self) -> Event | None:
         """Wait for what comes next. None: the end, after an exit status or supervisor or relay died."""
         try:
@@ -126,6 +136,8 @@ def _event(kind: int, body: bytes) -> Event:
         return ExitStatus(code, signal)
     if kind == wire.SKIPPED:
         return Skipped(*wire.COUNT.unpack(body))
+    if kind == wire.LOG_REOPENED:
+        return LogReopened(body.decode(errors="replace"))
     if kind == wire.HELLO:
         (flags,) = wire.FLAGS.unpack(body)
         return Hello(bool(flags & wire.HAS_TERMINAL), bool(flags & wire.HAS_STDIN))

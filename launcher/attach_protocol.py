@@ -14,6 +14,8 @@ byte for its kind, then its body. Numbers are in network byte order.
       |-- STDIN: bytes; STDIN_END ---------------------->|   at any time, from any number of clients
       |-- RESIZE: rows, columns ------------------------>|
       |-- SIGNAL: number ------------------------------->|
+      |-- REOPEN_LOG ----------------------------------->|   somebody has renamed it
+      |<-- LOG_REOPENED: why not, if it failed -----------|
       |                                                 |
       |<-- EXITED: code, signal -------------------------|   to everyone who is connected
       |<-- end ------------------------------------------|
@@ -32,7 +34,7 @@ from collections.abc import Callable
 
 # Kinds of frames. STDOUT and STDERR are the numbers of the streams as well.
 STDIN, STDOUT, STDERR = 0, 1, 2
-HELLO, ATTACH, SKIPPED, STDIN_END, RESIZE, SIGNAL, EXITED = range(3, 10)
+HELLO, ATTACH, SKIPPED, STDIN_END, RESIZE, SIGNAL, EXITED, REOPEN_LOG, LOG_REOPENED = range(3, 12)
 
 # Flags of HELLO.
 HAS_TERMINAL = 1

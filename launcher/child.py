@@ -92,7 +92,7 @@ class Child:
     def resolve_user(self) -> None:
         """Find the user in the image's own files. Raises OSError."""
         self.program.stage = "resolve the user"
-        found = self.view.resolve_user(self.info.user)
+        found = self.view.resolve_user(self.info.user, self.info.image_groups)
         self.user = found.with_groups(self.info.additional_gids) if self.info.additional_gids else found
 
     @property

@@ -61,6 +61,7 @@ class Mount(Data, kw_only=True):
     flags: tuple[str, ...] = ()  # "ro", "nosuid", "nodev", "noexec", "relatime" …: kernel.mounts
     options: tuple[tuple[str, str], ...] = ()  # the filesystem's own; a key may come repeatedly
     part: str = ""  # bind: what of source, a directory, with source as the / of every link on the way
+    propagation: str = ""  # bind: "slave": mounts of the host below source come in; "shared": go out, too
     within: str = ""  # bind: the mount namespace that source is in, by its path; "": the host's
     populate: bool = False  # bind of a fresh volume: first copy in what the image has at target
     file: MemoryFile | None = None  # what is mounted, in the place of `source`; fstype "ramfs"
@@ -152,6 +153,7 @@ class LaunchInfo(Data, kw_only=True):
     working_directory: str | None = _owned()  # absolute, in the container; created when missing
     user: str | None = _owned()
     additional_gids: tuple[int, ...] = _appended()  # groups of the user's besides those of the image
+    image_groups: bool | None = _owned()  # whether it has those; None: unless `user` names a group
     stop_signal: str | None = _owned()  # what asks the task to end, e.g. "SIGTERM"
 
     init: bool | None = _owned()  # PID 1 is launcher.init, and the task its child

@@ -40,9 +40,9 @@ class RootView:
         self.found: dict[str, bool] = {}  # what `has` has said
         self.elsewhere: dict[str, int] = {}  # target → what is mounted there that no path leads to
 
-    def resolve_user(self, user: str | None) -> User:
-        """The task's user, from the passwd and group files. Raises OSError."""
-        return _resolve(user or "", self._read("/etc/passwd"), self._read("/etc/group"))
+    def resolve_user(self, user: str | None, image_groups: bool | None = None) -> User:
+        """The task's user, from the passwd and group files: launcher/user.py. Raises OSError."""
+        return _resolve(user or "", self._read("/etc/passwd"), self._read("/etc/group"), image_groups)
 
     def has(self, path: str) -> bool:
         """Whether the image has something there."""
@@ -138,7 +138,7 @@ def open_elsewhere(info: LaunchInfo, opened: contextlib.ExitStack) -> dict[str, 
     """Detached mounts of what this one's paths do not lead to, by target. Raises OSError, InvalidRequest."""
     trees = {}
     for mount in info.mounts:
-        if mount.within:
+        if mount.within or mount.propagation:
             from launcher import elsewhere  # for those in pods
 
             trees[mount.target] = elsewhere.clone_tree(mount)

@@ -15,10 +15,14 @@ from launcher.errors import InvalidRequest
 
 
 class LogLimits(Data, kw_only=True):
-    """How much of the output is kept on disk: the newest, in files of about `size` bytes each."""
+    """How much of the output is kept on disk: the newest, in files of about `size` bytes each.
+
+    Or where: a `path` of the host is somebody else's to rotate, who has it opened anew then.
+    """
 
     size: int = 10 * 1024 * 1024
     files: int = 3
+    path: str | None = None  # absolute; None: among the container's own files
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.files < 1:

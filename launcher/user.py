@@ -30,8 +30,11 @@ class User(Data):
 
 
 @functools.lru_cache(maxsize=4)  # one image after another has the same; one file may be of megabytes
-def resolve_user(user: str, passwd: str, group: str) -> User:
-    """Raises OSError (ENOENT: unknown name, EINVAL: not an id) with `user` as its object."""
+def resolve_user(user: str, passwd: str, group: str, image_groups: bool | None = None) -> User:
+    """Raises OSError (ENOENT: unknown name, EINVAL: not an id) with `user` as its object.
+
+    `image_groups`: whether it is in the groups that the group file has it in; None: Docker's rule.
+    """
     name, _, group_name = user.partition(":")
     name = name or "0"
     entry = _find(name, _records(passwd, 7), id_field=2)
@@ -41,8 +44,10 @@ def resolve_user(user: str, passwd: str, group: str) -> User:
     if group_name:
         found = _find(group_name, groups, id_field=2)
         gid = int(found[2]) if found else _number(group_name, "group", "/etc/group")
+    else:
+        gid = int(entry[3]) if entry else 0
+    if not (image_groups or (image_groups is None and not group_name)):
         return User(uid, gid, (gid,), home)
-    gid = int(entry[3]) if entry else 0
     members = {int(fields[2]) for fields in groups if entry and entry[0] in fields[3].split(",")}
     # The gid among them, or dropping it by setgid would lose what it was denied: CVE-2022-36109.
     return User(uid, gid, tuple(sorted(members | {gid})), home)

@@ -55,6 +55,10 @@ class Stream:
         async for event in self.events():
             yield event
 
+    def ask(self, *, replay: bool) -> None:
+        """Have the output come by `events`; the task waits for us, up to a second, before we lose some."""
+        self._attachment.attach(replay=replay, paced=True)
+
     async def events(self) -> AsyncIterator[Event]:
         """What comes, its Hello too; of output only if it has been asked for."""
         while event := await self._receive():
@@ -74,6 +78,10 @@ class Stream:
         if not (0 <= rows < 1 << 16 and 0 <= columns < 1 << 16):
             raise InvalidRequest(f"invalid terminal size {rows} × {columns}")
         await self._send(lambda: self._attachment.resize(rows, columns))
+
+    async def reopen_log(self) -> None:
+        """Have the log's file made anew; an event tells when it is."""
+        await self._send(self._attachment.reopen_log)
 
     async def _receive(self) -> Event | None:
         await self._ready(self._loop.add_reader, self._loop.remove_reader)

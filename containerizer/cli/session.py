@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from containerizer.cli.detach_keys import DetachKeys
 from launcher import attach_protocol as wire
-from launcher.attach import Attachment, Hello, Output, Skipped
+from launcher.attach import Attachment, Hello, LogReopened, Output, Skipped
 from launcher.exit_status import ExitStatus
 from launcher.io.loop import OUT, is_ready
 from launcher.kernel import terminal
@@ -118,7 +118,7 @@ class Session:
             print(text, file=sys.stderr, end="\r\n" if self._raw else "\n")
         elif isinstance(event, Hello):
             self.resize()
-        else:
+        elif not isinstance(event, LogReopened):  # nobody here asks for that
             return event
         return True
 

@@ -23,6 +23,9 @@ class Task(Protocol):
     def end_input(self) -> None: ...
     def resize(self, rows: int, columns: int) -> None: ...
     def signal(self, number: int) -> None: ...
+    def reopen_log(self) -> None:
+        """Raises OSError."""
+
     def progressed(self) -> None:
         """A client has read something, or gone."""
 
@@ -130,6 +133,8 @@ class Client:
             self._task.resize(*wire.SIZE.unpack(body))
         elif kind == wire.SIGNAL:
             self._task.signal(*wire.NUMBER.unpack(body))
+        elif kind == wire.REOPEN_LOG:
+            self._reopen_log()
         else:
             self._drop()
 
@@ -137,6 +142,14 @@ class Client:
         self._offset = self._ring.start if flags & wire.REPLAY else self._ring.end
         self._paced = bool(flags & wire.PACED)
         self.advance()
+
+    def _reopen_log(self) -> None:
+        reason = ""
+        try:
+            self._task.reopen_log()
+        except OSError as error:
+            reason = error.strerror or str(error)
+        self._send(wire.LOG_REOPENED, reason.encode())
 
     def _send(self, kind: int, body: bytes) -> None:
         try:

@@ -52,6 +52,13 @@ class LogFile:
         """Say something of our own."""
         self.write("stderr", f"[containerizer: {text}]\n".encode())
 
+    def reopen(self) -> None:
+        """Go on in a new file, since the old one has another name now. Raises OSError: it goes on in that."""
+        file = _open(self._path)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._size = file, os.fstat(file).st_size
+
     def close(self) -> None:
         """Nothing more comes. A loss is noted now, if that is possible."""
         if self._lost:
@@ -70,7 +77,7 @@ class LogFile:
         if self._file < 0:
             self._file = _open(self._path)
             self._size = os.fstat(self._file).st_size
-        if self._size and self._size + len(records) > self._limits.size:
+        if self._limits.path is None and self._size and self._size + len(records) > self._limits.size:
             self._rotate()
         written = 0
         try:

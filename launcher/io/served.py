@@ -63,7 +63,7 @@ class ServedIO:
         self._ended = ended
         self._ring = Ring()
         self._server = Server(service.socket, loop, self._ring)
-        self._log = LogFile(service.log, asked.log)
+        self._log = LogFile(asked.log.path or service.log, asked.log)
         self._sources: dict[int, int] = {}  # our end → stream
         self._held_back = False
         self._drained = -1  # bytes; not yet draining
@@ -218,6 +218,9 @@ class ServedIO:
         if self._pidfd >= 0:
             with contextlib.suppress(OSError, ValueError):  # it has ended; there is no such signal
                 signal.pidfd_send_signal(self._pidfd, number)
+
+    def reopen_log(self) -> None:
+        self._log.reopen()
 
     def progressed(self) -> None:
         self._pace()

@@ -39,6 +39,7 @@ FSCONFIG_SET_STRING = 1
 FSCONFIG_CMD_CREATE = 6
 MNT_DETACH = 2
 MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
 
 # A mount's flag → MOUNT_ATTR_* to set. "relatime" is the kernel's default, 0.
 ATTRIBUTES = {
@@ -134,6 +135,11 @@ def set_attributes(mount: int, attributes: int, *, recursive: bool = False) -> N
     cleared = ATIME if attributes & ATIME else 0
     attr = _MountAttr(attr_set=attributes, attr_clr=cleared)
     _mount_setattr(mount, "", AT_RECURSIVE if recursive else 0, attr)
+
+
+def set_propagation(mount: int, propagation: int, *, recursive: bool = False) -> None:
+    """Make the mount whose root is the descriptor private, or receive only: MS_*."""
+    _mount_setattr(mount, "", AT_RECURSIVE if recursive else 0, _MountAttr(propagation=propagation))
 
 
 def attribute_bits(flags: Iterable[str]) -> int:
