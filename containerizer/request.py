@@ -208,6 +208,8 @@ def of_request(config: ContainerConfig) -> LaunchInfo:
         secret_environment=config.secret_environment,
         working_directory=config.working_directory,
         user=config.user,
+        additional_gids=config.additional_gids,
+        image_groups=config.image_groups,
         stop_signal=config.stop_signal,
         init=config.init or None,
         umask=config.umask,

@@ -88,6 +88,8 @@ class ContainerConfig(Data, kw_only=True):
     secret_environment: Mapping[str, str] = field(default_factory=dict)  # wins over both
     environment_secrets: Mapping[str, SecretReference] = field(default_factory=dict)  # likewise, by reference
     user: str | None = None  # "name|uid[:group|gid]"; wins over the image's
+    additional_gids: tuple[int, ...] = ()  # groups of the user's besides those of the image
+    image_groups: bool | None = None  # whether the user has those; None: unless `user` names a group
     working_directory: str | None = None  # wins over the image's
     hostname: str | None = None  # None: the container's id
     hosts: tuple[tuple[str, str], ...] = ()  # address and name, further lines of /etc/hosts
@@ -102,8 +104,13 @@ class ContainerConfig(Data, kw_only=True):
     resources: Resources = Resources()
     capabilities_add: tuple[str, ...] = ()  # names with or without "CAP_", or "ALL"
     capabilities_drop: tuple[str, ...] = ()
+    capabilities_ambient: tuple[str, ...] = ()  # of those granted, what other users than root keep
     no_new_privileges: bool = True
     seccomp: str = BUILTIN_SECCOMP  # or UNCONFINED: every system call
+    masked_paths: tuple[str, ...] | None = None  # None: filesystem/linux's, as for the next
+    readonly_paths: tuple[str, ...] | None = None
+    writable_sysfs: bool = False  # whether /sys is mounted as on the host
+    cgroup_parent: str | None = None  # of its cgroups, below each mount point; None: the cgroups root
     attributes: ProcessAttributes = ProcessAttributes()
     devices: tuple[Device, ...] = ()  # of the host's, by their paths
     cdi_devices: tuple[str, ...] = ()  # by names of CDI, "vendor.com/class=device"

@@ -11,7 +11,7 @@ cgroup. They are read-only, which a device does not heed, but its node's mode an
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
@@ -116,18 +116,25 @@ class FilesystemLinux(Isolator):
             namespaces={"mnt": "new"},
             rootfs=config.rootfs,
             rootfs_mounts=config.rootfs_mounts,
-            mounts=(*config.rootfs_inside, *self._others(config.mounted)),
+            mounts=(*config.rootfs_inside, *self._others(config)),
             file_operations=tuple(
                 FileOperation(kind="symlink", path=path, content=content) for path, content in LINKS.items()
             ),
-            masked_paths=MASKED_PATHS,
-            readonly_paths=READONLY_PATHS,
+            masked_paths=MASKED_PATHS if config.masked_paths is None else config.masked_paths,
+            readonly_paths=READONLY_PATHS if config.readonly_paths is None else config.readonly_paths,
             readonly_rootfs=config.readonly_rootfs or None,
         )
 
-    def _others(self, mounted: Collection[str]) -> Iterable[Mount]:
+    def _others(self, config: ContainerConfig) -> Iterable[Mount]:
         """Without those that the request has its own for: the size of /dev/shm, say."""
-        return [mount for mount in self._mounts if mount.target not in mounted] if mounted else self._mounts
+        mounts: Iterable[Mount] = self._mounts
+        if config.mounted:
+            mounts = [mount for mount in mounts if mount.target not in config.mounted]
+        return map(_writable, mounts) if config.writable_sysfs else mounts
+
+
+def _writable(mount: Mount) -> Mount:
+    return replace(mount, flags=_SEALED) if mount.fstype == "sysfs" else mount
 
 
 def _without_group(mount: Mount) -> Mount:

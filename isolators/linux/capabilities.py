@@ -10,6 +10,7 @@ from __future__ import annotations
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags
 from isolators.linux.granted import granted
 from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
 from launcher.kernel import capabilities
 from launcher.launch_info import Capabilities, LaunchInfo
 
@@ -23,4 +24,12 @@ class LinuxCapabilities(Isolator):
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         names = granted(config, self.host)
-        return LaunchInfo(capabilities=Capabilities(bounding=names, effective=names, permitted=names))
+        ambient = tuple(map(capabilities.parse, config.capabilities_ambient))
+        for name in ambient:
+            if name not in names:
+                raise InvalidRequest(f"capability {name} is ambient, and not granted", hint="add it, too")
+        return LaunchInfo(
+            capabilities=Capabilities(
+                bounding=names, effective=names, permitted=names, inheritable=ambient, ambient=ambient
+            )
+        )

@@ -46,7 +46,8 @@ def mounts(config: ContainerConfig, directory: str | None = None) -> tuple[Mount
             flags=_FLAGS,
         )
         for name in _NAMES
-        if config.rootfs is not None or os.path.exists(f"/etc/{name}")
+        if f"/etc/{name}" not in config.mounted
+        and (config.rootfs is not None or os.path.exists(f"/etc/{name}"))
     )
 
 
