@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml | packages
 		echo "venv: making $(VENV) with $$("$$python" --version)"; \
 		"$$python" -m venv --clear $(VENV) || { echo "venv: $$python lacks venv (apt-get install python3-venv)" >&2; exit 1; }; }
 	@echo "venv: installing this project and its tools"
-	@$(PYTHON) $(PIP_INSTALL) -e '.[dev]' >$(VENV)/pip.log 2>&1 || { \
+	@$(PYTHON) $(PIP_INSTALL) -e '.[dev,cri]' >$(VENV)/pip.log 2>&1 || { \
 		tail -n 20 $(VENV)/pip.log >&2; echo "venv: pip failed; is there a way to a package index?" >&2; exit 1; }
 	@touch $(STAMP)
 
@@ -101,9 +101,9 @@ lint: venv ## style, types and import directions
 	@$(VENV)/bin/lint-imports
 
 # An older compiler on purpose: what it writes runs with every later protobuf, and not the other way round.
-proto: ## what Python needs of containerizer/api/proto/*.proto, made anew by Debian's protoc
+proto: ## what Python needs of the *.proto files, made anew by Debian's protoc
 	@command -v protoc >/dev/null || .ci/packages protobuf-compiler
-	@protoc --python_out=. --pyi_out=. containerizer/api/proto/*.proto
+	@protoc --python_out=. --pyi_out=. containerizer/api/proto/*.proto containerizer/cri/proto/*.proto
 
 check: test ## the same as test
 

@@ -126,6 +126,17 @@ class Provisioner:
         """All images in the store, sorted by name."""
         return self._store.images()
 
+    def digest(self, image: Image) -> str:
+        """Of what the image's name stands for at its source: of an index, where that led to the image."""
+        root = self._store.root_of(ImageReference.parse(image.reference), image.platform)
+        return root or image.digest
+
+    def layers(self) -> list[tuple[str, int, str]]:
+        """All layers in the store: what each is called, the bytes of its files, and where they are."""
+        return [
+            (key, self._store.layer_size(key), self._store.paths.diff(key)) for key in self._store.layers()
+        ]
+
     def usage(self) -> list[ImageUsage]:
         """All images in the store, with what each takes and who uses it."""
         from provisioner.images import usage

@@ -44,7 +44,7 @@ from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.io.relays import Relays
 from launcher.process_attributes import Clamped
-from launcher.stdio import Pipes, Terminal, to_json
+from launcher.stdio import Pipes, Stdio, Terminal, to_json
 
 if TYPE_CHECKING:
     from launcher.attach import Event
@@ -139,16 +139,16 @@ class Engine:
     async def launch(
         self,
         request: ContainerRequest,
-        stdio: Pipes | Terminal | None = None,
+        stdio: Stdio | None = None,
         first: First | None = None,
         by_image: Callable[[Mapping[str, Any]], First | None] | None = None,
     ) -> Launch:
         """Run a task in a new container, or in one within another; returns when it runs.
 
-        By default its output goes to a pipe, and it has no input. Its termination is kept until it is
-        removed. `first` is called in a thread when all is there and the task does not run yet; `by_image`
-        makes one of the image's configuration, before anything is there. If the caller is cancelled, the
-        container is destroyed. Raises LaunchFailed and others; then nothing is left.
+        By default its output goes to a pipe, and it has no input; with `lane.NOTHING` it has neither. Its
+        termination is kept until it is removed. `first` is called in a thread when all is there and the task
+        does not run yet; `by_image` makes one of the image's configuration, before anything is there. If the
+        caller is cancelled, the container is destroyed. Raises LaunchFailed and others; then nothing is left.
         """
         request = replace(request, keep=True)
         with self._admitted(request):

@@ -184,6 +184,13 @@ TABLE: Mapping[str, Flag] = {
         "0.1", "part of the disk that is to be free: the less is, the shorter they stay", _fraction
     ),
     "disk_watch_interval": Flag("1mins", "how often the disk is looked at", parse_duration),
+    # Kubernetes.
+    "cri": Flag(None, "unix:///PATH where a kubelet finds the CRI (it is not served)"),
+    "cri_runtime_handlers": Flag(
+        "containerizer", "what RuntimeClasses call this runtime, with commas", _words
+    ),
+    "cri_cgroup_driver": Flag("cgroupfs", "the kubelet's: or systemd", _one_of("cgroupfs", "systemd")),
+    "cri_stream_address": Flag("127.0.0.1:0", "HOST:PORT for exec, attach and port-forward"),
     # Who may ask, and how much.
     "http_credentials": Flag(
         None, "file of principals and hashed secrets: needed for tcp without tls_ca_file"

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from containerizer.agent.events import Events
 from containerizer.agent.settings import EngineSettings, ImageGc
+from launcher.data import replace
 from launcher.errors import ContainerizerError
 from provisioner.progress import Progress, silent
 from provisioner.provisioner import Policy, Provisioner
+from provisioner.registry.options import Credentials, RegistryOptions
 
 if TYPE_CHECKING:
     from provisioner.image import Image
@@ -27,6 +29,8 @@ class Images:
     def __init__(self, settings: EngineSettings, root: str, events: Events) -> None:
         self._events = events
         self._threads = ThreadPoolExecutor(settings.pulls, thread_name_prefix="pull")
+        self._settings = settings
+        self._root = root
         self.provisioner = Provisioner(root, registries=settings.registries, backend=settings.image_backend)
 
     def close(self) -> None:
@@ -40,12 +44,17 @@ class Images:
         policy: Policy = "always",
         platform: str | None = None,
         progress: Progress = silent,
+        credentials: Credentials | None = None,
     ) -> Image:
-        """Have the image in the store. `progress` is called in threads, and may raise to end it."""
+        """Have the image in the store. `progress` is called in threads, and may raise to end it.
+
+        `credentials`: instead of those that the agent was started with.
+        """
         started = time.monotonic()
+        provisioner = self.provisioner if credentials is None else self._asking_as(credentials)
 
         def pull() -> Image:
-            return self.provisioner.pull(reference, policy=policy, platform=platform, progress=progress)
+            return provisioner.pull(reference, policy=policy, platform=platform, progress=progress)
 
         try:
             image = await self._run(pull)
@@ -82,6 +91,15 @@ class Images:
                 continue
             for image in pruned.images:
                 self._events.tell("pruned", image.reference)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have something else done with them in a thread."""
+        return await self._run(work)
+
+    def _asking_as(self, credentials: Credentials) -> Provisioner:
+        """What one learns of registries is not for others: a provisioner of its own."""
+        options = replace(self._settings.registries or RegistryOptions(), credentials=credentials)
+        return Provisioner(self._root, registries=options, backend=self._settings.image_backend)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -47,7 +47,7 @@ class Tls(Data, kw_only=True):
 def unix(path: str, mode: int) -> socket.socket:
     """Listens. A socket that nobody serves any more is replaced. Raises CannotListen."""
     path = os.path.abspath(path)
-    _remove_stale(path)
+    remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
@@ -78,7 +78,8 @@ def tcp(address: str) -> socket.socket:
         raise CannotListen(f"cannot listen at {address}: {error.strerror}") from error
 
 
-def _remove_stale(path: str) -> None:
+def remove_stale(path: str) -> None:
+    """Remove a socket that nobody serves any more. Raises CannotListen if somebody does, or it is none."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise CannotListen(f"cannot listen at {path}: there is another file")

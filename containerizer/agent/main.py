@@ -9,12 +9,14 @@ SIGTERM and SIGINT, and leaves the containers to their supervisors; the next one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import resource
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -104,11 +106,12 @@ async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
         await _listen(runner, flags, paths)
         try:
             await engine.start()
-            app[ACTIVITY].ready = True
-            _notify("READY=1")
-            _log.info("serving %s; %d containers run", paths.root, engine.keeper.running)
-            await stopping.wait()
-            _notify("STOPPING=1")
+            async with _cri(engine, flags):
+                app[ACTIVITY].ready = True
+                _notify("READY=1")
+                _log.info("serving %s; %d containers run", paths.root, engine.keeper.running)
+                await stopping.wait()
+                _notify("STOPPING=1")
         finally:
             await runner.cleanup()
     finally:
@@ -116,12 +119,28 @@ async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
         await engine.close()
 
 
+@contextlib.asynccontextmanager
+async def _cri(engine: Engine, flags: Flags) -> AsyncIterator[None]:
+    """Serve it meanwhile, if that is asked for."""
+    if flags["cri"] is None:
+        yield
+        return
+    from containerizer.cri import starting  # and gRPC, for those who do
+
+    cri = starting.CriAgent(engine, starting.settings_of(flags))
+    await cri.start()
+    try:
+        yield
+    finally:
+        await cri.close(flags["shutdown_grace_period"])
+
+
 def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
     """What the flags say of containers and images."""
     return EngineSettings(
         root=paths.root,
         state=paths.state,
-        isolation=flags["isolation"],
+        isolation=_isolation(flags),
         launcher=flags["launcher"],
         image_backend=flags["image_provisioner_backend"],
         image_providers=flags["image_providers"],
@@ -148,6 +167,14 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
         gc_headroom=flags["gc_disk_headroom"],
         gc_interval=flags["disk_watch_interval"],
     )
+
+
+def _isolation(flags: Flags) -> Sequence[str] | None:
+    if flags["isolation"] is not None or flags["cri"] is None:
+        return flags["isolation"]  # type: ignore[no-any-return]
+    from containerizer.cri import starting
+
+    return starting.isolation()
 
 
 def _isolator_flags(flags: Flags) -> IsolatorFlags:

@@ -163,7 +163,11 @@ class Store:
 
     def layers_size(self) -> int:
         """Bytes of the files of all layers."""
-        return sum(self.layer_size(key) for key in _digests(self.paths.layers))
+        return sum(map(self.layer_size, self.layers()))
+
+    def layers(self) -> list[str]:
+        """The keys of all."""
+        return _digests(self.paths.layers)
 
     def read_blob(self, digest: str) -> bytes:
         """A manifest or configuration, verified. Raises ImageNotFound, DigestMismatch."""

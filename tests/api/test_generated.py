@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = sorted((ROOT / "containerizer/api/proto").glob("*.proto"))
+SOURCES = sorted((ROOT / "containerizer").rglob("*.proto"))
 
 
 @pytest.mark.requires("protoc")

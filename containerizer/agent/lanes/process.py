@@ -48,6 +48,9 @@ from launcher.io.loop import is_ready
 from launcher.kernel import process
 from launcher.protocol import PeerGone
 
+# The stdio of a task that has none: a lane's standard input is /dev/null, open for both.
+NOTHING = stdio.Inherit(0, 0, 0)
+
 _EVENTS = select.EPOLLIN | select.EPOLLPRI | select.EPOLLONESHOT
 
 

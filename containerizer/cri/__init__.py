@@ -1,0 +1,1 @@
+"""Kubernetes' CRI: the agent as a container runtime for a kubelet."""

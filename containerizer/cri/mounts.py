@@ -1,0 +1,46 @@
+"""Mounts of a container, as a kubelet asks for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from containerizer.cri.proto import containers_pb2 as messages
+from launcher.errors import InvalidRequest
+from launcher.launch_info import Mount
+
+_PROPAGATION = {
+    messages.PROPAGATION_PRIVATE: "",
+    messages.PROPAGATION_HOST_TO_CONTAINER: "slave",
+    messages.PROPAGATION_BIDIRECTIONAL: "shared",
+}
+
+
+def mounts_of(asked: Sequence[messages.Mount], *, devices: bool = False) -> tuple[Mount, ...]:
+    """Those around others first. `devices`: what is a device there may be used as one.
+
+    Paths of the host are followed to what they lead to, and a directory is made where nothing is, as other
+    runtimes do. Raises InvalidRequest, OSError.
+    """
+    in_order = sorted(asked, key=lambda mount: os.path.normpath(mount.container_path).count("/"))
+    return tuple(_mount(each, devices=devices) for each in in_order)
+
+
+def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
+    if asked.image.image:
+        raise InvalidRequest(f"the image {asked.image.image} cannot be mounted: images are no volumes here")
+    if not asked.container_path.startswith("/") or not asked.host_path.startswith("/"):
+        raise InvalidRequest(f"a mount of {asked.host_path!r} at {asked.container_path!r} is not absolute")
+    if asked.recursive_read_only and (not asked.readonly or asked.propagation):
+        raise InvalidRequest(f"the mount at {asked.container_path} is read-only for all in it, and is not")
+    source = os.path.realpath(asked.host_path)
+    if not os.path.lexists(source):
+        os.makedirs(source, mode=0o755, exist_ok=True)
+    is_device = devices or source == "/dev" or source.startswith("/dev/")
+    return Mount(
+        target="/" + os.path.normpath(asked.container_path).lstrip("/"),
+        fstype="rbind",
+        source=source,
+        flags=(*(("ro",) if asked.readonly else ()), *(() if is_device else ("nodev",))),
+        propagation=_PROPAGATION[asked.propagation],
+    )

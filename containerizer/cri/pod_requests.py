@@ -1,0 +1,122 @@
+"""From a PodSandboxConfig to the request for the pod's own container, which holds the namespaces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from containerizer.cri.cgroups import parent_of
+from containerizer.cri.proto import common_pb2 as common
+from containerizer.cri.proto import pods_pb2 as messages
+from containerizer.cri.settings import CriSettings
+from containerizer.request import HOST, ContainerRequest
+from isolators.isolator import OF_HOST, ContainerConfig
+from isolators.networks import NetworkRequest, PortMapping
+from isolators.resources import ProcessAttributes
+from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
+from launcher.kernel import files
+
+# It does nothing, and may do nothing. PID 1 around it collects what the containers leave.
+_PAUSE = ("sleep", "infinity")
+_NOBODY = "65534:65534"
+_PROTOCOLS = {messages.TCP: "tcp", messages.UDP: "udp", messages.SCTP: "sctp"}
+_HOSTS_RESOLVER = "/etc/resolv.conf"
+_LARGEST = 1 << 16  # bytes of it
+
+_NODE = common.NODE
+_POD = common.POD
+
+
+def request(
+    pod_id: str, config: messages.PodSandboxConfig, settings: CriSettings, network: Callable[[], str]
+) -> ContainerRequest:
+    """`network`: the name of the one that pods join. Raises InvalidRequest, NoNetwork."""
+    options = config.linux.security_context.namespace_options
+    of_host = {
+        "net": options.network == _NODE,
+        "uts": options.network == _NODE,
+        "ipc": options.ipc == _NODE,
+        "pid": options.pid == _NODE,
+    }
+    return ContainerRequest(
+        image=HOST,
+        container_id=ContainerId(pod_id),
+        keep=True,
+        config=ContainerConfig(
+            command=_PAUSE,
+            init=True,
+            user=_NOBODY,
+            working_directory="/",
+            hostname=None if of_host["uts"] else config.hostname or None,
+            namespaces={kind: OF_HOST for kind, asked in of_host.items() if asked},
+            capabilities_drop=("ALL",),
+            attributes=ProcessAttributes(sysctls=dict(config.linux.sysctls)),
+            networks=NetworkRequest() if of_host["net"] else _networks(config, network()),
+            cgroup_parent=parent_of(config.linux.cgroup_parent, settings.cgroup_driver),
+            userns=_users(options.userns_options),
+        ),
+    )
+
+
+def _networks(config: messages.PodSandboxConfig, name: str) -> NetworkRequest:
+    dns = config.dns_config
+    return NetworkRequest(
+        names=(name,),
+        ports=tuple(map(_port, (each for each in config.port_mappings if each.host_port))),
+        dns_servers=tuple(dns.servers),
+        dns_search=tuple(each for each in dns.searches if each != "."),
+        dns_options=tuple(dns.options),
+    )
+
+
+def _port(mapping: messages.PortMapping) -> PortMapping:
+    return PortMapping(
+        container_port=mapping.container_port,
+        host_port=mapping.host_port,
+        host_ip="" if mapping.host_ip in ("0.0.0.0", "::") else mapping.host_ip,  # noqa: S104 - to compare
+        protocol=_PROTOCOLS[mapping.protocol],
+    )
+
+
+def _users(options: common.UserNamespace) -> str | None:
+    """The range of users of a pod that has its own, as namespaces/user takes it. Raises InvalidRequest."""
+    if options.mode == _NODE or not (options.uids or options.gids):
+        return None
+    mappings = [(each.container_id, each.host_id, each.length) for each in options.uids]
+    if options.mode != _POD or mappings != [(e.container_id, e.host_id, e.length) for e in options.gids]:
+        raise InvalidRequest("a pod's users and groups are not mapped alike")
+    if len(mappings) != 1 or mappings[0][0] != 0:
+        raise InvalidRequest(
+            f"the users of a pod are mapped by {len(mappings)} ranges: one from 0 on is needed"
+        )
+    _, outside, count = mappings[0]
+    return f"{outside}:{count}"
+
+
+def resolver(config: messages.PodSandboxConfig) -> str:
+    """resolv.conf(5) for its containers: what the kubelet says, or else the host's."""
+    dns = config.dns_config
+    if not (dns.servers or dns.searches or dns.options):
+        return _hosts_own()
+    lines = [f"search {' '.join(dns.searches)}"] if dns.searches else []
+    lines += [f"nameserver {server}" for server in dns.servers]
+    lines += [f"options {' '.join(dns.options)}"] if dns.options else []
+    for line in lines:
+        if not line.isprintable():
+            raise InvalidRequest(f"{line!r} cannot be a line of resolv.conf")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _hosts_own() -> str:
+    if not os.path.exists(_HOSTS_RESOLVER):
+        return ""
+    return files.read(_HOSTS_RESOLVER, _LARGEST).decode(errors="replace")
+
+
+def namespaces_of(config: messages.PodSandboxConfig) -> dict[str, Any]:
+    """As PodSandboxStatus tells them."""
+    options = common.NamespaceOption()
+    options.CopyFrom(config.linux.security_context.namespace_options)
+    return {"namespaces": messages.Namespace(options=options)}

@@ -1,0 +1,72 @@
+"""The CRI of an agent, from its flags to its end."""
+
+from __future__ import annotations
+
+from containerizer.agent.engine import Engine
+from containerizer.agent.flags import Flags
+from containerizer.cri.containers import ContainerCalls
+from containerizer.cri.execs import ExecCalls
+from containerizer.cri.images import ImageCalls
+from containerizer.cri.pods import PodCalls
+from containerizer.cri.runtime import RuntimeCalls
+from containerizer.cri.server import CriServer, path_of
+from containerizer.cri.service import Service
+from containerizer.cri.settings import CriSettings
+from isolators import catalog
+
+# Beside the agent's default isolators, as far as this host has what they need.
+ISOLATORS = (
+    "network/cni",
+    "namespaces/user",
+    "linux/devices",
+    "cgroups/devices",
+    "cgroups/cpuset",
+    "cgroups/hugetlb",
+)
+
+
+def settings_of(flags: Flags) -> CriSettings:
+    """Raises InvalidRequest."""
+    path_of(flags["cri"])
+    return CriSettings(
+        address=flags["cri"],
+        handlers=flags["cri_runtime_handlers"],
+        cgroup_driver=flags["cri_cgroup_driver"],
+        cni_config_dirs=flags["network_cni_config_dir"],
+        stream_address=flags["cri_stream_address"],
+    )
+
+
+def isolation() -> tuple[str, ...]:
+    """The isolators of an agent that nobody has named some for."""
+    there = {each.name for each in catalog.describe() if each.available}
+    return (*catalog.DEFAULT, *(name for name in ISOLATORS if name in there))
+
+
+class CriAgent:
+    """Serves the CRI by an engine that has started."""
+
+    def __init__(self, engine: Engine, settings: CriSettings) -> None:
+        """Raises OSError."""
+        self._settings = settings
+        self.service = Service(engine, settings)
+        images = ImageCalls(engine.images, engine.paths.root)
+        self._server = CriServer(
+            [
+                RuntimeCalls(settings),
+                images,
+                PodCalls(self.service),
+                ContainerCalls(self.service, images),
+                ExecCalls(self.service),
+            ]
+        )
+
+    async def start(self) -> None:
+        """Raises InvalidRequest, CannotListen."""
+        await self.service.start()
+        await self._server.start(self._settings.address)
+
+    async def close(self, patience: float) -> None:
+        """Give the calls under way `patience` seconds; what runs goes on."""
+        await self._server.close(patience)
+        await self.service.close()

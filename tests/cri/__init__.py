@@ -1,0 +1,1 @@
+"""Tests of the CRI: a real agent, spoken to by gRPC as a kubelet does."""
