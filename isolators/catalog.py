@@ -68,6 +68,7 @@ TABLE: Mapping[str, str] = {
     "network/loopback": "isolators.network.loopback:NetworkLoopback",
     # Last, so the first to clean up, while what the plug-ins may ask for is still there.
     "network/cni": "isolators.network.cni:NetworkCni",
+    "network/usermode": "isolators.network.usermode:NetworkUsermode",
     "network/ports": "isolators.network.ports:NetworkPorts",
 }
 
@@ -122,6 +123,7 @@ ON_DEMAND: Mapping[str, str] = {
     "device_rules": "cgroups/devices",
     "device_access": "cgroups/devices",
     "networks": "network/cni",
+    "usermode_network": "network/usermode",
     "listen_ports": "network/ports",
     "disk": "disk/du",
     "pressure": "cgroups/pressure",

@@ -138,7 +138,8 @@ class ContainerConfig(Data, kw_only=True):
         own = {name for name in _ASKED if getattr(self, name)}
         if any(device.is_restricted for device in self.devices):
             own.add("device_access")
-        own |= {"networks"} if self.networks.names else set()
+        if self.networks.names:
+            own.add("usermode_network" if self.networks.usermode else "networks")
         own |= {"listen_ports"} if self.listen_ports is not None else set()
         own |= {volume.word for volume in self.volumes}
         return self.resources.asked() | self.attributes.asked() | own

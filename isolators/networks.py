@@ -9,6 +9,7 @@ from launcher.errors import InvalidRequest
 
 HOST_GATEWAY = "host-gateway"  # in place of an address: the host, as the container reaches it
 PROTOCOLS = ("tcp", "udp", "sctp")
+USERMODE = ("slirp4netns", "pasta")  # in place of names of networks: what an ordinary user has, by preference
 
 # Compiled where they are used: most containers join no network.
 _MAC = r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}"
@@ -74,6 +75,25 @@ class NetworkRequest(Data, kw_only=True):
         if not self.names and any(value for value in self.__dict__.values()):
             hint = "name a network, e.g. --network bridge"
             raise InvalidRequest("ports, addresses and names need a network to be in", hint=hint)
+        if self.usermode:
+            self._check_usermode(self.usermode)
+
+    @property
+    def usermode(self) -> str | None:
+        """The program that is its network, one of USERMODE; None: it is in networks, or in none."""
+        return next((name for name in self.names if name in USERMODE), None)
+
+    def _check_usermode(self, name: str) -> None:
+        if len(self.names) > 1:
+            hint = f"--network {name} alone, or without it"
+            raise InvalidRequest(f"a container in network {name} can be in no other", hint=hint)
+        for what in ("addresses", "mac_address", "aliases", "ingress_rate", "egress_rate"):
+            if getattr(self, what):
+                hint = "leave it out, or run it as root, in a network"
+                raise InvalidRequest(f"network {name} has no {what.replace('_', ' ')} to choose", hint=hint)
+        for port in self.ports:
+            if port.protocol == "sctp" or (name == "slirp4netns" and ":" in port.host_ip):
+                raise InvalidRequest(f"network {name} cannot publish {port}", hint="it knows TCP and UDP")
 
 
 def check_network_name(name: str) -> None:

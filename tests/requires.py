@@ -207,6 +207,8 @@ NEEDS: Mapping[str, Probe] = {
     "uidmap": _uidmap,
     "cni": _cni,  # Debian's plug-ins
     "nftables": _nftables,
+    "slirp4netns": _program("slirp4netns", "slirp4netns"),
+    "pasta": _program("pasta", "passt"),
     "macvlan": _device("macvlan"),
     "ipvlan": _device("ipvlan"),
     "vlan": _device("vlan", "id", "7"),

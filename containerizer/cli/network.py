@@ -197,14 +197,14 @@ def _gc(isolator: NetworkCni, paths: Paths) -> int:
 
 
 def _described(isolator: NetworkCni, network: ConfigList) -> dict[str, Any]:
-    from isolators.network import attachments, cni
+    from isolators.network import attachments, facts
     from isolators.network.bridge import definitions
 
     own = definitions.own_settings(network)
     members = {
         attached.container: interface
         for attached in attachments.load_all(isolator.places)
-        for interface in cni.described(attached)["interfaces"].values()
+        for interface in facts.of(attached)["interfaces"].values()
         if interface["network"] == network.name
     }
     return {

@@ -6,8 +6,10 @@ import argparse
 from typing import Any
 
 from containerizer.cli import secret_options
+from isolators.catalog import LAUNCHERS
 from isolators.isolator import IsolatorFlags
 from launcher.errors import InvalidRequest
+from launcher.kernel import process
 
 _LISTS = ("publish", "add_host", "dns", "dns_search", "dns_option", "ip", "network_alias")
 _SINGLE = ("mac_address", "ingress", "egress")
@@ -18,7 +20,7 @@ def add(group: argparse._ArgumentGroup) -> None:
         "--network",
         "--net",
         metavar="none|host|container:NAME|NAME[,NAME]",
-        help="bridge: the default network (none: loopback only)",
+        help="bridge: the default network (none: loopback only; of an ordinary user slirp4netns or pasta)",
     )
     for options, metavar, help_ in (
         (
@@ -57,15 +59,16 @@ def fields(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields `networks` and `namespaces` of ContainerConfig. Raises InvalidRequest."""
     given = [name for name in (*_LISTS, *_SINGLE) if getattr(arguments, name)]
     listen = {"listen_ports": arguments.listen_ports}
-    if arguments.network is None and not given:
+    network = arguments.network or _default(arguments)
+    if network is None and not given:
         return {"namespaces": {}, **listen}
     from containerizer import networking  # what most do without
 
-    if arguments.network is None:
+    if network is None:
         option = f"--{given[0].replace('_', '-')}"
         raise InvalidRequest(f"{option} needs a network", hint="name one, e.g. --network bridge")
     return listen | networking.asked(
-        arguments.network,
+        network,
         publish=arguments.publish,
         add_host=arguments.add_host,
         ingress=arguments.ingress,
@@ -77,6 +80,18 @@ def fields(arguments: argparse.Namespace) -> dict[str, Any]:
         dns_search=tuple(arguments.dns_search),
         dns_options=tuple(arguments.dns_option),
     )
+
+
+def _default(arguments: argparse.Namespace) -> str | None:
+    """None: loopback only; or what an ordinary user has, who may not make devices of the host."""
+    chosen = arguments.agent or arguments.isolation is not None or arguments.launcher != LAUNCHERS[0]
+    named = any(text.startswith("net=") for text in arguments.ns)
+    is_nested = "." in (arguments.name or "")  # in its parent's network
+    if chosen or named or is_nested or not process.is_rootless():
+        return None
+    from isolators.network.helper import choice  # for ordinary users
+
+    return choice.default()
 
 
 def flags(arguments: argparse.Namespace) -> IsolatorFlags | None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, hostname_of, shares
-from isolators.network import attachments, capabilities, files, namespace, published, result
+from isolators.network import attachments, capabilities, facts, files, namespace, published
 from isolators.network.attachments import Attached, Attachment
 from isolators.network.bridge import definitions
 from isolators.network.chain import Chain
 from isolators.network.config_list import ConfigList
+from isolators.network.host_address import host_address
 from isolators.network.places import Places
 from isolators.network.plugin import TIMEOUT, Call, PluginFailed
 from isolators.resources import Usage
@@ -117,7 +117,7 @@ class NetworkCni(Isolator):
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         attached = attachments.load(self.places, container_id)
-        return {} if attached is None else described(attached)
+        return {} if attached is None else facts.of(attached)
 
     def cleanup(self, container_id: ContainerId) -> None:
         attached = attachments.load(self.places, container_id)
@@ -246,34 +246,3 @@ class NetworkCni(Isolator):
             yield
         except PluginFailed as error:
             raise NetworkFailed(f"{what}: {error.message}", hint=error.hint) from error
-
-
-def described(attached: Attached) -> dict[str, Any]:
-    """For people and programs: addresses by interface, and published ports."""
-    interfaces = {}
-    for each in attached.attachments:
-        got = each.result or {}
-        interfaces[each.interface] = {
-            "network": each.network.name,
-            "addresses": [str(address) for address in result.addresses(got, each.interface)],
-            "gateways": result.gateways(got),
-            "mac": result.hardware_address(got, each.interface),
-        }
-    mappings = [
-        {"host_port": port.host_port, "container_port": port.container_port, "protocol": port.protocol}
-        for port in attached.request.ports
-    ]
-    ports = [str(port) for port in attached.request.ports]
-    return {"interfaces": interfaces, "ports": ports, "mappings": mappings}
-
-
-def host_address() -> str | None:
-    """The host's own, by which others reach it: the one that its default route would use. None: it has none.
-
-    No packet is sent for it: connect(2) of a datagram socket only chooses.
-    """
-    for family, somewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with socket.socket(family, socket.SOCK_DGRAM) as chooser, contextlib.suppress(OSError):
-            chooser.connect((somewhere, 9))
-            return str(chooser.getsockname()[0])
-    return None

@@ -9,6 +9,7 @@
 |-- namespaces/<id>             a container's network namespace, mounted
 |-- swept                       what was attached before this boot has been taken back
 |-- ports/                      of the host, each a link to who has it: isolators.ownership
+|-- usermode/<container>/       of a program that is a network: isolators.network.usermode
 `-- of/<network>/               of a network of our own: isolators.network.bridge
 """
 
@@ -35,6 +36,9 @@ class Places(Data):
 
     def namespace(self, id_: str) -> str:
         return os.path.join(self.state, "namespaces", id_)
+
+    def usermode(self, container: str = "") -> str:
+        return os.path.join(self.state, "usermode", container)
 
     @property
     def ports(self) -> str:

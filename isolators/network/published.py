@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterable
 
 from isolators import ownership
 from isolators.network.places import Places
@@ -38,6 +39,21 @@ def take(places: Places, holder: str, request: NetworkRequest) -> NetworkRequest
     return replace(request, ports=ports)
 
 
+def chosen(ports: Iterable[PortMapping]) -> tuple[PortMapping, ...]:
+    """With numbers of ports that are free in place of 0. Raises PortTaken, InvalidRequest.
+
+    Nothing is held: for who listens there itself, and hears then that somebody was faster.
+    """
+    found: list[PortMapping] = []
+    for port in ports:
+        for _ in range(_ATTEMPTS):
+            each = replace(port, host_port=bound(port))
+            if port.host_port or each not in found:
+                break
+        found.append(each)
+    return tuple(found)
+
+
 def release(places: Places, holder: str) -> None:
     """Idempotent."""
     ownership.release(places.ports, holder)
@@ -47,7 +63,7 @@ def _take(places: Places, holder: str, port: PortMapping) -> PortMapping:
     if port.host_ip:  # by their texts they are compared
         port = replace(port, host_ip=check_address(port.host_ip))
     for _ in range(_ATTEMPTS):
-        chosen = replace(port, host_port=_bound(port))
+        chosen = replace(port, host_port=bound(port))
         owner = _other(places, chosen, holder)
         if owner is None and ownership.take(places.ports, holder, [_name(chosen)], 1):
             return chosen
@@ -58,7 +74,7 @@ def _take(places: Places, holder: str, port: PortMapping) -> PortMapping:
     raise PortTaken(f"no port of the host is free for {port.container_port}/{port.protocol}")
 
 
-def _bound(port: PortMapping) -> int:
+def bound(port: PortMapping) -> int:
     """The port, or one that is free for 0; by having it for a moment. Raises PortTaken, InvalidRequest."""
     if port.host_ip:
         return _probed(port, socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET, port.host_ip)
@@ -69,7 +85,7 @@ def _bound(port: PortMapping) -> int:
 
 
 def _probed(port: PortMapping, family: int, address: str, *, of_both: bool = False) -> int:
-    """As `_bound`, at one address, or at all of IPv6 and IPv4."""
+    """As `bound`, at one address, or at all of IPv6 and IPv4."""
     kind, protocol = _TYPES[port.protocol]
     try:
         with socket.socket(family, kind, protocol) as probe:
@@ -88,6 +104,9 @@ def _probed(port: PortMapping, family: int, address: str, *, of_both: bool = Fal
         if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             hint = "name one of its addresses, or leave it out for all"
             raise _NoAddress(f"the host has no address {address}", hint=hint) from None
+        if error.errno == errno.EACCES:
+            hint = f"choose one from 1024 up, or sysctl net.ipv4.ip_unprivileged_port_start={port.host_port}"
+            raise InvalidRequest(f"port {port.host_port} of the host is for root", hint=hint) from None
         if error.errno == errno.EPROTONOSUPPORT:  # sctp is a module that nobody may have loaded
             return port.host_port
         raise

@@ -48,26 +48,31 @@ def engine_command() -> Command:
     return Command(engine.EXECUTABLE, engine.ARGV, engine.ENVIRONMENT)
 
 
-def start_program(program: Program, channel: socket.socket, command: Command | None = None) -> int:
-    """Start it on the child's end of a channel. Returns its pid, to be collected. Raises OSError."""
+def start_program(
+    program: Program, channel: socket.socket, command: Command | None = None, *, fresh: bool = False
+) -> int:
+    """Start it on the child's end of a channel. Returns its pid, to be collected. Raises OSError.
+
+    `fresh`: as of `start`, for one that executes somebody else's program.
+    """
     if command is not None:
-        return _start(program, channel, command)
+        return _start(program, channel, command, fresh)
     try:
         executable = machine.make()
     except OSError:
-        return _start(program, channel, engine_command())
+        return _start(program, channel, engine_command(), fresh)
     try:
         path = f"/proc/self/fd/{executable}"
-        return _start(program, channel, Command(path, machine.ARGV, descriptor=executable))
+        return _start(program, channel, Command(path, machine.ARGV, descriptor=executable), fresh)
     finally:
         os.close(executable)
 
 
-def _start(program: Program, channel: socket.socket, command: Command) -> int:
+def _start(program: Program, channel: socket.socket, command: Command, fresh: bool) -> int:
     memory = into_memory(program.assemble())
     try:
         passed = dict(enumerate(program.passed, FIRST_PASSED))
-        return start(command, {CHANNEL: channel.fileno(), PROGRAM: memory, **passed})
+        return start(command, {CHANNEL: channel.fileno(), PROGRAM: memory, **passed}, fresh=fresh)
     finally:
         os.close(memory)
 

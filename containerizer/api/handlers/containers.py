@@ -296,8 +296,8 @@ async def _entry(
         facts = (await context.engine.status(record.id)).facts.get("cgroups/net_cls", {})
         if "net_cls_classid" in facts:
             entry.container_status.cgroup_info.net_cls.classid = facts["net_cls_classid"]
-    if "network/cni" in record.isolation:
-        facts = (await context.engine.status(record.id)).facts.get("network/cni", {})
+    for name in {"network/cni", "network/usermode"}.intersection(record.isolation):
+        facts = (await context.engine.status(record.id)).facts.get(name, {})
         entry.container_status.network_infos.extend(networks.told(facts))
     if (said := context.checker.said(record.id)) is not None:
         entry.health.CopyFrom(said.to_message())

@@ -16,7 +16,7 @@ from isolators.network.bridge.settings import PREFIX, TYPE, Network, Settings, S
 from isolators.network.config_list import ConfigList
 from isolators.network.places import Places
 from isolators.network.rtnetlink import Netlink
-from isolators.networks import check_network_name
+from isolators.networks import USERMODE, check_network_name
 from launcher.errors import InvalidRequest
 from launcher.kernel import files
 from launcher.remove_tree import remove_tree
@@ -24,7 +24,7 @@ from launcher.remove_tree import remove_tree
 DEFAULT = "bridge"  # the name of the network that need not be made
 
 _POOL = ipaddress.ip_network("10.90.0.0/16")  # of which each network gets a /24
-_RESERVED = ("none", "host", "container", "default")
+_RESERVED = ("none", "host", "container", "default", *USERMODE)
 
 
 def find(places: Places, directories: Sequence[str], name: str) -> ConfigList:
