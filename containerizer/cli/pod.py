@@ -31,7 +31,7 @@ from containerizer.pods.manifest import PodManifest
 from containerizer.pods.member import GivenUp, Note
 from containerizer.pods.pod import Pod
 from containerizer.pods.policy import Phase
-from containerizer.pods.status import PodStatus
+from containerizer.pods.status import MemberStatus, PodStatus
 from containerizer.record import find
 from containerizer.units import format_age
 from launcher.attach_protocol import STDERR
@@ -199,17 +199,22 @@ def _logs(arguments: argparse.Namespace) -> int:
     paths = containerizer.paths
     pod = _named(containerizer, arguments.container)
     found = status.load(paths, pod)
-    names = [member.name for member in found.members] if found is not None else []
-    name = arguments.member or (names[0] if len(names) == 1 else None)
-    if name not in names:
-        raise InvalidRequest(f"which container of {pod}?", hint=f"it has {', '.join(names)}")
-    container_id = ContainerId(name, pod)
+    container_id = member_of(pod, found.members if found is not None else (), arguments.member)
     if not arguments.previous:
         return logs.show(containerizer, container_id, arguments)
     if not files_of(paths.previous_log(container_id)):
         raise InvalidRequest(f"{container_id} has had no run before this one")
     logs.show_file(paths.previous_log(container_id), arguments)
     return 0
+
+
+def member_of(pod: ContainerId, members: Sequence[MemberStatus], name: str | None) -> ContainerId:
+    """The container of this name, or the only one. Raises InvalidRequest."""
+    names = [member.name for member in members]
+    wanted = name or (names[0] if len(names) == 1 else None)
+    if wanted not in names:
+        raise InvalidRequest(f"which container of {pod}?", hint=f"it has {', '.join(names)}")
+    return ContainerId(wanted, pod)
 
 
 def _ps(arguments: argparse.Namespace) -> int:

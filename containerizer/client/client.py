@@ -245,12 +245,22 @@ class AgentClient:
         return self.stream(call, process_io.ProcessIO)
 
     def logs(
-        self, container: str, *, follow: bool = False, tail: int | None = None, since: str = ""
+        self,
+        container: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: str = "",
+        previous: bool = False,
     ) -> Stream[extensions.LogEntry]:
-        """Its log; `follow`: until it ends. `since`: RFC 3339 in UTC, or a beginning of that."""
+        """Its log; `follow`: until it ends. `since`: RFC 3339 in UTC, or a beginning of that.
+
+        `previous`: of a pod's container, that of the run before this one.
+        """
         call = Call(type=Call.FOLLOW_LOGS)
         call.follow_logs.container_id.CopyFrom(to_message(ContainerId.parse(container)))
         call.follow_logs.follow, call.follow_logs.since = follow, since
+        call.follow_logs.previous = previous
         if tail is not None:
             call.follow_logs.tail = tail
         return self.stream(call, extensions.LogEntry)

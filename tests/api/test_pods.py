@@ -132,7 +132,7 @@ def test_who_lies_about_the_name_gets_no_pod(places: tuple[Path, Path], manifest
 
 def test_by_the_command_line(places: tuple[Path, Path], tmp_path: Path, manifest: Manifest) -> None:
     path = tmp_path / "pod.yaml"
-    path.write_bytes(manifest("exec sleep 1000", nodeName="n"))
+    path.write_bytes(manifest("echo hello; exec sleep 1000", nodeName="n"))
     with started(*places) as agent:
         far = [sys.executable, "-m", "containerizer", "--agent", f"unix://{agent.socket}", "pod"]
 
@@ -146,6 +146,26 @@ def test_by_the_command_line(places: tuple[Path, Path], tmp_path: Path, manifest
         assert run("ps").stdout.splitlines()[1].split()[0] == "pod"
         (told,) = json.loads(run("ps", "--json").stdout)
         assert [each["name"] for each in told["members"]] == ["one"]
+        assert any(run("logs", "pod").stdout == "hello\n" for _ in range(100))
+        assert run("logs", "--tail=0", str(path), "one").returncode == 0
+        assert "which container of pod?" in run("logs", "pod", "two").stderr
+        assert "no run before this one" in run("logs", "--previous", "pod").stderr
+        assert "there is no pod other" in run("logs", "other").stderr
         assert run("rm", str(path)).stdout == "pod\n"
         assert json.loads(run("ps", "--json").stdout) == []
+        agent.stop()
+
+
+def test_the_log_of_the_run_before(places: tuple[Path, Path], manifest: Manifest) -> None:
+    with started(*places) as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        client.run_pod("pod", manifest("echo $PPID over; exit 1", restartPolicy="Always"))
+        for _ in range(2000):
+            (pod,) = client.pods()
+            if pod.members[0].restarts:
+                break
+        with client.logs("pod.one", previous=True) as entries:
+            assert [entry.data for entry in entries] == [b"0 over\n"]
+        with pytest.raises(ContainerizerError, match="no run before"), client.logs("pod", previous=True):
+            pass
         agent.stop()

@@ -8,12 +8,13 @@ import os
 from collections.abc import AsyncGenerator, Iterable
 
 from containerizer.api.context import Context
+from containerizer.api.errors import BadRequest
 from containerizer.api.handlers.streams import Records
 from containerizer.api.ids import to_id
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import process_io_pb2 as process_io
-from containerizer.logs import Entry, LogReader, last
+from containerizer.logs import Entry, LogReader, files_of, last
 from launcher.attach import NotServed
 from launcher.container_id import ContainerId
 from launcher.kernel import inotify
@@ -28,6 +29,8 @@ _CHANGES = inotify.MODIFY | inotify.CREATE | inotify.MOVED_TO
 async def follow_logs(context: Context, call: agent.Call) -> Records:
     asked = call.follow_logs
     container_id = to_id(asked.container_id)
+    if asked.previous:
+        return Records(_entries(_once(_previous(context, container_id)), asked), lambda: None)
     record = await context.engine.record(container_id)
     if record.stdio == "inherit":
         hint = "run it with -d or -t to have a log"
@@ -37,6 +40,14 @@ async def follow_logs(context: Context, call: agent.Call) -> Records:
     held.callback(reader.close)
     batches = _batches(context, container_id, reader, held) if asked.follow else _once(reader)
     return Records(_entries(batches, asked), held.close)
+
+
+def _previous(context: Context, container_id: ContainerId) -> LogReader:
+    """Raises BadRequest."""
+    path = context.engine.paths.previous_log(container_id) if container_id.parent is not None else None
+    if path is None or not files_of(path):
+        raise BadRequest(f"{container_id} has had no run before this one")
+    return LogReader(path)
 
 
 async def _entries(
@@ -53,7 +64,8 @@ async def _entries(
 
 
 async def _once(reader: LogReader) -> AsyncGenerator[list[Entry], None]:
-    yield await asyncio.to_thread(lambda: list(reader.entries()))
+    with contextlib.closing(reader):
+        yield await asyncio.to_thread(lambda: list(reader.entries()))
 
 
 async def _batches(

@@ -149,16 +149,18 @@ class ExecStarted(_message.Message):
     def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
 
 class FollowLogs(_message.Message):
-    __slots__ = ["container_id", "follow", "since", "tail"]
+    __slots__ = ["container_id", "follow", "previous", "since", "tail"]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
     TAIL_FIELD_NUMBER: _ClassVar[int]
     container_id: _values_pb2.ContainerID
     follow: bool
+    previous: bool
     since: str
     tail: int
-    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., follow: bool = ..., tail: _Optional[int] = ..., since: _Optional[str] = ...) -> None: ...
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., follow: bool = ..., tail: _Optional[int] = ..., since: _Optional[str] = ..., previous: bool = ...) -> None: ...
 
 class Health(_message.Message):
     __slots__ = ["code", "healthy", "message", "passing"]

@@ -8,17 +8,25 @@ from collections.abc import Iterable
 from containerizer.api.proto.extensions_pb2 import LogEntry
 from containerizer.api.proto.process_io_pb2 import ProcessIO
 from containerizer.cli.logs import Printer, configure, since_of
+from containerizer.client.client import AgentClient
 from containerizer.client.commands import client_of
 from containerizer.logs import Entry
 
 
 def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments)
-    name = client.find(arguments.container)
-    since = since_of(arguments.since) if arguments.since else ""
-    with client.logs(name, follow=arguments.follow, tail=arguments.tail, since=since) as entries:
-        show(entries, timestamps=arguments.timestamps)
+    follow(client, client.find(arguments.container), arguments)
     return 0
+
+
+def follow(client: AgentClient, name: str, arguments: argparse.Namespace, *, previous: bool = False) -> None:
+    """The log of this container, as the arguments ask for it."""
+    since = since_of(arguments.since) if arguments.since else ""
+    told = client.logs(
+        name, follow=arguments.follow and not previous, tail=arguments.tail, since=since, previous=previous
+    )
+    with told as entries:
+        show(entries, timestamps=arguments.timestamps)
 
 
 def show(entries: Iterable[LogEntry], *, timestamps: bool) -> None:
@@ -33,4 +41,4 @@ def _entry(entry: LogEntry) -> Entry:
     return Entry(entry.timestamp, stream, entry.data)
 
 
-__all__ = ["configure", "run", "show"]
+__all__ = ["configure", "follow", "run", "show"]

@@ -1,4 +1,4 @@
-"""Pods of an agent, which runs them: `pod run -d`, `pod ps` and `pod rm`."""
+"""Pods of an agent, which runs them: `pod run -d`, `pod ps`, `pod logs` and `pod rm`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from containerizer.api.proto import pods_pb2 as pods
 from containerizer.cli import pod, registry_options
 from containerizer.cli.several import each
 from containerizer.cli.table import print_json, print_table
-from containerizer.client.commands import client_of
+from containerizer.client.commands import client_of, logs
 from containerizer.pods import manifest
 from containerizer.pods.status import MemberStatus, PodStatus
+from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 
 configure = pod.configure
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.pod_command == "logs":
-        raise InvalidRequest(
-            "`pod logs` works on the pod's host", hint="`logs POD.CONTAINER` works with --agent"
-        )
-    return {"run": _run, "ps": _ps, "rm": _rm}[arguments.pod_command](arguments)
+    return {"run": _run, "ps": _ps, "logs": _logs, "rm": _rm}[arguments.pod_command](arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -50,6 +47,16 @@ def _ps(arguments: argparse.Namespace) -> int:
         print_json([status.to_json() for status in found])
     else:
         print_table(pod.HEADER, [pod.row(status) for status in found])
+    return 0
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    client, name = client_of(arguments), _named(arguments.container)
+    members = [_status(told).members for told in client.pods() if told.container_id.value == name]
+    if not members:
+        raise InvalidRequest(f"there is no pod {name}", hint="`pod ps` lists them")
+    container_id = pod.member_of(ContainerId(name), members[0], arguments.member)
+    logs.follow(client, str(container_id), arguments, previous=arguments.previous)
     return 0
 
 
