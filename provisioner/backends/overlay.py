@@ -63,7 +63,7 @@ class Overlay:
             os.rmdir(f"{work}/work")
         remove_tree(work)
         # Never its contents: if it is still mounted somewhere, they are the image's.
-        if os.path.isdir(rootfs):
+        with contextlib.suppress(FileNotFoundError):
             os.rmdir(rootfs)
 
 

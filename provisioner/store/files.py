@@ -14,9 +14,23 @@ _LARGEST = 1 << 24  # bytes of a record
 
 def read_json(path: str) -> dict[str, Any] | None:
     """A record of ours; None when there is none, or one that lost power tore."""
+    found = content(path)
+    return None if found is None else record_in(found)
+
+
+def content(path: str) -> bytes | None:
+    """Of a record's file, as it is; None when there is none."""
     try:
-        value = json.loads(files.read(path, _LARGEST))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return files.read(path, _LARGEST)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def record_in(content: bytes) -> dict[str, Any] | None:
+    """None where it is torn."""
+    try:
+        value = json.loads(content)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 
@@ -36,6 +50,24 @@ def write_atomically(path: str, content: bytes, *, staging: str, durable: bool) 
         raise
     if durable:
         sync_directory(os.path.dirname(path))
+
+
+def write_locked(path: str, content: bytes) -> None:
+    """Write the file and make its parents, for readers who wait for the writer: it may be seen half-written.
+
+    A power cut may take it.
+    """
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            break
+        except FileNotFoundError:
+            make_directories(os.path.dirname(path), durable=False)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: str, content: bytes, *, durable: bool) -> None:

@@ -11,10 +11,15 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+
 
 def _open(path: str) -> int:
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        return os.open(path, _FLAGS, 0o600)
+    except FileNotFoundError:  # the first one's directory
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        return os.open(path, _FLAGS, 0o600)
 
 
 @contextlib.contextmanager

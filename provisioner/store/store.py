@@ -8,6 +8,7 @@ given back, and the deleter reads all of that.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -34,8 +35,8 @@ class Store:
 
     def find(self, reference: ImageReference) -> Image | None:
         """What the name stands for here: one small read."""
-        record = files.read_json(self.paths.ref(reference))
-        return Image.from_json(record) if record else None
+        content = files.content(self.paths.ref(reference))
+        return _image_of(content) if content else None
 
     def root_of(self, reference: ImageReference, platform: str) -> str | None:
         """The `root` of the image of this name, if it was asked for this platform."""
@@ -45,7 +46,7 @@ class Store:
     def touch(self, image: Image) -> None:
         """It is used now."""
         with contextlib.suppress(FileNotFoundError):  # its name may be another's by now
-            os.utime(self.paths.ref(ImageReference.parse(image.reference)))
+            os.utime(_path_of(self.paths, image.reference))
 
     def images(self) -> list[Image]:
         """All of them, sorted by name."""
@@ -199,13 +200,8 @@ class Store:
                         f"layer {key} of image {image.reference} is not in the store",
                         hint="pull the image again",
                     )
-            # A power cut ends the container too: its lease need not survive one.
-            files.write_atomically(
-                self.paths.lease(container),
-                json.dumps(record).encode(),
-                staging=self.paths.ingest,
-                durable=False,
-            )
+            # Deleters wait for the lock. A power cut ends the container too: its lease need not survive one.
+            files.write_locked(self.paths.lease(container), json.dumps(record).encode())
 
     def lease_of(self, container: str) -> dict[str, Any] | None:
         """What the container uses: reference, digest, config_digest and layers of its image."""
@@ -268,6 +264,17 @@ class Store:
 
 def _has_digest(image: Image, prefix: str) -> bool:
     return any(d.removeprefix("sha256:").startswith(prefix) for d in (image.digest, image.config_digest))
+
+
+@functools.lru_cache(maxsize=64)  # launches of one image ask again and again, for this and the next
+def _path_of(paths: StorePaths, canonical: str) -> str:
+    return paths.ref(ImageReference.parse(canonical))
+
+
+@functools.lru_cache(maxsize=64)
+def _image_of(content: bytes) -> Image | None:
+    record = files.record_in(content)
+    return Image.from_json(record) if record else None
 
 
 def _not_found(text: str) -> ImageNotFound:
