@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.data import Data, asdict, field, fields
+from launcher.data import Data, field, fields, plain
 from launcher.process_attributes import CpuAffinity, IoPriority, Nice, OomScoreAdj, Rlimit, Scheduler
 
 UNLIMITED = -1  # of what an update is to limit no more; in a launch the same as None
@@ -48,11 +48,11 @@ class Resources(Data, kw_only=True):
 
     def asked(self) -> set[str]:
         """The names of the resources that the request limits."""
-        return set(self.limits())
+        return {name for name, value in self.__dict__.items() if value is not None}
 
     def limits(self) -> dict[str, Any]:
         """Those, with their limits."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: plain(value) for name, value in self.__dict__.items() if value is not None}
 
 
 class ProcessAttributes(Data, kw_only=True):

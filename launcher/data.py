@@ -143,21 +143,22 @@ def replace(item: _D, **changes: Any) -> _D:
 
 def asdict(item: Data) -> dict[str, Any]:
     """The fields by name, records among them as such dictionaries too: a value for JSON."""
-    return {name: value if type(value) in _ATOMS else _plain(value) for name, value in item.__dict__.items()}
+    return {name: value if type(value) in _ATOMS else plain(value) for name, value in item.__dict__.items()}
 
 
 _ATOMS = frozenset({str, int, bool, float, type(None)})  # most values are, and are told by this at once
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value for JSON, of a field."""
     if type(value) in _ATOMS:
         return value
     if isinstance(value, Data):
         return asdict(value)
     if isinstance(value, (tuple, list)):
-        return [item if type(item) in _ATOMS else _plain(item) for item in value]
+        return [item if type(item) in _ATOMS else plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     return value
 
 

@@ -86,9 +86,9 @@ class CgroupsCpu(CgroupIsolator):
         return OnceWatch(notices, lambda: self.passed(cgroup))
 
     def passed(self, cgroup: str) -> Iterator[Limitation]:
-        quota = self._quota(cgroup)
         stat = cgroups.read_flat(cgroup, "cpu.stat")
-        if quota is not None and stat.get("nr_throttled"):
+        quota = self._quota(cgroup) if stat.get("nr_throttled") else None
+        if quota is not None:
             throttled, periods, used = stat["nr_throttled"], stat["nr_periods"], self._used(cgroup, stat)
             yield Limitation(
                 isolator=self.name,

@@ -54,9 +54,9 @@ class CgroupsPids(CgroupIsolator):
         return OnceWatch(notices, lambda: self.passed(cgroup))
 
     def passed(self, cgroup: str) -> Iterator[Limitation]:
-        limit = cgroups.read(cgroup, "pids.max")
-        refused = 0 if limit == "max" else _refused(cgroup)
-        if refused:
+        refused = _refused(cgroup)
+        limit = cgroups.read(cgroup, "pids.max") if refused else "max"
+        if limit != "max":
             present = cgroups.read(cgroup, "pids.current")
             times = "once" if refused == 1 else f"{refused} times"
             yield Limitation(
