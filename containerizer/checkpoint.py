@@ -50,6 +50,14 @@ def write_new(path: str, text: str) -> None:
         os.close(descriptor)
 
 
+def holds(path: str, text: str) -> bool:
+    """Whether this is in the file at `path`, and nothing else."""
+    try:
+        return files.read(path, _LARGEST) == text.encode()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def read(path: str) -> dict[str, Any] | None:
     """The object in the file at `path`; None when it is missing, empty or torn."""
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,10 +38,14 @@ _KILLED = ExitStatus(signal=signal.SIGKILL)
 class Container:
     """A handle. `wait` is also what notices that a limit was reached, and ends the container then."""
 
-    def __init__(self, owner: Containerizer, record: ContainerRecord, config: ContainerConfig) -> None:
+    def __init__(
+        self, owner: Containerizer, record: ContainerRecord, saved: str, config: ContainerConfig
+    ) -> None:
+        """`saved`: the record as it is stored."""
         self.id: ContainerId = record.id
         self.config = config
         self.record = record
+        self.saved = saved  # as it was stored here last
         self.image: Image | None = None  # once it is pulled; None: the host's files
         self.task: Task | None = None
         self.termination: Termination | None = None
@@ -60,9 +66,10 @@ class Container:
         """Of the task's first process, as the host sees it."""
         return self.record.pid
 
-    def enter(self, state: State, **changes: object) -> None:
+    def enter(self, state: State, *, brief: bool = False, **changes: object) -> None:
         """Go to `state`, and checkpoint that with the changes to the record. Raises IllegalTransition.
 
+        `brief`: who finds the state before will do the same, and find out the same; so no checkpoint.
         Raises LaunchFailed when another process has asked for the end.
         """
         transition(self.state, state)
@@ -70,9 +77,13 @@ class Container:
         if goes_on and ending.requested(self._owner.paths, self.id):
             raise LaunchFailed(f"container {self.id} was destroyed by somebody else while it was launched")
         self.record = replace(self.record, state=state.value, **changes)
-        if state not in BRIEF:
-            self.record.save(self._owner.paths)
+        if state not in BRIEF and not brief:
+            self.save()
         self.stages.enter(state)
+
+    def save(self) -> None:
+        """Checkpoint the record as it is."""
+        self.saved = self.record.save(self._owner.paths)
 
     def watch(self, watch: Watch) -> None:
         """Have `wait` poll this too, and close it at the end."""
@@ -141,6 +152,25 @@ class Container:
             self._owner.end(self)
         return self.wait()
 
+    @contextlib.contextmanager
+    def being_taken_back(self) -> Iterator[None]:
+        """All of the container is taken back within, but the sandbox; a failure is checkpointed, too."""
+        assert self.termination is not None
+        ended = {"termination": self.termination.to_json(), "finished_at": time.time()}
+        self.enter(State.DESTROYING, brief=self._is_told_by_supervisor(), **ended)
+        try:
+            yield
+        except BaseException:
+            self.save()
+            raise
+        self.enter(State.TERMINATED)
+
+    def _is_told_by_supervisor(self) -> bool:
+        """Whether all there is to how it ended is what the supervisor has recorded."""
+        assert self.termination is not None
+        ours = self.termination.exit_status is _KILLED or self.termination.limitation is not None
+        return not ours and os.path.lexists(self._owner.paths.exit_status(self.id))
+
     def conclude(self) -> None:
         """Another process has taken everything back."""
         ended = None if self.termination is None else self.termination.to_json()
@@ -161,21 +191,25 @@ class Container:
         self._watches = []
 
     def _wait_for_event(self, deadline: float | None) -> bool:
-        """Handle one event; False when the deadline came first."""
+        """Handle what comes first, if anything does; False when the deadline does."""
         assert self.task is not None
         poll = select.poll()
         poll.register(self.task.fileno(), select.POLLIN)
-        watched = {fd: watch for watch in self._watches if (fd := watch.fileno()) is not None}
+        later = {watch: due for watch in self._watches if (due := watch.due()) is not None}
+        now = [watch for watch in self._watches if watch not in later]
+        watched = {fd: watch for watch in now if (fd := watch.fileno()) is not None}
         for fd in watched:
             poll.register(fd, select.POLLIN | select.POLLPRI)
-        timeout = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        times = [*later.values(), *([] if deadline is None else [deadline])]
+        timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
         ready = [fd for fd, _ in poll.poll(timeout)]
         if self.task.fileno() in ready:
             self._end()
-        else:
-            for fd in ready:
-                self._check(watched[fd])
-        return bool(ready)
+            return True
+        over = time.monotonic()
+        for watch in (*(watched[fd] for fd in ready), *(each for each, due in later.items() if due <= over)):
+            self._check(watch)
+        return bool(ready) or deadline is None or over < deadline
 
     def _check(self, watch: Watch) -> None:
         """Learn whether a limit was reached; if so it is the end of the container."""

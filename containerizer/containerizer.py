@@ -234,14 +234,14 @@ class Containerizer:
             stdio=mode_of(stdio),
             created_at=time.time(),
         )
-        records.reserve(self.paths, record)
+        saved = records.reserve(self.paths, record)
         try:
             sandbox.create(self.paths.sandbox(request.container_id))
         except BaseException:  # not ours, so not ours to delete with the rest
             sandbox.delete(self.paths.container_state(request.container_id))
             raise
         config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
-        return Container(self, record, config)
+        return Container(self, record, saved, config)
 
     def _provision(self, container: Container, request: ContainerRequest, progress: Progress | None) -> None:
         container.enter(State.PROVISIONING)
@@ -249,7 +249,7 @@ class Containerizer:
             return
         image = self.provisioner.present(request.image, policy=request.pull, platform=request.platform)
         if image is None:
-            container.record.save(self.paths)  # for now it is not brief
+            container.save()  # for now it is not brief
             image = self._pull(request, progress)
         container.image = image
         rootfs = self.provisioner.provision(image, str(container.id), container.config.sandbox)
@@ -306,7 +306,7 @@ class Containerizer:
         if request.fetch:
             from containerizer import fetching
 
-            container.record.save(self.paths)  # for once it is not brief
+            container.save()  # for once it is not brief
             fetching.fetch(self, container, request, info)
         for watch in self._isolation.of(request.config).watches(container.id, request.config):
             container.watch(watch)
@@ -317,20 +317,17 @@ class Containerizer:
         """The task has ended: take everything back but the sandbox and the termination."""
         assert container.termination is not None
         self._end_task(container)
-        with ending.of_own(self.paths, container.record) as end:
+        with ending.of_own(self.paths, container.record, container.saved) as end:
             if end is None or end.over:
                 container.conclude()
                 return
-            container.enter(
-                State.DESTROYING, termination=container.termination.to_json(), finished_at=time.time()
-            )
-            take_back(container.id, self.isolators)
-            container.enter(State.TERMINATED)
+            with container.being_taken_back():
+                take_back(container.id, self.isolators)
             end.say(container.termination)
 
     def forget(self, container: Container) -> None:
         """Delete what is left of a terminated container."""
-        with ending.of_own(self.paths, container.record) as end:
+        with ending.of_own(self.paths, container.record, container.saved) as end:
             if end is not None:
                 self.delete(container.id)
         self.release(container)
@@ -342,7 +339,7 @@ class Containerizer:
 
     def end(self, container: Container) -> None:
         """Kill everything in a container that was launched here, and wait until it has ended."""
-        with ending.of_own(self.paths, container.record) as end:
+        with ending.of_own(self.paths, container.record, container.saved) as end:
             gone = end is None
         if not gone:
             self._remote(container.id).end()
@@ -378,7 +375,7 @@ class Containerizer:
     def give_up(self, container: Container) -> None:
         """Take back the launch of a container that does not run yet. Idempotent."""
         self._end_task(container)
-        with ending.of_own(self.paths, container.record) as end:
+        with ending.of_own(self.paths, container.record, container.saved) as end:
             if end is not None and not end.over:
                 if container.state is not State.DESTROYING:
                     container.enter(State.DESTROYING)

@@ -100,12 +100,15 @@ def requested(paths: Paths, container_id: ContainerId) -> bool:
 
 
 @contextlib.contextmanager
-def of_own(paths: Paths, record: ContainerRecord) -> Iterator[Ending | None]:
-    """The ending of a container launched here, locked; None where another process has removed it."""
+def of_own(paths: Paths, record: ContainerRecord, saved: str) -> Iterator[Ending | None]:
+    """The ending of a container launched here, locked; None where another process has removed it.
+
+    `saved`: the record as it was stored here last.
+    """
     end = Ending.open(paths, record.id)
     if end is None:
         yield None
         return
     with end, end.locked():
-        gone = end.removed or not record.is_of_same_container(records.load(paths, record.id))
+        gone = end.removed or not records.is_there(paths, record, saved)
         yield None if gone else end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from containerizer.lifecycle import LAUNCHING, State
 from containerizer.record import ContainerRecord
@@ -33,7 +33,7 @@ def own_start() -> int | None:
 _start_of = functools.lru_cache(maxsize=1)(started_at)
 
 
-def processes_of(task: Task) -> dict[str, int | None]:
+def processes_of(task: Task) -> dict[str, Any]:
     """What a record says of a task's first process and its supervisor. Raises LaunchFailed."""
     parent, started = parent_and_start(task.pid) or (None, None)
     supervisor_started = None if parent is None else started_at(parent)

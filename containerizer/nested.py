@@ -182,10 +182,10 @@ def command_in(
             stdio=mode_of(stdio),
             created_at=time.time(),
         )
-        records.reserve(owner.paths, record)
+        saved = records.reserve(owner.paths, record)
         if not isinstance(stdio, Inherit):
             _make_sandbox(owner.paths, own)
-        yield Container(owner, record, ContainerConfig()), _further(info, namespaces, request)
+        yield Container(owner, record, saved, ContainerConfig()), _further(info, namespaces, request)
 
 
 def _make_sandbox(paths: Paths, container_id: ContainerId) -> None:

@@ -13,7 +13,7 @@ from containerizer.lifecycle import State
 from containerizer.paths import ENDING, RECORD, Paths
 from containerizer.termination import Termination
 from launcher.container_id import MAX_DEPTH, ContainerId
-from launcher.data import Data, asdict, field, fields, replace
+from launcher.data import Data, field, fields, replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel.boot import boot_id
 from launcher.remove_tree import remove_tree
@@ -59,11 +59,15 @@ class ContainerRecord(Data, kw_only=True):
         """How it ended, if it has."""
         return Termination.from_json(self.termination) if self.termination else None
 
-    def save(self, paths: Paths) -> None:
-        checkpoint.write(paths.record(self.id), self.to_json())
+    def save(self, paths: Paths) -> str:
+        """Returns what is stored."""
+        text = self.text()
+        checkpoint.write_text(paths.record(self.id), text)
+        return text
 
-    def to_json(self) -> dict[str, Any]:
-        return {"version": _VERSION, "boot": boot_id(), **asdict(self)}
+    def text(self) -> str:
+        """As it is stored. The values are plain: JSON has them as they are."""
+        return json.dumps({"version": _VERSION, "boot": boot_id(), **self.__dict__})
 
     def is_of_same_container(self, other: ContainerRecord) -> bool:
         """Or else of another one, launched later, that got the name of one that is gone."""
@@ -71,8 +75,11 @@ class ContainerRecord(Data, kw_only=True):
         return mine == (other.container_id, other.owner, other.owner_started, other.created_at)
 
 
-def reserve(paths: Paths, record: ContainerRecord) -> None:
-    """Take the container's name and store its first record. Raises InvalidRequest if it is taken."""
+def reserve(paths: Paths, record: ContainerRecord) -> str:
+    """Take the container's name and store its first record. Returns that as it is stored.
+
+    Raises InvalidRequest if the name is taken.
+    """
     directory = paths.container_state(record.id)
     # Made under another name, one that no container can have, and moved: a name is never taken by
     # a directory without a record, whenever we are killed. rename(2) replaces an empty directory.
@@ -80,7 +87,8 @@ def reserve(paths: Paths, record: ContainerRecord) -> None:
     _make_directory(making)
     try:
         os.close(os.open(os.path.join(making, ENDING), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        checkpoint.write_new(os.path.join(making, RECORD), json.dumps(record.to_json()))
+        text = record.text()
+        checkpoint.write_new(os.path.join(making, RECORD), text)
         os.rename(making, directory)
     except OSError as error:
         remove_tree(making)
@@ -88,6 +96,7 @@ def reserve(paths: Paths, record: ContainerRecord) -> None:
             raise
         hint = "choose another --name, or remove the old container with `containerizer rm`"
         raise InvalidRequest(f"the container name {record.container_id!r} is taken", hint=hint) from None
+    return text
 
 
 def _make_directory(path: str) -> None:
@@ -104,6 +113,15 @@ def load(paths: Paths, container_id: ContainerId) -> ContainerRecord:
     if record is None or record.container_id != str(container_id):
         raise unknown(container_id)
     return record
+
+
+def is_there(paths: Paths, record: ContainerRecord, saved: str) -> bool:
+    """Whether the container is the one of this record; `saved`: as this process has stored it last.
+
+    Raises NoSuchContainer.
+    """
+    unchanged = checkpoint.holds(paths.record(record.id), saved)
+    return unchanged or record.is_of_same_container(load(paths, record.id))
 
 
 def _sensible(value: Mapping[str, Any]) -> ContainerRecord | None:

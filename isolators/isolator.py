@@ -210,6 +210,10 @@ class Watch:
         """A descriptor that polls readable or exceptional; None where there is nothing to wait for."""
         return None
 
+    def due(self) -> float | None:
+        """For who can wait for a time, too: when to ask, by time.monotonic(); nothing to poll until then."""
+        return None
+
     def check(self) -> Limitation | None:
         raise NotImplementedError
 

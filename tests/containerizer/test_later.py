@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +58,22 @@ def test_nothing_is_watched_before_its_time(ends: tuple[int, int]) -> None:
     watch.close()
     watch.close()
     assert watch.fileno() is None
+
+
+def test_who_waits_for_the_time_needs_no_descriptor_until_then(ends: tuple[int, int]) -> None:
+    inner = Pipe(ends[0])
+    watch = LaterWatch(lambda: [inner], after=0.0)
+    before = set(os.listdir("/proc/self/fd"))
+    due = watch.due()
+    assert due is not None and due <= time.monotonic()
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert watch.check() is None  # begins
+    assert watch.due() is None
+    os.write(ends[1], b"x")
+    assert ready(watch, 30)
+    assert watch.check() == REACHED
+    watch.close()
+    assert watch.due() is None
 
 
 def test_from_then_on_one_descriptor_stands_for_all(ends: tuple[int, int]) -> None:
