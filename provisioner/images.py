@@ -18,7 +18,8 @@ from provisioner.layer.write_tar import TarWriter, to_descriptor
 from provisioner.load import load as load_archive
 from provisioner.platforms import Platform
 from provisioner.progress import Progress
-from provisioner.saving.commit import Changes
+from provisioner.saving.changes import Change, changes_in
+from provisioner.saving.commit import Changes, base_of
 from provisioner.saving.commit import commit as commit_container
 from provisioner.saving.save import ArchiveOutput, DirectoryOutput, Output
 from provisioner.saving.save import save as save_images
@@ -78,18 +79,32 @@ def commit(
     store: Store, container: str, directory: str, name: str, changes: Changes | None, limits: Limits | None
 ) -> Image:
     """`Provisioner.commit`."""
+    upper = _own_layer(container, directory)
+    with _storing(f"commit container {container}", store):
+        return commit_container(store, container, upper, name, changes or Changes(), limits)
+
+
+def changes(store: Store, container: str, directory: str) -> list[Change]:
+    """`Provisioner.changes`."""
+    upper = _own_layer(container, directory)
+    lowers = [store.paths.diff(key) for key in reversed(base_of(store, container).layers)]
+    with _storing(f"compare container {container} with its image", store):
+        return list(changes_in(upper, lowers))
+
+
+def _own_layer(container: str, directory: str) -> str:
+    """The directory of what it has written. Raises UnsupportedImage, ImageNotFound."""
     upper = _writable(directory)
     if not os.path.isdir(upper) and os.path.isdir(os.path.join(directory, MERGED)):
         raise UnsupportedImage(
             f"container {container} runs on a copy of its image, which does not tell what is its own",
-            hint="run it with --image-provisioner-backend overlay to commit it",
+            hint="run it with --image-provisioner-backend overlay",
         )
     if not os.path.isdir(upper):
         raise ImageNotFound(
-            f"container {container} has no writable layer of its own", hint="commit one that runs on an image"
+            f"container {container} has no writable layer of its own", hint="name one that runs on an image"
         )
-    with _storing(f"commit container {container}", store):
-        return commit_container(store, container, upper, name, changes or Changes(), limits)
+    return upper
 
 
 def usage(store: Store) -> list[ImageUsage]:

@@ -22,6 +22,7 @@ from provisioner.store.store import Store
 if TYPE_CHECKING:
     from provisioner.layer.limits import Limits
     from provisioner.registry.registries import Registries
+    from provisioner.saving.changes import Change
     from provisioner.saving.commit import Changes
     from provisioner.store.prune import Criteria, Pruned
     from provisioner.store.verify import Verified
@@ -205,6 +206,15 @@ class Provisioner:
         from provisioner.images import commit
 
         return commit(self._store, container, directory, name, changes, self._limits)
+
+    def changes(self, container: str, directory: str) -> list[Change]:
+        """What the container, in its own directory, has changed of its image.
+
+        Raises ImageNotFound, UnsupportedImage, StoreError.
+        """
+        from provisioner.images import changes
+
+        return changes(self._store, container, directory)
 
     def writable_size(self, directory: str) -> int:
         """Bytes on disk of what the container has written."""

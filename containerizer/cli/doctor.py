@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 
-from containerizer.cli.table import add_json_option, print_json
+from containerizer.cli.table import add_json_option, print_data
 from isolators import catalog
 from isolators.namespaces import subordinate_ids
 from launcher.data import Data, asdict
@@ -36,8 +36,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     findings = list(_examine(arguments.root, arguments.state))
-    if arguments.format == "json":
-        print_json([asdict(finding) for finding in findings])
+    if arguments.format != "table":
+        print_data([asdict(finding) for finding in findings], arguments.format)
     else:
         for finding in findings:
             print(f"{'ok  ' if finding.present else 'LACK'}  {finding.what}")

@@ -11,13 +11,14 @@ import time
 from typing import TYPE_CHECKING
 
 from containerizer.cli import headroom_options
-from containerizer.cli.table import add_json_option, print_json, print_table, told
+from containerizer.cli.table import add_json_option, print_data, print_table, told
 from containerizer.units import format_age, format_size, parse_age
 from launcher.errors import EXIT_CONTAINERIZER_FAILED
 from provisioner.image import ImageUsage
 from provisioner.provisioner import Provisioner
 
 if TYPE_CHECKING:
+    from containerizer.cli.template import Template
     from provisioner.store.prune import Criteria
 
 _SHORT = 12  # digits of a digest that the table shows
@@ -56,12 +57,12 @@ def _configure_prune(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     provisioner = Provisioner(arguments.root)
     if arguments.action == "verify":
-        return _verify(provisioner, as_json=arguments.format == "json")
+        return _verify(provisioner, form=arguments.format)
     if arguments.action == "prune":
-        return _prune(provisioner, _criteria(arguments), as_json=arguments.format == "json")
+        return _prune(provisioner, _criteria(arguments), form=arguments.format)
     usages = provisioner.usage()
-    if arguments.format == "json":
-        print_json([_as_json(usage) for usage in usages])
+    if arguments.format != "table":
+        print_data([_as_json(usage) for usage in usages], arguments.format)
     elif arguments.quiet:
         print("".join(f"{usage.image.digest}\n" for usage in usages), end="")
     else:
@@ -91,11 +92,11 @@ def _row(usage: ImageUsage) -> tuple[str, ...]:
     )
 
 
-def _verify(provisioner: Provisioner, *, as_json: bool) -> int:
+def _verify(provisioner: Provisioner, *, form: str | Template) -> int:
     found = provisioner.verify()
-    if as_json:
+    if form != "table":
         damages = [{"images": list(damage.images), "what": damage.what} for damage in found.damages]
-        print_json({"layers": found.layers, "recorded": found.recorded, "damages": damages})
+        print_data({"layers": found.layers, "recorded": found.recorded, "damages": damages}, form)
     else:
         for damage in found.damages:
             print(f"{', '.join(damage.images)}: {told(damage.what)}; remove the image and pull it again")
@@ -117,10 +118,10 @@ def _criteria(arguments: argparse.Namespace) -> Criteria:
     )
 
 
-def _prune(provisioner: Provisioner, criteria: Criteria, *, as_json: bool) -> int:
+def _prune(provisioner: Provisioner, criteria: Criteria, *, form: str | Template) -> int:
     pruned = provisioner.prune(criteria)
-    if as_json:
-        print_json({"images": [image.to_json() for image in pruned.images], "freed": pruned.freed})
+    if form != "table":
+        print_data({"images": [image.to_json() for image in pruned.images], "freed": pruned.freed}, form)
     else:
         for image in pruned.images:
             print(image.reference)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_data, print_table
 from isolators import catalog
 from launcher.data import asdict
 
@@ -15,12 +15,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     descriptions = catalog.describe([*catalog.TABLE, *catalog.third_party()])
-    if arguments.format == "json":
-        print_json(
+    if arguments.format != "table":
+        print_data(
             [
                 asdict(d) | {"available": d.available, "default": d.name in catalog.defaults()}
                 for d in descriptions
-            ]
+            ],
+            arguments.format,
         )
         return 0
     rows = [

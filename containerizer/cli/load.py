@@ -6,7 +6,7 @@ import argparse
 import os
 
 from containerizer.cli.progress import layer_progress
-from containerizer.cli.table import add_json_option, print_json
+from containerizer.cli.table import add_json_option, print_data
 from launcher.errors import InvalidRequest
 from provisioner.provisioner import Provisioner
 
@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
             platform=arguments.platform,
             progress=progress,
         )
-    if arguments.format == "json":
-        print_json([image.to_json() for image in images])
+    if arguments.format != "table":
+        print_data([image.to_json() for image in images], arguments.format)
     else:
         for image in images:
             print(f"{image.reference}@{image.digest}")

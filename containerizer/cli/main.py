@@ -33,6 +33,10 @@ COMMANDS = {
     "logs": Command("show what a container's task has written", needs_root=False),
     "top": Command("show the processes of a container", needs_root=False),
     "stats": Command("show what containers consume", needs_root=False),
+    "events": Command("show what happens to containers, as it happens", needs_root=False),
+    "inspect": Command("show all that is known of containers, images or networks", needs_root=False),
+    "diff": Command("list the files that a container has changed", needs_root=False),
+    "port": Command("show which ports of the host lead to a container", needs_root=False),
     "update": Command("change the limits of running containers", needs_root=False),
     "cp": Command("copy files into containers and out of them", needs_root=False),
     "kill": Command("send a signal to containers", needs_root=False),
@@ -48,6 +52,7 @@ COMMANDS = {
     "login": Command("try credentials at a registry, and store them for pulls", needs_root=False),
     "logout": Command("forget the credentials for a registry", needs_root=False),
     "images": Command("list the images in the store"),
+    "prune": Command("remove what nobody uses: ended containers, images, networks"),
     "rmi": Command("remove images from the store"),
     "load": Command("load the images of an archive"),
     "save": Command("write images to an archive"),
@@ -67,7 +72,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("ps", "logs", "exec", "debug", "attach", "wait", "kill", "stop", "rm", "run", "pause", "unpause"),
-        *("images", "pull", "rmi", "top", "cp", "update", "pod"),
+        *("images", "pull", "rmi", "top", "cp", "update", "pod", "events", "inspect"),
     )
 )
 

@@ -14,13 +14,15 @@ The network `bridge` need not be created. Containers of one network reach each o
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from containerizer import record as records
 from containerizer.cli import network_options
 from containerizer.cli.several import each
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.paths import Paths
 from isolators.isolator import IsolatorFlags
 from launcher.container_id import ContainerId
@@ -66,17 +68,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from isolators.network.cni import NetworkCni
-
     paths = Paths.of(arguments.root, arguments.state)
-    flags = network_options.flags(arguments) or IsolatorFlags()
-    isolator = NetworkCni(replace(flags, networks=paths.networks, networks_state=paths.networks_state))
+    isolator = _isolator(paths, network_options.flags(arguments))
     if arguments.network_command == "gc":
         return _gc(isolator, paths)
     if arguments.network_command == "check":
         return each(arguments.containers, lambda name: isolator.verify(records.find(paths, name)))
     commands = {"create": _create, "ls": _ls, "inspect": _inspect, "rm": _rm, "status": _status}
     return commands[arguments.network_command](isolator, arguments)
+
+
+def _isolator(paths: Paths, flags: IsolatorFlags | None) -> NetworkCni:
+    from isolators.network.cni import NetworkCni
+
+    places = {"networks": paths.networks, "networks_state": paths.networks_state}
+    return NetworkCni(replace(flags or IsolatorFlags(), **places))
+
+
+def described(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `network inspect` shows of one. Raises ContainerizerError."""
+    from isolators.network.bridge import definitions
+
+    isolator = _isolator(Paths.of(arguments.root, arguments.state), None)
+    return _described(isolator, definitions.find(isolator.places, isolator.flags.cni_config_dirs, name))
+
+
+def unused(arguments: argparse.Namespace) -> list[tuple[str, Callable[[], object]]]:
+    """Networks of our own that no container is in, and how to remove each."""
+    from isolators.network import config_list
+    from isolators.network.bridge import definitions
+
+    isolator = _isolator(Paths.of(arguments.root, arguments.state), None)
+    found, _ = config_list.find_all((isolator.places.networks,))
+    own = [network for network in found if definitions.own_settings(network)]
+    remove = functools.partial(definitions.remove, isolator.places, isolator.flags.cni_config_dirs)
+    return [
+        (network.name, functools.partial(remove, network.name))
+        for network in own
+        if not _described(isolator, network)["containers"]
+    ]
 
 
 def _create(isolator: NetworkCni, arguments: argparse.Namespace) -> int:
@@ -140,8 +170,8 @@ def _ls(isolator: NetworkCni, arguments: argparse.Namespace) -> int:
     for error in broken:
         print(f"containerizer: {error}", file=sys.stderr)
     described = [_described(isolator, network) for network in networks]
-    if arguments.format == "json":
-        print_json(described)
+    if arguments.format != "table":
+        print_data(described, arguments.format)
     else:
         rows = [
             (each["name"], each["driver"], ", ".join(each["subnets"]), str(len(each["containers"])))
@@ -157,7 +187,7 @@ def _inspect(isolator: NetworkCni, arguments: argparse.Namespace) -> int:
     found = [
         definitions.find(isolator.places, isolator.flags.cni_config_dirs, name) for name in arguments.names
     ]
-    print_json([_described(isolator, network) for network in found])
+    print_data([_described(isolator, network) for network in found])
     return 0
 
 

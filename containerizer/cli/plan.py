@@ -8,7 +8,7 @@ from typing import Any
 
 from containerizer.cli import container_options, network_options, registry_options
 from containerizer.cli.progress import layer_bars
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.containerizer import Containerizer
 from launcher.launch_info import Capabilities, FileOperation, Mount
 from launcher.merge import Merged
@@ -36,8 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with layer_bars() as progress:
         merged = containerizer.plan(request, progress)
-    if arguments.format == "json":
-        print_json({"launch_info": merged.info.to_json(), "owners": merged.owners})
+    if arguments.format != "table":
+        print_data({"launch_info": merged.info.to_json(), "owners": merged.owners}, arguments.format)
     else:
         rows = [(key, merged.owners[key], _shorten(text)) for key, text in _items(merged)]
         print_table(("FIELD", "ISOLATOR", "VALUE"), rows)

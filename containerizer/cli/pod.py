@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from containerizer.cli import logs, registry_options
 from containerizer.cli.several import each
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.containerizer import Containerizer
 from containerizer.logs import files_of
 from containerizer.pods import manifest, removing, requests, status, watcher
@@ -220,8 +220,8 @@ def member_of(pod: ContainerId, members: Sequence[MemberStatus], name: str | Non
 def _ps(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
     pods = list(status.load_all(containerizer.paths))
-    if arguments.format == "json":
-        print_json([pod.to_json() for pod in pods])
+    if arguments.format != "table":
+        print_data([pod.to_json() for pod in pods], arguments.format)
     else:
         print_table(HEADER, [row(pod) for pod in pods])
     return 0

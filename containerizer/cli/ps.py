@@ -7,78 +7,71 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shlex
-import time
+from typing import Any
 
 from containerizer import ending, reached
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli import listing
+from containerizer.cli.listing import Row
 from containerizer.containerizer import Containerizer
 from containerizer.lifecycle import State
 from containerizer.liveness import is_running, state_of
 from containerizer.record import ContainerRecord
 from containerizer.remote import stands_still
-from containerizer.units import format_age, format_size
 from launcher.data import asdict
 from launcher.errors import ContainerizerError
 
 LOST = "lost"  # neither is there a task, nor anybody who would take back what it has left
 
-_COMMAND_WIDTH = 30  # characters of the command that the table shows
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-a", "--all", action="store_true", help="also those that have ended")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    parser.add_argument("--no-trunc", action="store_true", help="show commands in full")
+    listing.configure(parser)
     parser.add_argument("-s", "--size", action="store_true", help="show what each has written, on disk")
-    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
+    ended = listing.with_ended(arguments)
     looked_at = [(record, is_running(record)) for record in containerizer.containers()]
-    records = [
-        (record, running, _condition(containerizer, record, running=running))
+    rows = [
+        _row(containerizer, record, running, arguments)
         for record, running in looked_at
-        if arguments.all or running or record.state != State.TERMINATED.value  # something is left to end
+        if ended or running or record.state != State.TERMINATED.value  # something is left to end
     ]
-    found = [record for record, _, _ in records]
-    if arguments.format == "json":
-        sizes = _sizes(containerizer, found) if arguments.size else {}
-        limits = {record.container_id: _limits_reached(containerizer, record) for record in found}
-        print_json(
-            [_as_json(*known) | limits[known[0].container_id] | _size(sizes, known[0]) for known in records]
-        )
-    elif arguments.quiet:
-        print("".join(f"{record.container_id}\n" for record in found), end="")
-    else:
-        width = None if arguments.no_trunc else _COMMAND_WIDTH
-        rows = [_row(record, condition, width) for record, _, condition in records]
-        header: tuple[str, ...] = ("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS")
-        if arguments.size:
-            sizes = _sizes(containerizer, found)
-            cells = (format_size(sizes[record.container_id]) for record in found)
-            rows = [(*row[:-1], cell, row[-1]) for row, cell in zip(rows, cells, strict=True)]
-            header = (*header[:-1], "SIZE", header[-1])
-        print_table(header, rows)
+    listing.show(rows, arguments)
     return 0
 
 
-def _sizes(containerizer: Containerizer, found: list[ContainerRecord]) -> dict[str, int]:
-    """Bytes on disk of what each has written to its root filesystem."""
-    paths, size = containerizer.paths, containerizer.provisioner.writable_size
-    return {record.container_id: size(paths.sandbox(record.id)) for record in found}
+def _row(
+    containerizer: Containerizer, record: ContainerRecord, running: bool, arguments: argparse.Namespace
+) -> Row:
+    condition = _condition(containerizer, record, running=running)
+    size = _size(containerizer, record) if arguments.size else None
+    value = _value(record, running, condition)
+    if arguments.format != "table":
+        value |= _limits_reached(containerizer, record) | ({} if size is None else {"size": size})
+    return Row(
+        id=record.container_id,
+        image=record.image,
+        command=record.command,
+        created_at=record.created_at,
+        condition=condition,
+        status=_status(record, condition),
+        exit_code=record.ended.exit_code if record.ended else None,
+        value=value,
+        size=size,
+    )
 
 
-def _limits_reached(containerizer: Containerizer, record: ContainerRecord) -> dict[str, object]:
+def _size(containerizer: Containerizer, record: ContainerRecord) -> int:
+    """Bytes on disk of what it has written to its root filesystem."""
+    return containerizer.provisioner.writable_size(containerizer.paths.sandbox(record.id))
+
+
+def _limits_reached(containerizer: Containerizer, record: ContainerRecord) -> dict[str, Any]:
     """Those that it goes on within."""
     isolators = containerizer.isolators_of(record) if record.limits and is_running(record) else ()
     known = reached.known(containerizer.paths, record, isolators)
     return {"limits_reached": [asdict(noted) for noted in known]}
-
-
-def _size(sizes: dict[str, int], record: ContainerRecord) -> dict[str, object]:
-    return {"size": sizes[record.container_id]} if record.container_id in sizes else {}
 
 
 def _condition(containerizer: Containerizer, record: ContainerRecord, *, running: bool) -> str:
@@ -95,7 +88,7 @@ def _condition(containerizer: Containerizer, record: ContainerRecord, *, running
     return state_of(record).value
 
 
-def _as_json(record: ContainerRecord, running: bool, condition: str) -> dict[str, object]:
+def _value(record: ContainerRecord, running: bool, condition: str) -> dict[str, Any]:
     return {
         "id": record.container_id,
         "image": record.image,
@@ -111,13 +104,6 @@ def _as_json(record: ContainerRecord, running: bool, condition: str) -> dict[str
         "finished_at": record.finished_at,
         "termination": record.termination,
     }
-
-
-def _row(record: ContainerRecord, condition: str, width: int | None) -> tuple[str, ...]:
-    command = shlex.join(record.command)
-    short = command if width is None or len(command) <= width else command[: width - 1] + "…"
-    age = format_age(time.time() - record.created_at)
-    return (record.container_id, record.image, short, age, _status(record, condition))
 
 
 def _status(record: ContainerRecord, condition: str) -> str:

@@ -7,7 +7,7 @@ import sys
 
 from containerizer.cli import headroom_options, registry_options
 from containerizer.cli.progress import layer_progress
-from containerizer.cli.table import add_json_option, print_json
+from containerizer.cli.table import add_json_option, print_data
 from provisioner.provisioner import Provisioner
 
 
@@ -37,6 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
         pulled.append(image)
         if arguments.format != "json":
             print(f"{image.reference}@{image.digest}")
-    if arguments.format == "json":
-        print_json([image.to_json() for image in pulled])
+    if arguments.format != "table":
+        print_data([image.to_json() for image in pulled], arguments.format)
     return 0

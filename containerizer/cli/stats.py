@@ -11,14 +11,17 @@ import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.containerizer import Containerizer
 from containerizer.units import format_size
 from isolators.resources import Usage
 from launcher.data import asdict
 from launcher.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from containerizer.cli.template import Template
 
 USAGE = "%(prog)s [OPTION ...] [CONTAINER ...]"
 
@@ -53,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             now = _look(owner, arguments.containers)
             percent = _percents(before, now, time.monotonic() - began)
             print(_CLEAR if live else "", end="")
-            _show(now, percent, as_json=arguments.format == "json")
+            _show(now, percent, form=arguments.format)
             sys.stdout.flush()
             if arguments.no_stream:
                 break
@@ -89,9 +92,9 @@ def _cpu_seconds(usage: Usage | None) -> float | None:
     return usage.cpu_user_seconds + usage.cpu_system_seconds
 
 
-def _show(usages: Mapping[str, Usage], percents: Mapping[str, float | None], *, as_json: bool) -> None:
-    if as_json:
-        print_json([_value(name, usage, percents[name]) for name, usage in usages.items()])
+def _show(usages: Mapping[str, Usage], percents: Mapping[str, float | None], *, form: str | Template) -> None:
+    if form != "table":
+        print_data([_value(name, usage, percents[name]) for name, usage in usages.items()], form)
     else:
         print_table(_HEADER, [_row(name, usage, percents[name]) for name, usage in usages.items()])
 

@@ -5,29 +5,64 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from containerizer.cli.template import Template
 
 _LONGEST = 3000  # characters of a sentence
+_LAYOUT = "\t\n"  # what the author of a template may want
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """`arguments.format` is "table", "json" or a Template."""
     parser.add_argument(
-        "--format", choices=("table", "json"), default="table", help="for people or programs (%(default)s)"
+        "--format",
+        metavar="FORM",
+        type=_form,
+        default="table",
+        help="table, json, or a template: '{{.id}} {{json .command}}'",
     )
     parser.add_argument(
         "--json", action="store_const", dest="format", const="json", help="the same as --format json"
     )
 
 
-def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
+def _form(text: str) -> str | Template:
+    if text in ("table", "json"):
+        return text
+    from containerizer.cli.template import Template  # what few ask for
+
+    if "{{" not in text:
+        hint = "write table, json, or a template with fields: '{{.id}}'"
+        raise InvalidRequest(f"invalid --format {text!r}", hint=hint)
+    return Template.parse(text)
 
 
-def printable(text: str) -> str:
+def print_data(value: Any, form: str | Template = "json", *, flush: bool = False) -> None:
+    """For programs: as JSON, or what a template makes of it."""
+    if isinstance(form, str):
+        print(json.dumps(value, indent=2), flush=flush)
+    elif form.header:
+        header, *rows = (line.split("\t") for line in form.lines(value))
+        print_table(header, rows)
+    else:
+        print(
+            "".join(f"{printable(line, keeping=_LAYOUT)}\n" for line in form.lines(value)),
+            end="",
+            flush=flush,
+        )
+
+
+def printable(text: str, keeping: str = "") -> str:
     """The text without what a terminal would act on: an image may have put it there."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() or c in keeping else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def told(text: str) -> str:

@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.containerizer import Containerizer
 from launcher.data import asdict
 
 if TYPE_CHECKING:
+    from containerizer.cli.template import Template
     from containerizer.processes import Process
 
 _HEADER = ("HOST-PID", "PID", "USER", "STATE", "%CPU", "TIME", "RSS", "COMMAND")
@@ -25,13 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    show(containerizer.get(arguments.container).processes(), as_json=arguments.format == "json")
+    show(containerizer.get(arguments.container).processes(), form=arguments.format)
     return 0
 
 
-def show(processes: Sequence[Process], *, as_json: bool) -> None:
-    if as_json:
-        print_json([asdict(process) for process in processes])
+def show(processes: Sequence[Process], *, form: str | Template) -> None:
+    if form != "table":
+        print_data([asdict(process) for process in processes], form)
     else:
         print_table(_HEADER, [_row(process) for process in processes])
 

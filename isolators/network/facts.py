@@ -20,7 +20,12 @@ def of(attached: Attached) -> dict[str, Any]:
             "mac": result.hardware_address(got, each.interface),
         }
     mappings = [
-        {"host_port": port.host_port, "container_port": port.container_port, "protocol": port.protocol}
+        {
+            "host_ip": port.host_ip,
+            "host_port": port.host_port,
+            "container_port": port.container_port,
+            "protocol": port.protocol,
+        }
         for port in attached.request.ports
     ]
     ports = [str(port) for port in attached.request.ports]

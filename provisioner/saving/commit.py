@@ -59,7 +59,7 @@ def commit(
     reference = ImageReference.parse(name)
     if reference.transport != "docker" or reference.digest:
         raise InvalidReference(f"{name!r} cannot name a new image", hint="write [HOST/]NAME[:TAG]")
-    base = _base(store, container)
+    base = base_of(store, container)
     with Ingest(store.paths) as ingest, contextlib.ExitStack() as stack:
         ingest.claim(base.layers, [base.digest, base.config_digest])
         value = json.loads(store.read_blob(base.config_digest))
@@ -74,7 +74,8 @@ def commit(
         return pull(store, source, reference, resolved, limits=limits or Limits(), progress=silent)
 
 
-def _base(store: Store, container: str) -> Base:
+def base_of(store: Store, container: str) -> Base:
+    """Raises ImageNotFound for a container that is on no image."""
     lease = store.lease_of(container)
     if lease is None:
         raise ImageNotFound(f"container {container} has no image of its own", hint="commit the one around it")

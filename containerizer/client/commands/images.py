@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from containerizer.api.json_format import to_json
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.client.commands import client_of
 from containerizer.units import format_size
 
@@ -16,8 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     images = client_of(arguments).images()
-    if arguments.format == "json":
-        print_json([to_json(image) for image in images])
+    if arguments.format != "table":
+        print_data([to_json(image) for image in images], arguments.format)
         return 0
     rows = [(" ".join(each.names), each.platform, format_size(each.size), each.id) for each in images]
     print_table(("IMAGE", "PLATFORM", "SIZE", "ID"), rows)

@@ -11,7 +11,7 @@ from containerizer.api.ids import to_id
 from containerizer.api.proto import pods_pb2 as pods
 from containerizer.cli import pod, registry_options
 from containerizer.cli.several import each
-from containerizer.cli.table import print_json, print_table
+from containerizer.cli.table import print_data, print_table
 from containerizer.client.commands import client_of, logs
 from containerizer.pods import manifest
 from containerizer.pods.status import MemberStatus, PodStatus
@@ -43,8 +43,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _ps(arguments: argparse.Namespace) -> int:
     found = [_status(told) for told in client_of(arguments).pods()]
-    if arguments.format == "json":
-        print_json([status.to_json() for status in found])
+    if arguments.format != "table":
+        print_data([status.to_json() for status in found], arguments.format)
     else:
         print_table(pod.HEADER, [pod.row(status) for status in found])
     return 0

@@ -3,50 +3,42 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import time
-from typing import Any
 
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.ids import to_id
 from containerizer.api.json_format import to_json
 from containerizer.api.proto.extensions_pb2 import ContainerSummary, Health
-from containerizer.cli.table import add_json_option, print_json, print_table
+from containerizer.cli import listing
+from containerizer.cli.listing import Row, configure
 from containerizer.client.commands import client_of
-from containerizer.units import format_age
-
-_COMMAND_WIDTH = 30  # characters of the command that the table shows
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-a", "--all", action="store_true", help="also those that have ended")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    parser.add_argument("--no-trunc", action="store_true", help="show commands in full")
-    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    found = client_of(arguments).containers(ended=arguments.all)
-    if arguments.format == "json":
-        print_json([_as_json(each) for each in found])
-    elif arguments.quiet:
-        print("".join(f"{to_id(each.container_id)}\n" for each in found), end="")
-    else:
-        width = None if arguments.no_trunc else _COMMAND_WIDTH
-        header = ("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS")
-        print_table(header, [_row(each, width) for each in found])
+    found = client_of(arguments).containers(ended=listing.with_ended(arguments))
+    listing.show([_row(each) for each in found], arguments)
     return 0
 
 
-def _as_json(container: ContainerSummary) -> dict[str, Any]:
-    return {**to_json(container), "id": str(to_id(container.container_id))}
+def _row(container: ContainerSummary) -> Row:
+    name = str(to_id(container.container_id))
+    ended = container.HasField("termination")
+    return Row(
+        id=name,
+        image=container.image,
+        command=container.command,
+        created_at=container.created_at.nanoseconds / NANOSECONDS,
+        condition="lost" if container.lost else "paused" if container.paused else container.state,
+        status=_status(container),
+        exit_code=_exit_code(container.termination) if ended else None,
+        value={**to_json(container), "id": name},
+    )
 
 
-def _row(container: ContainerSummary, width: int | None) -> tuple[str, ...]:
-    command = shlex.join(container.command)
-    short = command if width is None or len(command) <= width else command[: width - 1] + "…"
-    age = format_age(time.time() - container.created_at.nanoseconds / NANOSECONDS)
-    return (str(to_id(container.container_id)), container.image, short, age, _status(container))
+def _exit_code(termination: ContainerSummary.Termination) -> int:
+    """As `run` would have returned it: containerizer.termination."""
+    if termination.HasField("signal"):
+        return 128 + termination.signal
+    return 137 if termination.limitation and not termination.code else termination.code
 
 
 def _status(container: ContainerSummary) -> str:
@@ -68,3 +60,6 @@ def _health(health: Health) -> str:
     if health.HasField("passing"):
         return "passing" if health.passing else "failing"
     return "health: starting"
+
+
+__all__ = ["configure", "run"]

@@ -13,7 +13,7 @@ from containerizer.processes import Process
 def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments)
     found = client.processes(client.find(arguments.container))
-    show([_process(each) for each in found], as_json=arguments.format == "json")
+    show([_process(each) for each in found], form=arguments.format)
     return 0
 
 
