@@ -1,0 +1,36 @@
+"""IsolatorFlags: the operator's settings for all isolators."""
+
+from __future__ import annotations
+
+from launcher.data import Data
+
+DEFAULT_CGROUPS_ROOT = "containerizer"  # of the default state directory: containerizer.cgroups_root
+
+
+class IsolatorFlags(Data, kw_only=True):
+    """The operator's settings for all isolators."""
+
+    # Below the mount point of each hierarchy; all in it is of the containers of one state directory.
+    cgroups_root: str = DEFAULT_CGROUPS_ROOT
+    state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
+    own_state: str = "/run/containerizer"  # likewise, of the containerizer's own containers
+    networks: str = "/var/lib/containerizer/networks"  # what survives a reboot: isolators.network.places
+    networks_state: str = "/run/containerizer/networks"  # and what does not
+    cni_config_dirs: tuple[str, ...] = ("/etc/cni/net.d",)  # looked at after those of `network create`
+    cni_plugins_dirs: tuple[str, ...] = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
+    enforce_container_ports: bool = True  # False: a port that was not granted is reported, and no more
+    container_ports_watch_interval: float = 5.0  # seconds between two looks at what listens
+    net_cls_primary_handle: int | None = None  # of the classes that containers get; None: they get none
+    net_cls_secondary_handles: tuple[int, int] = (1, 0xFFFF)  # the first and the last one
+    perf_events: tuple[str, ...] = ("task-clock", "context-switches", "cpu-migrations", "page-faults")
+    cdi_spec_dirs: tuple[str, ...] = ("/etc/cdi", "/var/run/cdi")  # the last one wins
+    hooks_dirs: tuple[str, ...] = ()  # of hooks for all containers: isolators.hooks.oci
+    nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
+    enforce_container_disk_quota: bool = True  # False: what is used is told, and no more
+    container_disk_watch_interval: float = 15.0  # seconds between two measurements
+    xfs_project_range: tuple[int, int] = (5000, 10000)  # projects to give out, on ext4 too: first and last
+    xfs_kill_containers: bool = False  # rather than refuse them more
+    xfs_quota_headroom: int = 10 << 20  # bytes beyond the limit that one has until it is killed
+    secret_resolver: str | None = None  # who has secrets that requests refer to: isolators.secret_resolvers
+    secrets_dir: str = "/etc/containerizer/secrets"  # of the resolver "file"
+    secret_command: str | None = None  # of the resolver "command"
