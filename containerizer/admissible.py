@@ -17,11 +17,12 @@ def check(isolators: Sequence[Isolator], config: ContainerConfig, checking: Sequ
     `checking`: those of the isolators that have something to check.
     """
     for resource in unenforced(isolators, config.asked()):
-        raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=_who_does(resource))
+        raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=who_does(resource))
     check_limits(checking, config.resources)
 
 
-def _who_does(resource: str) -> str | None:
+def who_does(resource: str) -> str | None:
+    """What has to be done for a resource to be limited; None where nobody could."""
     able = [each for each in catalog.describe() if resource in each.enforces]
     here = [each.name for each in able if each.available]
     if here or not able:

@@ -42,7 +42,9 @@ def add(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--umask", metavar="OCTAL", help="(022)")
     group.add_argument("--personality", metavar="NAME", help="e.g. linux32")
     group.add_argument(
-        "--best-effort", action="store_true", help="take the nearest value that the host allows"
+        "--best-effort",
+        action="store_true",
+        help="take the nearest value that the host allows; leave out what it cannot limit, and say so",
     )
 
 

@@ -106,7 +106,19 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
     )
-    return secret_options.with_secrets(replace(asked, health=health_options.of(arguments)), arguments)
+    asked = secret_options.with_secrets(replace(asked, health=health_options.of(arguments)), arguments)
+    # What an agent can limit is not known here.
+    return _applicable(asked, arguments) if arguments.best_effort and not arguments.agent else asked
+
+
+def _applicable(asked: ContainerRequest, arguments: argparse.Namespace) -> ContainerRequest:
+    """With the limits that this host can enforce."""
+    from containerizer import best_effort  # what few ask for
+
+    named: str | None = arguments.isolation
+    names = None if named is None else [word for word in named.split(",") if word]
+    limits = best_effort.applicable(asked.config.resources, names, launcher=arguments.launcher)
+    return replace(asked, config=replace(asked.config, resources=limits))
 
 
 def isolation(arguments: argparse.Namespace, config: ContainerConfig) -> str | tuple[str, ...] | None:

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from containerizer import best_effort
 from containerizer.cli import logs, registry_options
 from containerizer.cli.several import each
 from containerizer.cli.table import add_json_option, print_data, print_table
@@ -52,6 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_.add_argument("--rm", action="store_true", help="remove the pod when it has ended")
     run_.add_argument("-d", "--detach", action="store_true", help="leave it to a process that stays")
     run_.add_argument("--isolation", metavar="LIST", help="load exactly these isolators, separated by commas")
+    run_.add_argument(
+        "--best-effort", action="store_true", help="leave out what cannot be limited here, and say so"
+    )
     run_.add_argument("--image-provisioner-backend", choices=NAMES, help="(the best here)")
     registry_options.add(run_.add_argument_group("registries"))
     run_.add_argument("--watched", type=int, help=argparse.SUPPRESS)  # that process
@@ -79,6 +83,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if asked.ignored:
         what = ", ".join(asked.ignored)
         print(f"containerizer: {asked.name}: without meaning on one host: {what}", file=sys.stderr)
+    if arguments.best_effort:
+        asked = best_effort.of_pod(asked, arguments.isolation)
     if arguments.detach:
         return _detach(arguments, asked.name, text)
     return _run_here(arguments, asked, lambda: None)
@@ -88,6 +94,8 @@ def _run_watched(arguments: argparse.Namespace, text: bytes, begun: Callable[[Se
     asked = manifest.parse(text)
     if arguments.named not in (None, asked.name):
         raise InvalidRequest(f"the manifest's pod is {asked.name!r}, not {arguments.named!r}")
+    if arguments.best_effort:  # whoever has started this process has told of what is left out
+        asked = best_effort.of_pod(asked, arguments.isolation, lambda _: None)
     return _run_here(arguments, asked, lambda: begun(asked.ignored))
 
 
@@ -171,8 +179,9 @@ def _detach(arguments: argparse.Namespace, name: str, text: bytes) -> int:
 def _options(arguments: argparse.Namespace) -> Iterator[str]:
     """What was given, for the process that stays."""
     yield from ("--root", arguments.root, "--state", arguments.state, "pod", "run", "-")
-    if arguments.rm:
-        yield "--rm"
+    for name in ("rm", "best_effort"):
+        if getattr(arguments, name):
+            yield f"--{name.replace('_', '-')}"
     yield from (f"--insecure-registry={host}" for host in arguments.insecure_registry)
     for name in ("isolation", "image_provisioner_backend", "registries_conf", "certs_dir", "authfile"):
         if (value := getattr(arguments, name)) is not None:

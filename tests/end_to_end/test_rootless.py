@@ -83,6 +83,15 @@ def test_limits_that_root_alone_can_set_are_refused_by_name(user: User) -> None:
     assert "isolator cgroups/pids cannot work here: this host lacks permission to make cgroups" in done.stderr
 
 
+def test_limits_are_left_out_and_told_of_by_best_effort(user: User) -> None:
+    limits = ["-m", "64m", "--pids-limit", "9", "--best-effort"]
+    done = user("run", "--rm", *limits, user.image, "echo", "on")
+    assert (done.returncode, done.stdout) == (0, "on\n"), done.stderr
+    said = done.stderr.splitlines()
+    assert [line.split(": ")[1] for line in said] == ["memory is not limited", "pids is not limited"]
+    assert all("permission to make cgroups" in line for line in said)
+
+
 def test_networks_are_refused_by_what_they_take(user: User) -> None:
     done = user("run", "--rm", "--network", "bridge", user.image, "true")
     assert (done.returncode, "this host lacks permission to change its network" in done.stderr) == (125, True)
