@@ -62,8 +62,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_.add_argument("--named", help=argparse.SUPPRESS)  # what the pod has to be called
     logs_ = commands.add_parser("logs", help="show what a container of a pod has written")
     logs_.add_argument("--previous", action="store_true", help="of the run before the last")
-    logs.configure(logs_)
-    logs_.add_argument("member", metavar="NAME", nargs="?", help="which one, if there are several")
+    logs.add_options(logs_)
+    logs_.add_argument("container", metavar="NAME", help="the pod")
+    logs_.add_argument("member", metavar="MEMBER", nargs="?", help="which one, if there are several")
     ps = commands.add_parser("ps", help="list the pods of this host")
     add_json_option(ps)
     rm = commands.add_parser("rm", help="end and remove pods")

@@ -167,3 +167,24 @@ def test_ps_filters_and_draws(cli: Cli, busybox: str) -> None:
     assert "└─ db" in cli("ps", "--tree").stdout
     assert cli("ps", "-a", "--format", "{{.id}}={{.state}}", "-f", "name=over").stdout == "over=terminated\n"
     cli("rm", "-f", "web.db", "web", "over")
+
+
+def test_logs_of_several(cli: Cli, busybox: str) -> None:
+    for name, text in (("one", "first"), ("second", "then")):
+        script = f"echo {text}; echo e >&2; printf rest; exec sleep 1000"
+        cli("run", "-d", "--name", name, busybox, "sh", "-c", script)
+    with cli.start("logs", "-f", "one", "second") as logs:
+        assert logs.stdout is not None and logs.stderr is not None
+        assert {logs.stdout.readline() for _ in range(2)} == {"one    | first\n", "second | then\n"}
+        assert {logs.stderr.readline() for _ in range(2)} == {"one    | e\n", "second | e\n"}
+        cli("stop", "-t", "0", "one", "second")
+        assert {logs.stdout.readline() for _ in range(2)} == {"one    | rest\n", "second | rest\n"}
+        assert logs.wait() == 0
+    done = cli("logs", "--timestamps", "second", "one")
+    times = [line.split()[2] for line in done.stdout.splitlines()]
+    assert times == sorted(times) and len(times) == 4
+    tailed = cli("logs", "--tail", "1", "one", "second")
+    assert len((tailed.stdout + tailed.stderr).splitlines()) == 2, "one of each, of whichever stream"
+    done = cli("logs", "one", "nobody")
+    assert done.returncode == 125 and "no container nobody" in done.stderr and done.stdout == ""
+    cli("rm", "one", "second")

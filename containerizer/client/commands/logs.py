@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from containerizer.api.proto.extensions_pb2 import LogEntry
 from containerizer.api.proto.process_io_pb2 import ProcessIO
-from containerizer.cli.logs import Printer, configure, since_of
+from containerizer.cli.logs import Printer, configure, show_several, since_of
 from containerizer.client.client import AgentClient
 from containerizer.client.commands import client_of
 from containerizer.logs import Entry
 
+if TYPE_CHECKING:
+    from containerizer.cli.several_logs import Source
+
 
 def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments)
-    follow(client, client.find(arguments.container), arguments)
-    return 0
+    found = [client.find(name) for name in dict.fromkeys(arguments.containers)]
+    if len(found) == 1:
+        follow(client, found[0], arguments)
+        return 0
+    return show_several({name: _source(name, arguments) for name in found}, arguments)
+
+
+def _source(name: str, arguments: argparse.Namespace) -> Source:
+    since = since_of(arguments.since) if arguments.since else ""
+
+    def entries() -> Iterator[Entry]:
+        told = client_of(arguments).logs(name, follow=arguments.follow, tail=arguments.tail, since=since)
+        with told as entries:  # by a connection of its own
+            yield from map(_entry, entries)
+
+    return entries
 
 
 def follow(client: AgentClient, name: str, arguments: argparse.Namespace, *, previous: bool = False) -> None:
