@@ -39,6 +39,7 @@ def settled(flags: IsolatorFlags, paths: Paths) -> IsolatorFlags:
     return replace(
         flags,
         cgroups_root=root,
+        cgroup_parents=paths.cgroup_parents if os.path.isdir(paths.cgroup_parents) else None,
         own_state=paths.state,
         networks=paths.networks,
         networks_state=paths.networks_state,

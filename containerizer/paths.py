@@ -4,6 +4,7 @@
 |                                   others than root $XDG_DATA_HOME/containerizer
 |-- store/                          the provisioner's: see provisioner.store
 |-- fetched/                        what several containers fetch: containerizer.fetcher.cache
+|-- cri/                            what kubelets have asked for: containerizer.cri.store
 |-- networks/                       which there are, and who is in them: isolators.network.places
 `-- containers/
     `-- <name>/                     a container's sandbox
@@ -23,6 +24,7 @@
 |-- agent.lock                      of the agent that serves both: containerizer.agent.lock
 |-- networks/                       what is of this boot: isolators.network.places
 |-- cgroups_root                of all containers, if one was chosen: containerizer.cgroups_root
+|-- cgroup-parents/               whose cgroups are elsewhere: isolators.cgroups.parents
 |-- relays/                         of those who serve stdio: launcher.io.relays
 `-- containers/
     `-- <name>/
@@ -115,6 +117,11 @@ class Paths(Data):
     def cgroups_root(self) -> str:
         """Where the operator's choice is noted: containerizer.cgroups_root."""
         return os.path.join(self.state, "cgroups_root")
+
+    @property
+    def cgroup_parents(self) -> str:
+        """Of containers whose cgroups are elsewhere: isolators.cgroups.parents."""
+        return os.path.join(self.state, "cgroup-parents")
 
     @property
     def agent_lock(self) -> str:

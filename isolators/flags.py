@@ -12,6 +12,7 @@ class IsolatorFlags(Data, kw_only=True):
 
     # Below the mount point of each hierarchy; all in it is of the containers of one state directory.
     cgroups_root: str = DEFAULT_CGROUPS_ROOT
+    cgroup_parents: str | None = None  # where requests' are noted: isolators/cgroups/parents.py
     state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
     own_state: str = "/run/containerizer"  # likewise, of the containerizer's own containers
     networks: str = "/var/lib/containerizer/networks"  # what survives a reboot: isolators.network.places

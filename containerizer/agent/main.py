@@ -90,6 +90,8 @@ async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    if flags["cri"] is not None:  # whose pods have cgroup parents
+        os.makedirs(paths.cgroup_parents, mode=0o700, exist_ok=True)
     engine = Engine(engine_settings(flags, paths))
     engine.events.observe(_write_log)
     credentials = Credentials.load(flags["http_credentials"]) if flags["http_credentials"] else None

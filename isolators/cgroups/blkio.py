@@ -102,8 +102,8 @@ class CgroupsBlkio(CgroupIsolator):
         written into those below, too.
         """
         rates: Rates = {}
-        top = os.path.join(self.hierarchy.mount_point, self.root)
-        while self.hierarchy.version == 1 and (cgroup := os.path.dirname(cgroup)) != top:
+        top = (os.path.join(self.hierarchy.mount_point, self.root), self.hierarchy.mount_point)
+        while self.hierarchy.version == 1 and (cgroup := os.path.dirname(cgroup)) not in top:
             rates = disk_rates.lowest(rates, disk_rates.read(cgroup, 1))
         return rates
 

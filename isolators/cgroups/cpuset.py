@@ -119,7 +119,7 @@ class CgroupsCpuset(CgroupIsolator):
         """The cgroup of which it has a part."""
         if container_id.parent:
             return self.cgroup(container_id.parent)
-        top = os.path.join(self.hierarchy.mount_point, self.root)
+        top = os.path.join(self.hierarchy.mount_point, self._root_of(container_id))
         return top if os.path.isdir(top) and self._there(top) else self.hierarchy.mount_point
 
     def _there(self, cgroup: str) -> str:

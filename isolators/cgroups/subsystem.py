@@ -23,6 +23,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from isolators.cgroups import parents
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
 from isolators.resources import Limitation, Resources
 from launcher.container_id import ContainerId
@@ -104,10 +105,10 @@ class CgroupIsolator(Isolator):
     # The contract.
 
     def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
-        return [each for _, h in self._hierarchies() for each in sweep(h, self.root, is_there)]
+        return [each for _, h in self._hierarchies() for each in sweep(h, self.root, is_there, self.flags)]
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        path = path_of(self.root, container_id)
+        path = path_of(self._root_of(container_id, config), container_id)
         directories = {os.path.join(h.mount_point, path): h.version for _, h in self._hierarchies()}
         return LaunchInfo(
             mounts=() if config.rootfs is None else self._mounts(path),
@@ -116,10 +117,13 @@ class CgroupIsolator(Isolator):
         )
 
     def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        if config.cgroup_parent is not None:
+            parents.note(self.flags, container_id, config.cgroup_parent)
+        root = self._root_of(container_id)
         for controller, hierarchy in self._hierarchies():
             if hierarchy.version == 2 and container_id.parent:
-                _vacate(hierarchy, self.root, container_id.parent)
-            cgroups.create(hierarchy, path_of(self.root, container_id), controller)
+                _vacate(hierarchy, root, container_id.parent)
+            cgroups.create(hierarchy, path_of(root, container_id), controller)
         self.fill(self.cgroup(container_id), config)
 
     def update(self, container_id: ContainerId, resources: Resources) -> None:
@@ -140,12 +144,15 @@ class CgroupIsolator(Isolator):
         return {f"{self.controller}_cgroup": self.cgroup(container_id)}
 
     def kill(self, container_id: ContainerId, timeout: float) -> None:
+        path = self._path(container_id)
         for _, hierarchy in self._hierarchies():
-            freezer.kill(f"{hierarchy.mount_point}/{path_of(self.root, container_id)}", timeout)
+            freezer.kill(f"{hierarchy.mount_point}/{path}", timeout)
 
     def cleanup(self, container_id: ContainerId) -> None:
+        path = self._path(container_id)
         for _, hierarchy in self._hierarchies():
-            _remove(f"{hierarchy.mount_point}/{path_of(self.root, container_id)}")
+            _remove(f"{hierarchy.mount_point}/{path}")
+        parents.forget(self.flags, container_id, path)
         if not self.stays:
             self.close()
 
@@ -156,7 +163,15 @@ class CgroupIsolator(Isolator):
     def cgroup(self, container_id: ContainerId, companion: str | None = None) -> str:
         """The directory of the container's cgroup, in the own hierarchy or in a companion's."""
         hierarchy = self.others[companion] if companion else self.hierarchy
-        return f"{hierarchy.mount_point}/{path_of(self.root, container_id)}"
+        return f"{hierarchy.mount_point}/{self._path(container_id)}"
+
+    def _path(self, container_id: ContainerId) -> str:
+        return path_of(self._root_of(container_id), container_id)
+
+    def _root_of(self, container_id: ContainerId, config: ContainerConfig | None = None) -> str:
+        """`config`: of one for which nothing is there yet."""
+        asked = None if config is None else config.cgroup_parent
+        return asked or parents.of(self.flags, container_id) or self.root
 
     def _mounts(self, path: str) -> tuple[Mount, ...]:
         """What shows the container its cgroup in each hierarchy; co-mounted controllers share one."""
@@ -204,13 +219,32 @@ class TypedFiles:
         return os.path.join(self._cgroup, os.fsdecode(self._files.get_interface(name).filename))
 
 
-def sweep(hierarchy: Hierarchy, root: str, is_there: Callable[[ContainerId], bool]) -> list[str]:
+def sweep(
+    hierarchy: Hierarchy, root: str, is_there: Callable[[ContainerId], bool], flags: IsolatorFlags
+) -> list[str]:
     """Remove the cgroups below the root that are of no container, and kill who is in them.
 
-    All in a root is of one state directory: containerizer.cgroups_root. Raises CgroupError.
+    All in a root is of one state directory: containerizer.cgroups_root. In the cgroup parents of requests
+    it is those that are noted here. Raises CgroupError.
     """
+    found = list(_cgroups(os.path.join(hierarchy.mount_point, root), None))
+    elsewhere = dict(parents.each(flags))
+    for container_id, parent in elsewhere.items():
+        directory = os.path.join(hierarchy.mount_point, parent)
+        if os.path.isdir(cgroup := os.path.join(directory, f"{_PREFIX}{container_id.name}")):
+            found += [(container_id, cgroup), *_cgroups(cgroup, container_id)]
+    gone = _remove_orphans(found, is_there)
+    for container_id, parent in elsewhere.items():
+        if not is_there(container_id):
+            parents.forget(flags, container_id, path_of(parent, container_id))
+    return gone
+
+
+def _remove_orphans(
+    found: Sequence[tuple[ContainerId, str]], is_there: Callable[[ContainerId], bool]
+) -> list[str]:
     gone = []
-    for container_id, cgroup in reversed(list(_cgroups(os.path.join(hierarchy.mount_point, root), None))):
+    for container_id, cgroup in reversed(found):
         if not is_there(container_id):  # asked at the last moment: the name may be a new container's by now
             _remove(cgroup)
             gone.append(cgroup)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from isolators.cgroups import parents
 from isolators.cgroups.subsystem import checked_root, path_of, permission_need, sweep
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
@@ -37,7 +38,7 @@ class CgroupNamespace(Isolator):
         self._hierarchies = {h.identity: h for h in reversed(cgroups.hierarchies(mountinfo))}.values()
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        path = path_of(self.root, container_id)
+        path = path_of(config.cgroup_parent or self._root_of(container_id), container_id)
         directories = [(h.version, os.path.join(h.mount_point, path)) for h in self._hierarchies]
         return LaunchInfo(
             namespaces={} if shares("cgroup", config) else {"cgroup": "new"},
@@ -46,21 +47,27 @@ class CgroupNamespace(Isolator):
         )
 
     def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
-        path = path_of(self.root, container_id)
+        if config.cgroup_parent is not None:
+            parents.note(self.flags, container_id, config.cgroup_parent)
+        path = path_of(self._root_of(container_id), container_id)
         for hierarchy in self._hierarchies:
             cgroups.create(hierarchy, path, controller="")
             if "cpuset" in hierarchy.controllers and hierarchy.version == 1:
                 cgroups.inherit_cpuset(hierarchy, path)
 
     def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
-        return [each for hierarchy in self._hierarchies for each in sweep(hierarchy, self.root, is_there)]
+        return [each for h in self._hierarchies for each in sweep(h, self.root, is_there, self.flags)]
 
     def cleanup(self, container_id: ContainerId) -> None:
-        path = path_of(self.root, container_id)
+        path = path_of(self._root_of(container_id), container_id)
         for hierarchy in self._hierarchies:
             cgroups.remove(f"{hierarchy.mount_point}/{path}")
+        parents.forget(self.flags, container_id, path)
         if not self.stays:
             self.close()
+
+    def _root_of(self, container_id: ContainerId) -> str:
+        return parents.of(self.flags, container_id) or self.root
 
     def close(self) -> None:
         for hierarchy in self._hierarchies:
