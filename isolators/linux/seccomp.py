@@ -41,14 +41,22 @@ class LinuxSeccomp(Isolator):
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         if config.seccomp == UNCONFINED:
             return LaunchInfo()
+        if config.seccomp.startswith("/"):
+            return LaunchInfo(seccomp=_of_file(config.seccomp, granted.granted(config, self.host)))
         if config.seccomp != BUILTIN_SECCOMP:
-            raise InvalidRequest(
-                f"unknown seccomp profile {config.seccomp!r}", hint=f"use {BUILTIN_SECCOMP} or {UNCONFINED}"
-            )
+            hint = f"use {BUILTIN_SECCOMP}, {UNCONFINED}, or the absolute path of one"
+            raise InvalidRequest(f"unknown seccomp profile {config.seccomp!r}", hint=hint)
         deciding = seccomp_profile.deciding(granted.granted(config, self.host))
         # Perhaps by a project's quota; a nested one's files are of its parent's project.
         limited = config.resources.disk is not None or config.parent is not None
         return LaunchInfo(seccomp=_builtin(deciding, os.uname().machine, keeps_projects=limited))
+
+
+def _of_file(path: str, capabilities: tuple[str, ...]) -> str:
+    from isolators.linux import seccomp_file  # for those with a profile of their own
+
+    program = compile_profile(seccomp_file.read(path, capabilities), os.uname().machine)
+    return binascii.b2a_base64(program, newline=False).decode()
 
 
 @functools.cache
