@@ -100,13 +100,10 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
         with joining.resolved(owner, request) as request:
             yield request
         return
-    own = f"{CONTAINER}{request.container_id.parent}"
-    if any(which != own for which in request.config.namespaces.values()):
-        hint = f"run it beside its parent to have others, or name it: {own}"
-        raise InvalidRequest("a nested container has its parent's namespaces", hint=hint)
-    with opened(owner, request.container_id.parent) as (info, namespaces):
+    around = opened(owner, request.container_id.parent)
+    with around as (info, namespaces), _of_siblings(owner, request) as others:
         parent = Parent(
-            namespaces=namespaces,
+            namespaces={**namespaces, **others},
             uid_map=info.uid_map,
             gid_map=info.gid_map,
             hostname=info.hostname,
@@ -119,6 +116,23 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
         files = network_files(owner.paths, request.container_id.parent)
         shared = {"parent": parent, "namespaces": kinds, "network_files": files}
         yield replace(request, config=replace(request.config, **shared))
+
+
+@contextlib.contextmanager
+def _of_siblings(owner: Containerizer, request: ContainerRequest) -> Iterator[dict[str, str]]:
+    """Those that it names of another container in its parent: what may be had is its processes."""
+    around = request.container_id.parent
+    own = f"{CONTAINER}{around}"
+    named = {kind: which for kind, which in request.config.namespaces.items() if which != own}
+    if not named:
+        yield {}
+        return
+    sibling = named.get("pid", "").removeprefix(CONTAINER)
+    if named.keys() != {"pid"} or not sibling or ContainerId.parse(sibling).parent != around:
+        hint = f"run it beside its parent to have others, or name it: {own}"
+        raise InvalidRequest("a nested container has its parent's namespaces", hint=hint)
+    with opened(owner, ContainerId.parse(sibling)) as (_, namespaces):
+        yield {"pid": namespaces["pid"]}
 
 
 def network_files(paths: Paths, container_id: ContainerId) -> str | None:
