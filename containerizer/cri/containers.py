@@ -75,8 +75,7 @@ class ContainerCalls:
             pod = self._ready(container.pod_id)
             try:
                 asked = await self._asked(pod, container)
-                if container.log_path:
-                    os.makedirs(os.path.dirname(container.log_path), mode=0o755, exist_ok=True)
+                _make_log(container.log_path)
                 launch = await self._service.engine.launch(asked, container_requests.stdio(container))
             except (ContainerizerError, OSError) as error:
                 endings.failed(container, error)
@@ -225,6 +224,14 @@ def _log_path(pod: StoredPod, config: messages.ContainerConfig) -> str:
     if not os.path.isabs(directory) or os.path.isabs(path) or ".." in path.split("/"):
         raise InvalidRequest(f"invalid path of a log {path!r} in {directory!r}")
     return os.path.join(directory, path)
+
+
+def _make_log(path: str) -> None:
+    """There from the start: whoever looks for it does not know whether anything was written yet."""
+    if path:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        os.close(os.open(path, flags, 0o640))
 
 
 def _named(

@@ -48,8 +48,8 @@ class Client:
             response_deserializer=GetMessageClass(method.output_type).FromString,
         )
 
-        def ask(request: Message | None = None, timeout: float = TIMEOUT, **fields: Any) -> Any:
-            return call(request or made(request_type, fields), timeout=timeout)
+        def ask(request: Message | None = None, *, within: float = TIMEOUT, **fields: Any) -> Any:
+            return call(request or made(request_type, fields), timeout=within)
 
         return ask
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,17 @@ class Node:
     def client(self, version: str = "v1") -> Client:
         return Client(str(self.socket), version)
 
+    @contextlib.contextmanager
+    def resident(self) -> Iterator[None]:
+        """A container that no kubelet knows: what the first makes, and the last removes, is there for all."""
+        argv = [sys.executable, "-m", "containerizer", "--root", str(self.root), "--state", str(self.state)]
+        run = ["run", "-d", "--name", "resident", "host", "sleep", "infinity"]
+        subprocess.run([*argv, *run], check=True, stdout=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            subprocess.run([*argv, "rm", "-f", "resident"], check=True, stdout=subprocess.DEVNULL)
+
     def write_network(self) -> None:
         """A bridge, with ports of the host, by Debian's plug-ins."""
         bridge = {
@@ -76,6 +88,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         images.push(images.busybox(), registry.host, "busybox", "latest")
         node = Node(directory, registry.host)
         node.write_network()
+        # The plug-in would make it with the first pod, and leave it.
+        subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
         try:
             yield node
         finally:
@@ -89,7 +103,8 @@ def served(node: Node) -> Iterator[Node]:
     with node.agent() as agent:
         with node.client() as cri:
             cri.PullImage(image={"image": node.image})
-        yield node
+        with node.resident():
+            yield node
         agent.stop()
 
 
