@@ -57,7 +57,7 @@ RECORD = "container.json"
 ENDING = "ending"
 AGENT_LOCK = "agent.lock"
 
-_CONTAINERS = "containers"
+NESTED = "containers"  # directory of those in none, and in each container's of those in it
 
 
 def is_root() -> bool:
@@ -132,7 +132,7 @@ class Paths(Data):
 
     def nested(self, parent: ContainerId | None) -> str:
         """The directory of the state of all containers in this one, or of all that are in none."""
-        return os.path.join(self.container_state(parent) if parent else self.state, _CONTAINERS)
+        return os.path.join(self.container_state(parent) if parent else self.state, NESTED)
 
     def container_state(self, container_id: ContainerId) -> str:
         return _nested(self.state, container_id)

@@ -9,7 +9,7 @@
     [[rules]]
     principals = ["web-team"]
     calls = ["LAUNCH_*", "KILL_*", "WAIT_*"]
-    containers = ["web-*"]                  # by their ids; left out: all
+    containers = ["web-*"]                  # by their ids, with all that is in them; left out: all
 
     [[rules]]
     principals = ["*"]
@@ -17,7 +17,8 @@
     allow = false
 
 Calls are named as in the v1 API; the other endpoints are named as the calls that tell the same. The
-patterns are a shell's. A rule that names containers fits no call that is about none.
+patterns are a shell's. A rule that names containers fits no call that is about none. No `*` goes over the
+dot of an id: `*-web` is no container in somebody else's, which whoever is in charge of that rules on.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Rule(Data, kw_only=True):
         return (
             _any(self.principals, principal)
             and _any(self.calls, call)
-            and (self.containers is None or (container is not None and _any(self.containers, container)))
+            and (self.containers is None or any(_is_in(container, each) for each in self.containers))
         )
 
 
@@ -105,3 +106,11 @@ def _refuse_unknown(value: dict[str, Any], known: set[str]) -> None:
 
 def _any(patterns: tuple[str, ...], text: str) -> bool:
     return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def _is_in(container: str | None, pattern: str) -> bool:
+    """Whether the container, or one around it, is of this pattern, level by level."""
+    if container is None:
+        return False
+    patterns, names = pattern.split("."), container.split(".")
+    return len(names) >= len(patterns) and all(map(fnmatchcase, names, patterns))

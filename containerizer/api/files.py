@@ -1,7 +1,7 @@
 """Virtual files: what clients may read of the agent's, by paths that are not the host's.
 
     /slave/log                      the agent's own log, where it has one
-    /containers/<name>.<name>/…     a container's sandbox
+    /containers/<name>.<name>/…     a container's sandbox, without those of the containers in it
 
 What lies in a sandbox is the task's to change, links included, so paths are resolved with the
 attached directory as their `/` (openat2(2), launcher.kernel.safe_path). Only directories and regular
@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterator
 
 from containerizer.api.errors import BadRequest, NotFound
-from containerizer.paths import Paths
+from containerizer.paths import NESTED, Paths
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
@@ -57,7 +57,8 @@ class VirtualFiles:
         with self._opened(path) as (descriptor, status):
             if not stat.S_ISDIR(status.st_mode):
                 return [Found(path=path, status=status)]
-            return list(_inside(descriptor, path))
+            nested = f"{path.rstrip('/')}/{NESTED}" if not self._resolve(path)[1].strip("/") else None
+            return [found for found in _inside(descriptor, path) if found.path != nested]
 
     def read(self, path: str, offset: int | None, length: int | None) -> tuple[int, bytes]:
         """(the file's size, bytes of it from `offset`), at most `length` and at most MOST.
@@ -94,6 +95,8 @@ class VirtualFiles:
                 raise
             raise NotFound(f"no file {path!r}") from None
         try:
+            if _is_anothers(top, descriptor):
+                raise NotFound(f"no file {path!r}", hint="a nested container's are at its own id")
             yield descriptor, os.fstat(descriptor)
         finally:
             os.close(descriptor)
@@ -137,6 +140,15 @@ def _open(top: str, rest: str) -> int:
         return os.open(f"/proc/self/fd/{node}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     finally:
         os.close(node)
+
+
+def _is_anothers(top: str, descriptor: int) -> bool:
+    """Whether it is in the sandbox of a nested container, whose own path is what access is ruled by.
+
+    Whatever links a task has made: by where the descriptor is now.
+    """
+    nested = os.path.join(os.path.realpath(top), NESTED)
+    return f"{os.readlink(f'/proc/self/fd/{descriptor}')}/".startswith(f"{nested}/")
 
 
 def _inside(directory: int, path: str) -> Iterator[Found]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from containerizer.agent.acls import Acls
+from containerizer.agent.acls import Acls, Rule
 from containerizer.agent.credentials import Credentials, hash_secret
 from launcher.errors import InvalidRequest
 
@@ -82,6 +82,23 @@ def test_the_first_rule_that_fits_decides(tmp_path: Path) -> None:
     assert not acls.permits("web-team", "KILL_CONTAINER")  # about no container
     assert not acls.permits("web-team", "LAUNCH_CONTAINER", "web-1")
     assert not acls.permits(None, "WAIT_CONTAINER", "web-1")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "others"),
+    [
+        ("web-*", ("web-1", "web-1.db", "web-1.db.x"), ("db", "db.web-1", None)),
+        ("*-web", ("my-web", "my-web.x"), ("db.my-web", "db.x-web.y")),
+        ("db", ("db", "db.x"), ("dbx", "x.db")),
+        ("db.*", ("db.x", "db.x.y"), ("db", "dbx.y")),
+        ("*", ("a", "a.b.c"), (None,)),
+    ],
+)
+def test_a_pattern_is_of_a_container_and_what_is_in_it(
+    pattern: str, fits: tuple[str, ...], others: tuple[str | None, ...]
+) -> None:
+    rule = Rule(principals=("*",), calls=("*",), containers=(pattern,))
+    assert [each for each in (*fits, *others) if rule.fits("me", "KILL_CONTAINER", each)] == list(fits)
 
 
 def test_without_a_file_everybody_may() -> None:

@@ -22,6 +22,9 @@ def sandbox(tmp_path: Path) -> Path:
     (sandbox / "link").symlink_to("inner/file")
     (sandbox / "out").symlink_to("/etc/passwd")
     (sandbox / "up").symlink_to("../../..")
+    (sandbox / "containers" / "nested").mkdir(parents=True)
+    (sandbox / "containers" / "nested" / "own").write_text("of another container")
+    (sandbox / "over").symlink_to("containers/nested")
     os.mkfifo(sandbox / "fifo")
     (tmp_path / "log").write_text("said\n")
     return sandbox
@@ -38,7 +41,7 @@ def files(tmp_path: Path, sandbox: Path) -> VirtualFiles:
 
 def test_a_directory_and_a_file_are_listed(files: VirtualFiles) -> None:
     listed = [found.path for found in files.browse("/containers/box/")]
-    assert listed == [f"/containers/box/{name}" for name in ("fifo", "inner", "link", "out", "up")]
+    assert listed == [f"/containers/box/{name}" for name in ("fifo", "inner", "link", "out", "over", "up")]
     (found,) = files.browse("/containers/box/inner/file")
     assert (found.path, found.status.st_size) == ("/containers/box/inner/file", 256 * 1024)
 
@@ -72,6 +75,7 @@ def test_the_agents_log(files: VirtualFiles) -> None:
         ),
         *("/etc/passwd", "/slave/log/x", "/slave/logs", "/containers/box/out", "/containers/box/none"),
         *("/containers/box/up/log", "/containers/box/../../log", "/containers/box/inner/file/x"),
+        *("/containers/box/containers/nested/own", "/containers/box/over/own"),
         "/containers/box/fifo",  # nobody writes there: to open it would block
     ],
 )
@@ -84,6 +88,14 @@ def test_paths_that_lead_nowhere(files: VirtualFiles, path: str) -> None:
 def test_what_is_not_read(files: VirtualFiles, path: str) -> None:
     with pytest.raises(BadRequest):
         files.read(path, 0, None)
+
+
+def test_a_nested_containers_are_at_its_own_id(files: VirtualFiles) -> None:
+    """By which access is ruled: who may read a sandbox may not read all that others have in it."""
+    assert files.read("/containers/box.nested/own", 0, 3) == (20, b"of ")
+    for path in ("/containers/box/containers", "/containers/box/over"):
+        with pytest.raises(NotFound):
+            files.browse(path)
 
 
 @pytest.mark.parametrize(
