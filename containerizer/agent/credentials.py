@@ -5,15 +5,15 @@
 A client shows both by Basic authentication (RFC 7617), or as a Bearer token (RFC 6750) of the form
 `principal:secret`. Only hashes are stored: scrypt (RFC 7914) with a salt each, so a file that is read
 by others still has to be guessed at. A hash takes some 50 ms, which a client who knows no secret could
-have us spend; so one is computed at a time, in a thread, and what was right once is remembered by a keyed
-digest until the file changes.
+have us spend; so one is computed at a time, in a thread, for a few who wait, and what was right once is
+remembered by a keyed digest until the file changes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
+import contextlib
 import hashlib
 import hmac
 import json
@@ -22,11 +22,12 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from launcher.errors import InvalidRequest
+from launcher.errors import ContainerizerError, InvalidRequest
 
 _N, _R, _P = 1 << 14, 8, 1  # 16 MiB of memory: RFC 7914, section 2
 _SALT, _HASH = 16, 32  # bytes
 _REMEMBERED = 1000
+_WAITING = 100  # clients whose secrets are still to be looked at
 _MAX_FILE = 1 << 20  # bytes
 
 
@@ -48,6 +49,10 @@ def is_secret(secret: str, hashed: str) -> bool:
     return hmac.compare_digest(computed, expected)
 
 
+class TooMany(ContainerizerError):
+    """More clients than can be looked at wait to be told from others."""
+
+
 class Credentials:
     """The file's content. Belongs to one event loop."""
 
@@ -57,6 +62,7 @@ class Credentials:
         self._key = os.urandom(32)
         self._right: dict[bytes, None] = {}
         self._one = asyncio.Lock()
+        self._waiting = 0
 
     @classmethod
     def load(cls, path: str) -> Credentials:
@@ -73,7 +79,7 @@ class Credentials:
         return cls(dict(pairs))
 
     async def principal(self, header: str | None) -> str | None:
-        """Who the Authorization header is of; None if it is missing, malformed or wrong."""
+        """Who the Authorization header is of; None if it is missing, malformed or wrong. Raises TooMany."""
         shown = _shown(header)
         if shown is None:
             return None
@@ -81,15 +87,23 @@ class Credentials:
         digest = hmac.digest(self._key, f"{name}:{secret}".encode(), "sha256")
         if digest in self._right:
             return name
-        async with self._one:
-            hashed = self._hashes.get(name, self._nobody)
-            right = await asyncio.to_thread(is_secret, secret, hashed)
+        right = await self._is_right(secret, self._hashes.get(name, self._nobody))
         if not right or name not in self._hashes:
             return None
         if len(self._right) >= _REMEMBERED:
             self._right.pop(next(iter(self._right)))
         self._right[digest] = None
         return name
+
+    async def _is_right(self, secret: str, hashed: str) -> bool:
+        if self._waiting >= _WAITING:
+            raise TooMany("too many clients show secrets that nobody has shown before", hint="try again")
+        self._waiting += 1
+        try:
+            async with self._one:
+                return await asyncio.to_thread(is_secret, secret, hashed)
+        finally:
+            self._waiting -= 1
 
 
 def read_document(path: str) -> dict[str, Any]:
@@ -110,9 +124,11 @@ def _shown(header: str | None) -> tuple[str, str] | None:
     if scheme.lower() == "basic":
         try:
             value = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or of no text
             return None
     elif scheme.lower() != "bearer":
         return None
     name, colon, secret = value.partition(":")
-    return (name, secret) if colon else None
+    with contextlib.suppress(UnicodeEncodeError):  # a header has any bytes
+        return (name, secret) if colon and value.encode() else None
+    return None

@@ -202,6 +202,7 @@ TABLE: Mapping[str, Flag] = {
     "socket_mode": Flag("600", "octal mode of the Unix socket", lambda text: int(text, 8)),
     "max_request_size": Flag("4MB", "of a body", parse_size),
     "max_requests": Flag("1000", "at once, waits and streams among them", _count),
+    "max_connections": Flag("2000", "in all; further ones by tcp are closed at once", _count),
     "request_timeout": Flag("1mins", "for a request to arrive, and a slow client to read", parse_duration),
     "http_heartbeat_interval": Flag("30secs", "between signs of life in streams", parse_duration),
     # Talk.

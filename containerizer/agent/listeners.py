@@ -16,7 +16,7 @@ from launcher.attach_protocol import at_path
 from launcher.data import Data
 from launcher.errors import ContainerizerError, InvalidRequest
 
-BACKLOG = 512
+BACKLOG = 4096  # connections that wait to be taken; the kernel has a bound of its own: somaxconn
 
 
 class CannotListen(ContainerizerError):

@@ -26,12 +26,13 @@ from containerizer.agent.credentials import Credentials
 from containerizer.agent.engine import Engine
 from containerizer.agent.events import Event
 from containerizer.agent.flags import TABLE, Flags
-from containerizer.agent.listeners import Tls, tcp, unix
+from containerizer.agent.listeners import BACKLOG, Tls, tcp, unix
 from containerizer.agent.lock import DirectoryLocks
 from containerizer.agent.log_writer import LogWriter
 from containerizer.agent.server import application
 from containerizer.agent.serving import ACTIVITY, ServerSettings
 from containerizer.agent.settings import EngineSettings
+from containerizer.agent.sites import TcpSite
 from containerizer.fetcher.options import FetchOptions
 from containerizer.paths import Paths
 from isolators.isolator import IsolatorFlags
@@ -68,9 +69,9 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     from aiohttp.http_exceptions import HttpProcessingError
 
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
+    if isinstance(error, HttpProcessingError | web.RequestPayloadError):
         record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg, record.args, record.exc_info = "a request is no HTTP: %.100r", (error.message,), None
+        record.msg, record.args, record.exc_info = "a request is no HTTP: %.100r", (str(error),), None
     return record.levelno >= logging.getLogger("containerizer").level
 
 
@@ -222,10 +223,12 @@ async def _listen(runner: web.AppRunner, flags: Flags, paths: Paths) -> None:
     for where in flags["listen"] or (f"unix:{os.path.join(paths.state, SOCKET)}",):
         kind, _, address = where.partition(":")
         if kind == "unix" and address:
-            site = web.SockSite(runner, unix(address, flags["socket_mode"]))
+            listener = unix(address, flags["socket_mode"])
+            site: web.BaseSite = web.SockSite(runner, listener, backlog=BACKLOG)
         elif kind == "tcp" and address:
             tls = _tls(flags)
-            site = web.SockSite(runner, tcp(address), ssl_context=tls.context())
+            bounds = {"most": flags["max_connections"], "patience": flags["request_timeout"]}
+            site = TcpSite(runner, tcp(address), tls.context(), **bounds)
         else:
             raise InvalidRequest(f"invalid address {where!r}", hint="write unix:PATH or tcp:HOST:PORT")
         await site.start()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from containerizer.agent import endpoints
-from containerizer.agent.credentials import Credentials
+from containerizer.agent.credentials import Credentials, TooMany
 from containerizer.agent.engine import Engine
 from containerizer.agent.metrics import Metrics
 from containerizer.agent.serving import (
@@ -47,7 +47,7 @@ def application(
     settings = settings or ServerSettings()
     app = web.Application(
         client_max_size=settings.max_request_size,
-        middlewares=[_answer_errors, _bound_requests, _authenticate, _await_recovery],
+        middlewares=[_answer_errors, _authenticate, _bound_requests, _await_recovery],
     )
     app[ENGINE] = engine
     app[METRICS] = Metrics(engine)
@@ -91,12 +91,16 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 async def _bound_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     activity = request.app[ACTIVITY]
     if activity.requests >= request.app[SETTINGS].max_requests:
-        return web.Response(status=503, text="too many requests at once", headers={"Retry-After": "1"})
+        return _busy("too many requests at once")
     activity.requests += 1
     try:
         return await handler(request)
     finally:
         activity.requests -= 1
+
+
+def _busy(why: str) -> web.Response:
+    return web.Response(status=503, text=why, headers={"Retry-After": "1"})
 
 
 @web.middleware
@@ -106,7 +110,10 @@ async def _authenticate(request: web.Request, handler: Handler) -> web.StreamRes
     header = request.headers.get("Authorization")
     principal = None
     if credentials is not None and header is not None:
-        principal = await credentials.principal(header)
+        try:
+            principal = await credentials.principal(header)
+        except TooMany as error:
+            return _busy(str(error))
     elif header is None:
         principal = _of_connection(request)
     if principal is None and request.path not in OPEN:

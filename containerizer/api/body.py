@@ -1,9 +1,14 @@
-"""The body of a request as calls: bounded in size and time, and validated as the predecessor does."""
+"""The body of a request as calls: bounded in size and time, and validated as the predecessor does.
+
+Who has sent it may have no right to any call, which is known only when it is read. So what is large holds up
+nobody else: few such bodies are in memory at once, and one at a time is decoded, in a thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from aiohttp import web
 
@@ -13,32 +18,60 @@ from containerizer.api.media import Body
 from containerizer.api.proto.agent_pb2 import Call
 from containerizer.api.recordio import Decoder
 
-
-async def calls_of(request: web.Request, body: Body, most: int) -> AsyncGenerator[Call, None]:
-    """One; or in a stream those that come, each as soon as it is whole. Raises ApiError.
-
-    `most`: bytes of the body of one, or of a record.
-    """
-    if not body.streams:
-        yield _validated(media.decode(await _read(request, most), body.message, Call))
-        return
-    decoder = Decoder(most)
-    async for data in request.content.iter_any():
-        for record in decoder.feed(data):
-            yield _validated(media.decode(record, body.message, Call))
-    decoder.finish()
+LARGE = 64 << 10  # bytes; and as many at most may be the first record of a stream, which says what it is
+_AT_ONCE = 16  # large bodies that are read
 
 
-async def _read(request: web.Request, most: int) -> bytes:
-    too_large = TooLarge(f"the body is longer than {most} bytes")
-    if (request.content_length or 0) > most:
-        raise too_large
-    parts = bytearray()
-    async for data in request.content.iter_any():
-        parts += data
-        if len(parts) > most:
+class Bodies:
+    """Reads those of all requests. Belongs to one event loop."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: bytes of a body, or of a record."""
+        self._most = most
+        self._large = asyncio.Semaphore(_AT_ONCE)
+        self._decoding = asyncio.Lock()
+
+    async def calls(self, request: web.Request, body: Body) -> AsyncGenerator[Call, None]:
+        """One; or in a stream those that come, each as soon as it is whole. Raises ApiError."""
+        with _told_of_a_broken_body():
+            if not body.streams:
+                yield await self._whole(request, body)
+                return
+            decoder = Decoder(min(LARGE, self._most))
+            async for data in request.content.iter_any():
+                for record in decoder.feed(data):
+                    decoder.limit = self._most
+                    yield await self._decoded(record, body)
+            decoder.finish()
+
+    async def _whole(self, request: web.Request, body: Body) -> Call:
+        too_large = TooLarge(f"the body is longer than {self._most} bytes")
+        if (request.content_length or 0) > self._most:
             raise too_large
-    return bytes(parts)
+        parts = bytearray()
+        async with contextlib.AsyncExitStack() as held:
+            async for data in request.content.iter_any():
+                if len(parts) <= LARGE < len(parts) + len(data):
+                    await held.enter_async_context(self._large)
+                parts += data
+                if len(parts) > self._most:
+                    raise too_large
+            return await self._decoded(bytes(parts), body)
+
+    async def _decoded(self, data: bytes, body: Body) -> Call:
+        if len(data) <= LARGE:
+            return _validated(media.decode(data, body.message, Call))
+        async with self._decoding:
+            call = await asyncio.to_thread(media.decode, data, body.message, Call)
+        return _validated(call)
+
+
+@contextlib.contextmanager
+def _told_of_a_broken_body() -> Iterator[None]:
+    try:
+        yield
+    except web.RequestPayloadError:
+        raise BadRequest("the body is not encoded as its headers say") from None
 
 
 async def first_of(calls: AsyncIterator[Call], patience: float) -> Call:

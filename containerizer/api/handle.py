@@ -20,7 +20,7 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from containerizer.api import media, recordio
-from containerizer.api.body import calls_of, first_of
+from containerizer.api.body import Bodies, first_of
 from containerizer.api.context import Context
 from containerizer.api.describing import heartbeat, moment
 from containerizer.api.errors import (
@@ -66,6 +66,7 @@ class Api:
         whether a list that the call answers may have a container in it.
         """
         self._context = context
+        self._bodies = Bodies(context.max_request)
         self._authorize = authorize or (lambda _request, _action, _container: None)
         self._permits = permits or (lambda _request, _action, _container: True)
 
@@ -81,7 +82,7 @@ class Api:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = media.body_of(request.headers)
-        calls = calls_of(request, body, self._context.max_request)
+        calls = self._bodies.calls(request, body)
         async with contextlib.aclosing(calls):
             call = await first_of(calls, self._context.patience)
             row = _row(call, body)

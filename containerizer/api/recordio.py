@@ -19,8 +19,8 @@ class Decoder:
     """Takes the stream apart, however it was cut on its way."""
 
     def __init__(self, limit: int = MAX_RECORD) -> None:
-        """`limit`: bytes of a record."""
-        self._limit = limit
+        """`limit`: bytes of a record; of those to come it may be changed."""
+        self.limit = limit
         self._pending = bytearray()
         self._length: int | None = None  # of the record that comes, once that is known
 
@@ -55,8 +55,8 @@ class Decoder:
         if not digits.isdigit():  # int() takes signs, blanks and underscores too
             raise _no_length(digits)
         del self._pending[: end + 1]
-        if int(digits) > self._limit:
-            raise TooLarge(f"a record of {int(digits)} bytes; {self._limit} are the most")
+        if int(digits) > self.limit:
+            raise TooLarge(f"a record of {int(digits)} bytes; {self.limit} are the most")
         return int(digits)
 
 
