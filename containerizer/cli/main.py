@@ -64,6 +64,8 @@ COMMANDS = {
         "list the isolators, what each needs, and whether this host has it", needs_root=False
     ),
     "doctor": Command("say what this host lacks, and the command that mends it", needs_root=False),
+    "completion": Command("print what makes a shell complete this command", needs_root=False),
+    "complete": Command("tell a shell what may follow", needs_root=False, hidden=True),
     "reap": Command("clean up after a container whose launcher is gone", needs_root=False, hidden=True),
 }
 
@@ -78,7 +80,7 @@ REMOTE = frozenset(
 
 
 # Those that are the same in whatever namespaces.
-_NOT_OF_CONTAINERS = frozenset(("login", "logout", "credential", "doctor"))
+_NOT_OF_CONTAINERS = frozenset(("login", "logout", "credential", "doctor", "completion"))
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
