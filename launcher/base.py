@@ -91,7 +91,11 @@ class Launcher(ABC):
     def _fork_server(self) -> ForkServer:
         with self._lock:
             if self._server is None:
-                from launcher.forkserver_client import ForkServer  # subprocess: 7 ms that `run` spares
-
-                self._server = ForkServer(self.supervisor)
+                self._server = self._make_server()
             return self._server
+
+    def _make_server(self) -> ForkServer:
+        """Not started yet. Raises OSError."""
+        from launcher.forkserver_client import PythonServer  # what `run` spares
+
+        return PythonServer(self.supervisor)

@@ -31,6 +31,7 @@ from launcher.template import Template, Templates, key
 from launcher.validate import validate
 
 if TYPE_CHECKING:
+    from launcher.forkserver_client import ForkServer
     from launcher.io.relays import Relays, Request
     from launcher.user import User
 
@@ -73,6 +74,14 @@ class LinuxLauncher(Launcher):
         if request.like is None or request.like is not self._valid:
             validate(request.info)
             self._valid = request.like
+
+    def _make_server(self) -> ForkServer:
+        if self.supervisor == LinuxLauncher.supervisor:
+            from launcher.machine_server import MachineServer  # what `run` spares
+
+            with contextlib.suppress(OSError):  # then it starts engines: doctor says why
+                return MachineServer()
+        return super()._make_server()
 
     def close(self) -> None:
         super().close()

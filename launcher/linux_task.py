@@ -36,7 +36,7 @@ from launcher.kernel import clone, mounts
 from launcher.launch_info import Mount
 from launcher.process_attributes import Clamped
 from launcher.program.assembler import Program
-from launcher.program.messages import CLONED, EXECUTING, HOOKS, PACKET, REPORT, is_failure
+from launcher.program.messages import CLONED, EXECUTING, HOOKS, NOT_STARTED, PACKET, REPORT, is_failure
 from launcher.program.objects import renamed
 from launcher.task import Task
 from launcher.user import User
@@ -140,6 +140,9 @@ class LinuxTask(Task):
         kind, number = PACKET.unpack(packet)
         if is_failure(kind):
             raise self._failure(kind, number)
+        if kind == NOT_STARTED:
+            error = OSError((1 << 64) - number, os.strerror((1 << 64) - number))
+            raise explain(protocol.Failed.from_error("fork the supervisor", error))
         return kind, number
 
     def _failure(self, address: int, number: int) -> LaunchFailed:

@@ -35,7 +35,7 @@ FIRST_PASSED = 8  # descriptors that the launcher passes along begin here
 
 INSTRUCTIONS = 0x10000000  # where the machine puts them
 DATA = 0x20000000
-MAX_INSTRUCTIONS = 1 << 20  # bytes
+ROOM = 1 << 20  # bytes for them
 MAX_DATA = 1 << 24
 
 ANY = -1  # tolerate every error
@@ -45,6 +45,9 @@ INIT_NUMBER = 0xFFFFFFFF
 # number, indirect arguments, 6 arguments, result, store, then, otherwise, equals, 4 tolerated errors
 INSTRUCTION = struct.Struct("=II6QqIIIIhhhh")
 SIZE = INSTRUCTION.size
+LOADER_SIZE = 3 * SIZE
+LOADER = INSTRUCTIONS + ROOM - LOADER_SIZE  # of a fork server: launcher/machine_server.py
+MAX_INSTRUCTIONS = ROOM - LOADER_SIZE  # bytes
 # By the number of arguments: to name those that are not there costs more than all else.
 _PACK = [struct.Struct(f"=II{count}q{8 * (6 - count)}xqIIIIhhhh").pack for count in range(7)]
 _NONE = (0, 0, 0, 0)

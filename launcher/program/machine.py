@@ -31,7 +31,7 @@ import struct
 from launcher.kernel import memfd
 from launcher.kernel.libc import AT_EMPTY_PATH, syscall
 from launcher.program import listings
-from launcher.program.assembler import DATA, INSTRUCTIONS, MAX_DATA, MAX_INSTRUCTIONS
+from launcher.program.assembler import DATA, INSTRUCTIONS, MAX_DATA, ROOM
 from launcher.program.listings import Listing, assemble
 
 ARGV = ("containerizer", "init")  # for ps, as long as it is not the task
@@ -100,7 +100,7 @@ def elf(listing: Listing) -> bytes:
         (
             identification + header,
             _segment(_PT_LOAD, _READ_EXECUTE, _BASE, size, size),
-            _segment(_PT_LOAD, _READ_WRITE, INSTRUCTIONS, 0, MAX_INSTRUCTIONS),
+            _segment(_PT_LOAD, _READ_WRITE, INSTRUCTIONS, 0, ROOM),
             _segment(_PT_LOAD, _READ_WRITE, DATA, 0, MAX_DATA),
             _segment(_PT_GNU_STACK, _READ_WRITE, 0, 0, 0),
             code,

@@ -6,6 +6,7 @@
 (CLONED, pid) + pidfd                the child is there; 0 is a pid that who cloned it does not know
 (ENDED, 0)                           of the supervisor: the child has ended before it was the task
 (HOOKS, number)                      the child waits for a byte: launcher/hooks.py
+(NOT_STARTED, -errno)                of the fork server: it could not fork the supervisor
 (EXECUTING, 0)                       all that is left is execve(2): the end of the channel tells of it
 
 The end of a task is no such packet, but its record: launcher/exit_record.py.
@@ -14,6 +15,7 @@ The end of a task is no such packet, but its record: launcher/exit_record.py.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from launcher.data import Data
 from launcher.program.assembler import ALIVE, ANY, CHANNEL, INSTRUCTIONS, Argument, Label, Program, Slot
@@ -25,6 +27,7 @@ EXECUTING = 4
 OPENED = 5
 ENDED = 6
 HOOKS = 7
+NOT_STARTED = 8
 
 PACKET = struct.Struct("=QQ")
 
@@ -35,6 +38,7 @@ _CMSG = struct.Struct("=Qii")  # struct cmsghdr, before its data
 _MSGHDR = struct.Struct("=QIIQQQQII")  # name, its length, iov, their number, control, its length, flags
 _IOVEC = struct.Struct("=QQ")
 _NUMBER = 8  # where it lies in PACKET
+_CONTROL_SIZE = 40  # where it lies in _MSGHDR
 
 
 class Message(Data):
@@ -76,6 +80,32 @@ def receive(program: Program, channel: Argument, room: int, then: Label) -> int:
     header = _header(program, program.buffer(bytes(1)), 1, control, _CMSG.size + room)
     program.call("recvmsg", channel, header, 0, then=then)
     return control + _CMSG.size
+
+
+class Receiver(Data):
+    """For recvmsg(2): a byte with descriptors."""
+
+    header: int
+    descriptors: Sequence[Slot]
+    told: Slot  # how many bytes of ancillary data came, by then
+    size: int  # those of all the descriptors
+
+
+def receiver(program: Program, descriptors: int) -> Receiver:
+    """For so many of them. To be used again it must have received them all."""
+    size = _CMSG.size + 4 * descriptors
+    size += -size % 8
+    control = program.buffer(bytes(size))
+    header = _header(program, program.buffer(bytes(1)), 1, control, size)
+    places = tuple(Slot(control + _CMSG.size + 4 * place) for place in range(descriptors))
+    return Receiver(header, places, Slot(header + _CONTROL_SIZE), size)
+
+
+def not_started(program: Program, forked: Slot) -> int:
+    """The header of a packet NOT_STARTED, with the result of a call that has failed."""
+    kind = program.constant(NOT_STARTED.to_bytes(8, "little"))
+    parts = program.constant(_IOVEC.pack(kind, 8) + _IOVEC.pack(forked, 8))
+    return program.buffer(_MSGHDR.pack(0, 0, 0, parts, 2, 0, 0, 0, 0))
 
 
 def _header(program: Program, body: int, size: int, control: int, control_size: int) -> int:

@@ -13,6 +13,7 @@ _TABLE = """
     read                    0      63       3       3
     write                   1      64       4       4
     close                   3      57       6       6
+    lseek                   8      62      19      19
     rt_sigaction           13     134     173     174
     rt_sigprocmask         14     135     174     175
     ioctl                  16      29      54      54

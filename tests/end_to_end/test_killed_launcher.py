@@ -42,8 +42,8 @@ enter, release = Container.enter, LinuxTask.release
 def die(now):
     if now == moment:
         if whom == "both" and (server := containerizer._launcher._server):
-            os.kill(server._process.pid, signal.SIGSTOP)  # or it would end by itself
-            os.kill(server._process.pid, signal.SIGKILL)
+            os.kill(server.pid, signal.SIGSTOP)  # or it would end by itself
+            os.kill(server.pid, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
 def dying_enter(self, state, **changes):

@@ -69,7 +69,7 @@ def run_program(code: str, how: str, directory: Path, *arguments: str, within: t
 # Killed -------------------------------------------------------------------------------------------
 
 AGENT = """
-server = lambda: launcher._server._process.pid if launcher._server else 0
+server = lambda: launcher._server.pid if launcher._server else 0
 task = launch(launcher, namespaces, status, "read line; exit 6", ("/bin/sh", "-c", arguments[0]))
 print(task.pid, server(), flush=True)
 signal.pause()

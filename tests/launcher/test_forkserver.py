@@ -29,8 +29,8 @@ def served(tmp_path: Path) -> Iterator[Launches]:
 def server_of(launches: Launches) -> int:
     server = launches.launcher._server
     assert isinstance(server, ForkServer)
-    assert server._process is not None
-    return server._process.pid
+    assert server.pid is not None
+    return server.pid
 
 
 def test_a_killed_fork_server_is_replaced_and_its_tasks_run_on(served: Launches) -> None:
