@@ -71,6 +71,7 @@ def _elsewhere(info: LaunchInfo, sandbox: str) -> LaunchInfo:
 def _once(info: LaunchInfo) -> float:
     with ExitStack() as opened:
         child = Child(info, Pipes(), 2)  # nobody is there to listen
+        child.look_at_sources(opened)
         child.look_into_root(opened)
         program, parent = child.program, Label()
         ends = program.buffer(bytes(8))  # of the channel that tells whether a supervisor is there

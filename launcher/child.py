@@ -73,7 +73,9 @@ class Child:
         self.channel = self.program.pass_descriptor(channel)
         self.link = self.program.pass_descriptor(link) if link >= 0 else -1
         self.view = RootView(-1)  # as long as the program is written
+        self.makes_root = False  # itself, the mounts of the root filesystem, and not the launcher
         self.directories: tuple[bool, ...] = ()  # of each of the mounts: whether its target is one
+        self.elsewhere: dict[str, int] = {}  # target → what is mounted there that no path leads to
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None
         self.proc: Slot | None = None  # the host's, where another one may be in sight
@@ -81,13 +83,16 @@ class Child:
         self.granted: list[Clamped] = []  # less than was asked for: known by now,
         self.reports: list[Clamped] = []  # or reported by the child, by the place here
 
+    def look_at_sources(self, opened: contextlib.ExitStack) -> None:
+        """Find out what is mounted below the root. Raises OSError."""
+        self.program.stage = "open the sources of the mounts"
+        self.elsewhere = root_view.open_elsewhere(self.info, opened)
+        self.directories = tuple(root_view.is_directory(mount, self.elsewhere) for mount in self.info.mounts)
+
     def look_into_root(self, opened: contextlib.ExitStack) -> None:
-        """Open the view. Raises OSError."""
+        """Open the view, with the mounts of the root filesystem. Raises OSError."""
         self.program.stage = "mount the root filesystem"
         self.view = opened.enter_context(root_view.opened(self.info))
-        self.view.elsewhere = root_view.open_elsewhere(self.info, opened)
-        self.program.stage = "open the sources of the mounts"
-        self.directories = tuple(map(self.view.is_directory, self.info.mounts))
 
     def resolve_user(self) -> None:
         """Find the user in the image's own files. Raises OSError."""
@@ -192,10 +197,6 @@ def set_sysctls(child: Child) -> None:
         write_file(child.program, path_of(name), value.encode(), child.proc)
 
 
-def set_oom_score_adj(child: Child) -> None:
-    attribute_steps.set_oom_score_adj(child)
-
-
 def isolate_mounts(child: Child) -> None:
     if child.info.namespaces.get("mnt") == namespaces.NEW:
         mounts.make_all_private(child.program)
@@ -207,7 +208,8 @@ def mount_root(child: Child) -> None:
     if "user" in child.info.namespaces:  # then launcher.intermediate has mounted it
         child.root = root_filesystem.detach_root(child.program, child.info)
     else:
-        child.root = root_filesystem.mount_root(child.program, child.info, child.view.trees)
+        trees = None if child.makes_root else child.view.trees
+        child.root = root_filesystem.mount_root(child.program, child.info, trees)
     if child.info.bundle and child.info.rootfs:
         child.root = root_filesystem.show_to_hooks(child.program, child.root, child.info.bundle)
     child.filler = root_filesystem.Filler(child)
@@ -276,10 +278,6 @@ def enter_working_directory(child: Child) -> None:
         program.call("chdir", path, on=Explained(directory, {None: _OUTSIDE}))
 
 
-def set_attributes(child: Child) -> None:
-    attribute_steps.set_attributes(child)
-
-
 def die_with_supervisor(child: Child) -> None:
     program, alive = child.program, Label()
     program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -346,7 +344,7 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("set the hostname", set_hostname),
     # In the container's namespaces, by the host's /proc, which the change of root takes away.
     ("set the sysctls", set_sysctls),
-    ("set the OOM score adjustment", set_oom_score_adj),
+    ("set the OOM score adjustment", attribute_steps.set_oom_score_adj),
     # Before the first mount, or it would show on the host.
     ("make the mounts private", isolate_mounts),
     ("mount the root filesystem", mount_root),
@@ -365,7 +363,7 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     ("enter the working directory", enter_working_directory),
     ("wait for the hooks before the task", lambda child: await_hooks(child, "startContainer")),
     # After what makes files and opens them, which a umask and the limits would disturb.
-    ("set the process attributes", set_attributes),
+    ("set the process attributes", attribute_steps.set_attributes),
     # Without no-new-privileges only who has CAP_SYS_ADMIN may: seccomp(2). The next step gives it up.
     ("load the seccomp filter", load_filter_with_privileges),
     # Every step above needs privileges that this one gives up.

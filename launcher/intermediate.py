@@ -17,12 +17,12 @@ import os
 import struct
 from collections.abc import Callable
 
-from launcher import namespaces, overlay
+from launcher import namespaces, root_filesystem
 from launcher.child import Child, hide, join_cgroups
 from launcher.kernel import capabilities, clone
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
-from launcher.launch_info import IdMapping, LaunchInfo, Mount
+from launcher.launch_info import IdMapping, LaunchInfo
 from launcher.program import mounts
 from launcher.program.assembler import CHANNEL, Argument, Label
 from launcher.program.files import open_proc, write_file
@@ -87,7 +87,7 @@ def mount_with_mapped_owners(own: Intermediate) -> None:
     own.program.call("setfsuid", _root(own.info.uid_map))
     _keep_capabilities(own)
     for mount in own.info.rootfs_mounts:
-        _mount(own, mount)
+        root_filesystem.make_mount(own.program, mount)
     own.program.call("setfsuid", 0)
     own.program.call("setfsgid", 0)
 
@@ -105,24 +105,6 @@ def _cover(own: Intermediate, directory: str) -> None:
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     target = own.program.call("openat", AT_FDCWD, os.fsencode(directory), flags, on=directory)
     mounts.attach(own.program, tree, target, directory)
-
-
-def _mount(own: Intermediate, mount: Mount) -> None:
-    program = own.program
-    if mount.fstype == "overlay" and not overlay.BY_DESCRIPTOR:
-        overlay.write_overlay(program, mount)  # and it is in its place
-        return
-    if mount.fstype in ("bind", "rbind"):
-        recursive = mount.fstype == "rbind"
-        tree = mounts.clone_tree(program, mount.source, mount.flags, recursive=recursive, on=mount.source)
-    elif mount.fstype == "overlay":
-        tree = overlay.write_overlay(program, mount)
-    else:
-        what = (mount.fstype, mount.source, mount.flags, mount.options)
-        tree = mounts.new_filesystem(program, *what, on=mount)
-    path = os.fsencode(mount.target)
-    target = program.call("openat", AT_FDCWD, path, os.O_PATH | os.O_CLOEXEC, on=mount.target)
-    mounts.attach(program, tree, target, mount.target)
 
 
 def _root(mapping: tuple[IdMapping, ...] | None) -> int:

@@ -27,7 +27,7 @@ from launcher.program.assembler import Program, TooLarge
 from launcher.stdio import Terminal, to_json
 from launcher.task import Task
 from launcher.task_ends import Ends, Opened
-from launcher.template import Template, Templates, key
+from launcher.template import Template, Templates, is_settled, key
 from launcher.validate import validate
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _write(
     """
     written = Child(request.info, request.stdio, channel, ends.link)
     try:
-        written.look_into_root(opened.stack)
+        written.look_at_sources(opened.stack)
         output = _write_program(written, request, ends, opened, templates)
         written.program.stage = "write the launch program"
         memory = opened.own(runner.into_memory(output.assembled))
@@ -171,17 +171,19 @@ def _write_program(
 ) -> _Output:
     descriptors = _pass(written, ends, opened)
     like = key(written, request, ends)
-    template = templates.find(like, written) if like else None
-    if template is None:
-        written.resolve_user()
-        if like is None:
-            written.begin()
-            _write_steps(written, request, descriptors, opened)
-            assembled = written.program.assemble()
-            return _Output(written.program, written.program.passed, assembled, written.user)
-        template = _make_template(written, request, descriptors)
-        templates.keep(like, template)
-    return _follow(template, written, request.container_id)
+    if like is not None:
+        template = templates.find(like, written, opened.stack)
+        if template is not None:
+            return _follow(template, written, request.container_id)
+    if written.view.root < 0:
+        written.look_into_root(opened.stack)
+    written.resolve_user()
+    if like is not None:
+        templates.keep(like, _make_template(written, request, descriptors))
+    written.begin()
+    _write_steps(written, request, descriptors, opened)
+    assembled = written.program.assemble()
+    return _Output(written.program, written.program.passed, assembled, written.user)
 
 
 class _Descriptors(Data):
@@ -243,11 +245,13 @@ def _make_template(written: Child, request: LaunchRequest, descriptors: _Descrip
     like = request.like
     assert like is not None
     pattern = written.with_other(like.info)
+    pattern.makes_root = is_settled(like.info)
     pattern.begin()
     _write_supervisor(pattern, like, descriptors)
     child.write_steps(pattern, child.STEPS)
     pattern.program.assemble()
-    return Template(pattern.program, like, written.user, dict(written.view.found))
+    found = dict(written.view.found)
+    return Template(pattern.program, like, written.user, found, pattern.makes_root)
 
 
 def _follow(template: Template, written: Child, name: str) -> _Output:

@@ -148,9 +148,7 @@ def _serve(program: Program) -> None:
 def _loader(size: int) -> bytes:
     """As the machine begins: how long the instructions are, they, and the data; then to the first one."""
     return (
-        _read(size, 8)
-        + _read(INSTRUCTIONS, size, indirect=True)
-        + _read(DATA, MAX_DATA, then=INSTRUCTIONS)
+        _read(size, 8) + _read(INSTRUCTIONS, size, indirect=True) + _read(DATA, MAX_DATA, then=INSTRUCTIONS)
     )
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from launcher import overlay
 from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
@@ -39,10 +40,15 @@ _ELSEWHERE = "the volume would lie in another mount"
 _DANGLING = "the image has a dangling symbolic link here"
 
 
-def mount_root(program: Program, info: LaunchInfo, trees: Sequence[int]) -> Slot | int:
-    """Attach what makes the root filesystem: `trees` is as in RootView. Returns its top directory."""
+def mount_root(program: Program, info: LaunchInfo, trees: Sequence[int] | None) -> Slot | int:
+    """Attach what makes the root filesystem. Returns its top directory.
+
+    `trees` is as in RootView; None: they are still to be made.
+    """
     at: dict[str, Slot | int] = {}
-    for mount, tree in zip(info.rootfs_mounts, trees, strict=True):
+    if trees is None:
+        at = {mount.target: make_mount(program, mount) for mount in info.rootfs_mounts}
+    for mount, tree in zip(info.rootfs_mounts, trees, strict=True) if trees is not None else ():
         at[mount.target] = program.pass_descriptor(tree)
         target = program.call("openat", AT_FDCWD, os.fsencode(mount.target), _DIRECTORY, on=mount.target)
         mounts.attach(program, at[mount.target], target, mount.target)
@@ -50,6 +56,24 @@ def mount_root(program: Program, info: LaunchInfo, trees: Sequence[int]) -> Slot
     if root in at:
         return at[root]
     return program.call("openat", AT_FDCWD, os.fsencode(root), _DIRECTORY, on=root)
+
+
+def make_mount(program: Program, mount: Mount) -> Slot:
+    """Make one of those that make the root filesystem, in its place. Returns its top."""
+    if mount.fstype == "overlay" and not overlay.BY_DESCRIPTOR:
+        return overlay.write_overlay(program, mount)  # and it is in its place
+    if mount.fstype in _BINDS:
+        recursive = mount.fstype == "rbind"
+        tree = mounts.clone_tree(program, mount.source, mount.flags, recursive=recursive, on=mount.source)
+    elif mount.fstype == "overlay":
+        tree = overlay.write_overlay(program, mount)
+    else:
+        what = (mount.fstype, mount.source, mount.flags, mount.options)
+        tree = mounts.new_filesystem(program, *what, on=mount)
+    path = os.fsencode(mount.target)
+    target = program.call("openat", AT_FDCWD, path, os.O_PATH | os.O_CLOEXEC, on=mount.target)
+    mounts.attach(program, tree, target, mount.target)
+    return tree
 
 
 def show_to_hooks(program: Program, root: Slot | int, bundle: str) -> Slot:
@@ -84,6 +108,7 @@ class Filler:
         self._root = child.root
         self._info = child.info
         self._view = child.view
+        self._elsewhere = child.elsewhere
         self._are_directories = child.directories
         self._mounted: dict[str, str] = {}  # target → filesystem type
         self._directories: dict[str, Slot | int] = {}  # open ones, by their paths
@@ -93,8 +118,8 @@ class Filler:
     def open_sources(self) -> None:
         """Copy the mounts that are bound below the root, while the paths of the host are in sight."""
         for mount in self._info.mounts:
-            if mount.target in self._view.elsewhere:
-                tree = self._view.elsewhere[mount.target]
+            if mount.target in self._elsewhere:
+                tree = self._elsewhere[mount.target]
                 self._sources[mount.target] = self._program.pass_descriptor(tree)
             elif mount.fstype in _BINDS:
                 recursive = mount.fstype == "rbind"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from launcher import namespaces, overlay
 from launcher.kernel import files, mounts
@@ -38,7 +38,6 @@ class RootView:
         self.root = root
         self.trees = trees
         self.found: dict[str, bool] = {}  # what `has` has said
-        self.elsewhere: dict[str, int] = {}  # target → what is mounted there that no path leads to
 
     def resolve_user(self, user: str | None, image_groups: bool | None = None) -> User:
         """The task's user, from the passwd and group files: launcher/user.py. Raises OSError."""
@@ -53,17 +52,6 @@ class RootView:
             except OSError:
                 self.found[path] = False
         return self.found[path]
-
-    def is_directory(self, mount: Mount) -> bool:
-        """What is mounted. Raises OSError.
-
-        If what is bound is changed meanwhile, the kernel refuses to put the one on the other.
-        """
-        if mount.target in self.elsewhere:
-            return stat.S_ISDIR(os.fstat(self.elsewhere[mount.target]).st_mode)
-        if mount.fstype not in _BINDS:
-            return True
-        return _is_directory(mount.source, mount.part) if mount.part else os.path.isdir(mount.source)
 
     def populate(self, mount: Mount) -> None:
         """Copy what the image has at a volume's place into the fresh volume. Raises OSError."""
@@ -120,6 +108,18 @@ def opened(info: LaunchInfo) -> Iterator[RootView]:
             if info.rootfs not in at:
                 at[info.rootfs] = closed(os.open(info.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             yield RootView(at[info.rootfs], trees)
+
+
+def is_directory(mount: Mount, elsewhere: Mapping[str, int]) -> bool:
+    """What is mounted. `elsewhere`: what `open_elsewhere` has opened. Raises OSError.
+
+    If what is bound is changed meanwhile, the kernel refuses to put the one on the other.
+    """
+    if mount.target in elsewhere:
+        return stat.S_ISDIR(os.fstat(elsewhere[mount.target]).st_mode)
+    if mount.fstype not in _BINDS:
+        return True
+    return _is_directory(mount.source, mount.part) if mount.part else os.path.isdir(mount.source)
 
 
 def _is_directory(source: str, part: str) -> bool:

@@ -12,6 +12,7 @@ The placeholder's name is random and long: it is nowhere in a program but where 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class Template(Data):
     like: LaunchRequest  # what it was written for
     user: User
     found: Mapping[str, bool]  # what the image had: RootView.has
+    makes_root: bool  # the child: as it was made by the launcher, its upper directory is in no other overlay
 
 
 class Templates:
@@ -49,12 +51,12 @@ class Templates:
     def __init__(self) -> None:
         self._kept: dict[Hashable, Template] = {}
 
-    def find(self, key: Hashable, written: Child) -> Template | None:
+    def find(self, key: Hashable, written: Child, opened: contextlib.ExitStack) -> Template | None:
+        """Raises OSError."""
         template = self._kept.get(key)
-        if template is None:
-            return None
-        if _is_settled(written.info):
+        if template is None or template.makes_root:
             return template
+        written.look_into_root(opened)
         written.resolve_user()
         same = all(written.view.has(path) is there for path, there in template.found.items())
         return template if same and written.user == template.user else None
@@ -65,7 +67,7 @@ class Templates:
         self._kept[key] = template
 
 
-def _is_settled(info: LaunchInfo) -> bool:
+def is_settled(info: LaunchInfo) -> bool:
     """Whether the root filesystem has what the template's had: layers that nobody writes to, and no more.
 
     What is mounted may not be changed below an overlay: Documentation/filesystems/overlayfs.rst.
@@ -78,14 +80,13 @@ def key(written: Child, request: LaunchRequest, ends: Ends) -> Hashable:
     info, like = request.info, request.like
     if like is None or len(like.container_id) != len(request.container_id):
         return None
-    asks = any(getattr(info, field) for field in _ASKING) or any(mount.populate for mount in info.mounts)
+    asks = any(getattr(info, field) for field in _ASKING) or any(m.populate or m.within for m in info.mounts)
     if asks or intermediate.is_needed(info):
         return None
     return (
         id(like),  # which its template keeps alive
         None if isinstance(request.stdio, Inherit) else repr(request.stdio),
         (ends.link >= 0, len(ends.kept)),
-        len(written.view.trees),
         written.directories,
         process.oom_score_adj(),
         supervisor.inherited(),

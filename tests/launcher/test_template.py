@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Hashable, Iterator
@@ -86,8 +87,10 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     find = template.Templates.find
 
-    def noting(kept: template.Templates, key: Hashable, written: Child) -> template.Template | None:
-        found = find(kept, key, written)
+    def noting(
+        kept: template.Templates, key: Hashable, written: Child, opened: contextlib.ExitStack
+    ) -> template.Template | None:
+        found = find(kept, key, written, opened)
         if found:
             names.append(str(written.info.hostname))
         return found
