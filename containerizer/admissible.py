@@ -11,12 +11,12 @@ from isolators.resources import Resources
 from launcher.errors import InvalidRequest
 
 
-def check(isolators: Sequence[Isolator], config: ContainerConfig, checking: Sequence[Isolator]) -> None:
+def check(enforced: Collection[str], config: ContainerConfig, checking: Sequence[Isolator]) -> None:
     """Of a launch. A limit that nobody enforces is an error, not a wish. Raises InvalidRequest.
 
-    `checking`: those of the isolators that have something to check.
+    `enforced`: what the isolators enforce; `checking`: those of them that have something to check.
     """
-    for resource in unenforced(isolators, config.asked()):
+    for resource in sorted(config.asked().difference(enforced)):
         raise InvalidRequest(f"no loaded isolator enforces {resource}", hint=who_does(resource))
     check_limits(checking, config.resources)
 

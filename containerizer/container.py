@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from provisioner.image import Image
 
 _KILLED = ExitStatus(signal=signal.SIGKILL)
+_STATES = {state.value: state for state in State}
 
 
 class Container:
@@ -59,7 +60,7 @@ class Container:
 
     @property
     def state(self) -> State:
-        return State(self.record.state)
+        return _STATES[self.record.state]
 
     @property
     def pid(self) -> int | None:
@@ -72,12 +73,18 @@ class Container:
         `brief`: who finds the state before will do the same, and find out the same; so no checkpoint.
         Raises LaunchFailed when another process has asked for the end.
         """
-        transition(self.state, state)
-        goes_on = self.state in LAUNCHING and state not in BRIEF and state is not State.DESTROYING
-        if goes_on and ending.requested(self._owner.paths, self.id):
+        before = self.state
+        transition(before, state)
+        is_brief = state in BRIEF
+        if (
+            before in LAUNCHING
+            and not is_brief
+            and state is not State.DESTROYING
+            and ending.requested(self._owner.paths, self.id)
+        ):
             raise LaunchFailed(f"container {self.id} was destroyed by somebody else while it was launched")
         self.record = replace(self.record, state=state.value, **changes)
-        if state not in BRIEF and not brief:
+        if not is_brief and not brief:
             self.save()
         self.stages.enter(state)
 

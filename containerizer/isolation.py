@@ -28,6 +28,7 @@ class Isolation:
     def __init__(self, isolators: Sequence[Isolator]) -> None:
         watching = concerned(isolators, "watch")
         self.isolators = isolators
+        self._enforced = frozenset().union(*(isolator.enforces for isolator in isolators))
         self._sharing: Isolation | None = None
         self._checking = concerned(isolators, "check")
         self._creating = concerned(isolators, "create")
@@ -48,7 +49,7 @@ class Isolation:
         if config.share_cgroups:
             admissible.check_sharing(self.isolators, config)
         own = self.of(config)
-        admissible.check(own.isolators, config, own._checking)
+        admissible.check(own._enforced, config, own._checking)
 
     def create(self, container_id: ContainerId, config: ContainerConfig, info: LaunchInfo) -> None:
         """Make what a container of a kind needs of which `info` is known."""

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from containerizer.nested import place
 from isolators.isolator import Isolator, concerned
 from launcher.container_id import ContainerId
+from launcher.data import Data
 from launcher.launch_info import LaunchInfo
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from launcher.base import LaunchRequest
     from provisioner.image import Image
 
-_APART = dict.fromkeys(("container_id", "config", "resources", "attributes"))
+_APART = frozenset({"container_id", "config", "resources", "attributes"})
 
 _SHORTEST = 10  # hexadecimal digits; fewer might be in the program for another reason
 _MOST = 32  # kinds; a program and an info of each
@@ -85,11 +86,10 @@ class Kinds:
             return None
         if self._is_prepared(request):
             return None
-        # All there is to a request, but the name: as text, since some of it cannot be hashed.
+        # All that is asked, but the name: as text, since some of it cannot be hashed.
         config = request.config
-        records = config.resources.__dict__, config.attributes.__dict__
-        fields = {**request.__dict__, **config.__dict__, **_APART}
-        return length, image and image.digest, repr((fields, *records))
+        parts = [_asked(part) for part in (request, config, config.resources, config.attributes)]
+        return length, image and image.digest, repr(parts)
 
     def _is_prepared(self, request: ContainerRequest) -> bool:
         """Whether an isolator may find another thing than for a launch that is alike."""
@@ -98,3 +98,13 @@ class Kinds:
 
 def _placeholder(length: int) -> ContainerId:
     return ContainerId(os.urandom(length).hex()[:length])
+
+
+def _asked(part: Data) -> dict[str, Any]:
+    """What is not as by default."""
+    defaults = part.__defaults__
+    return {
+        name: value
+        for name, value in part.__dict__.items()
+        if value is not defaults[name] and name not in _APART
+    }

@@ -148,7 +148,7 @@ class Paths(Data):
 
     def limits(self, container_id: ContainerId) -> str:
         """Those in force since the last update."""
-        return os.path.join(self.container_state(container_id), "limits.json")
+        return f"{self.container_state(container_id)}/limits.json"
 
     def reached(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "reached")

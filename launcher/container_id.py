@@ -44,6 +44,8 @@ class ContainerId(Data):
 
     def below(self, base: str) -> str:
         """The container's directory in a tree of directories that begins there."""
+        if self.parent is None:  # as most are, and it is asked for twenty times a launch
+            return f"{base}/containers/{self.name}"
         return "/".join([base, *[f"containers/{name}" for name in self.lineage]])
 
     @property

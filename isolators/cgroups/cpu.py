@@ -7,6 +7,7 @@ under contention. See Documentation/scheduler/sched-bwc.rst.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -36,7 +37,7 @@ class CgroupsCpu(CgroupIsolator):
 
     def check(self, resources: Resources) -> None:
         cpus, shares = resources.cpus, resources.cpu_shares
-        host = os.cpu_count() or 1
+        host = _cpus_with(max(cpus or 0, (resources.cpu_quota or 0) / (resources.cpu_period or PERIOD)))
         if cpus is not None and cpus != UNLIMITED and not 0 < cpus <= host:
             raise InvalidRequest(f"invalid number of CPUs {cpus}", hint=f"use more than 0, at most {host}")
         if shares is not None and not MIN_SHARES <= shares <= MAX_SHARES:
@@ -152,6 +153,16 @@ class CgroupsCpu(CgroupIsolator):
         stat = TypedFiles("CpuAcctController", self.cgroup(container_id, "cpuacct")).get("acct_stat")
         ticks = os.sysconf("SC_CLK_TCK")
         return stat["user"] / ticks, stat["system"] / ticks
+
+
+def _cpus_with(asked: float) -> int:
+    """How many the host has; it is asked again only where those that it had do not suffice."""
+    return _cpus() if asked <= _cpus() else os.cpu_count() or 1
+
+
+@functools.cache
+def _cpus() -> int:
+    return os.cpu_count() or 1
 
 
 def _check_bandwidth(resources: Resources, host: int) -> None:

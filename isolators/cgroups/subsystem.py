@@ -308,6 +308,8 @@ def _vacate(hierarchy: Hierarchy, root: str, container_id: ContainerId) -> None:
 
 def path_of(root: str, container_id: ContainerId) -> str:
     """Where a container's cgroup is in each hierarchy, below its mount point."""
+    if container_id.parent is None:  # as most are, and it is asked for twenty times a launch
+        return f"{root}/{_PREFIX}{container_id.name}"
     return "/".join([root, *[f"{_PREFIX}{name}" for name in container_id.lineage]])
 
 
