@@ -27,6 +27,7 @@ TABLE: Mapping[str, str] = {
     # After the standard mounts: an image's volume may lie below none of them.
     "docker/runtime": "isolators.docker.runtime:DockerRuntime",
     # Mounts the driver over what the image's volumes have there.
+    "docker/volume": "isolators.docker.volume:DockerVolume",
     "volume/secret": "isolators.volume.secret:VolumeSecret",
     "gpu/nvidia": "isolators.gpu.nvidia:GpuNvidia",
     "linux/devices": "isolators.linux.devices:LinuxDevices",
@@ -127,6 +128,7 @@ ON_DEMAND: Mapping[str, str] = {
     "listen_ports": "network/ports",
     "disk": "disk/du",
     "pressure": "cgroups/pressure",
+    "docker_volumes": "docker/volume",
     "secret_volumes": "volume/secret",
     "environment_secrets": "environment_secret",
 }

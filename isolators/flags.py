@@ -32,6 +32,12 @@ class IsolatorFlags(Data, kw_only=True):
     xfs_project_range: tuple[int, int] = (5000, 10000)  # projects to give out, on ext4 too: first and last
     xfs_kill_containers: bool = False  # rather than refuse them more
     xfs_quota_headroom: int = 10 << 20  # bytes beyond the limit that one has until it is killed
+    docker_plugins_dirs: tuple[str, ...] = (
+        *("/run/docker/plugins", "/etc/docker/plugins", "/usr/lib/docker/plugins"),
+    )
+    docker_volume_timeout: float = 120.0  # seconds to mount one, or to make it; half of it for the rest
+    docker_volume_retries: float = 30.0  # seconds in which a plug-in that does not answer is asked again
+    dvdcli: str | None = None  # the program; None: as PATH has it, for plug-ins that are not found otherwise
     secret_resolver: str | None = None  # who has secrets that requests refer to: isolators.secret_resolvers
     secrets_dir: str = "/etc/containerizer/secrets"  # of the resolver "file"
     secret_command: str | None = None  # of the resolver "command"

@@ -152,6 +152,13 @@ TABLE: Mapping[str, Flag] = {
     ),
     "launches": Flag(str(min(8, (os.cpu_count() or 1) + 1)), "launches at once, in a process each", _count),
     "destroy_timeout": Flag("10secs", "for what was killed to end, before it is tried again", parse_duration),
+    "docker_plugins_dirs": Flag(
+        "/run/docker/plugins:/etc/docker/plugins:/usr/lib/docker/plugins",
+        "where Docker's plug-ins are, with colons",
+        _directories,
+    ),
+    "docker_volume_timeout": Flag("2mins", "of a plug-in, to make or to mount a volume", parse_duration),
+    "dvdcli": Flag(None, "program for plug-ins that are not found otherwise (as PATH has it)"),
     "secret_resolver": Flag(
         None, "who has the secrets that requests refer to: file, environment, command, or another's (nobody)"
     ),

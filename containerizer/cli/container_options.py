@@ -12,6 +12,7 @@ from containerizer.cli import (
     health_options,
     limit_options,
     network_options,
+    plugin_options,
     registry_options,
     secret_options,
 )
@@ -58,6 +59,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     health_options.add(parser.add_argument_group("health, with --agent"))
     network_options.add(parser.add_argument_group("networks"))
     secret_options.add(parser.add_argument_group("secrets"))
+    plugin_options.add(parser.add_argument_group("plug-ins"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
     parser.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from containerizer.cli import secret_options
+from containerizer.cli import plugin_options, secret_options
 from isolators.catalog import LAUNCHERS
 from isolators.isolator import IsolatorFlags
 from launcher.errors import InvalidRequest
@@ -103,5 +103,5 @@ def flags(arguments: argparse.Namespace) -> IsolatorFlags | None:
     given: dict[str, Any] = {
         name: tuple(filter(None, text.split(":"))) for name, text in named.items() if text is not None
     }
-    given |= secret_options.flags(arguments)
+    given |= secret_options.flags(arguments) | plugin_options.flags(arguments)
     return IsolatorFlags(**given) if given else None

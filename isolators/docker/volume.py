@@ -1,0 +1,170 @@
+"""docker/volume: volumes of Docker's volume plug-ins, or of what dvdcli finds: network and cloud storage.
+
+A volume is mounted on the host for the first container that has it, and unmounted after the last, whoever
+cleans that up: isolators/mounted_volumes.py. What is in the container is a bind mount of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from isolators import ownership, volumes
+from isolators.isolator import ContainerConfig, Isolator
+from isolators.volumes import Volume
+from launcher.container_id import ContainerId
+from launcher.data import replace
+from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.kernel import process
+from launcher.launch_info import LaunchInfo, Mount
+
+if TYPE_CHECKING:
+    from isolators.docker.volume_driver import VolumeDriver
+    from isolators.mounted_volumes import MountedVolume, MountedVolumes
+
+_WORD = "docker_volumes"
+_DIRECTORY = "docker-volumes"  # where it is noted what is mounted
+_BRIEF = 5.0  # seconds to take back what may not have come about
+
+
+class VolumeFailed(ContainerizerError):
+    """A volume could not be given to a container, or not be taken back."""
+
+
+class DockerVolume(Isolator):
+    name = "docker/volume"
+    enforces = frozenset({_WORD})
+    requires = ("filesystem/linux",)
+    prepares_what_is_asked = True
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        asked = volumes.of(config, _WORD)
+        if not asked:
+            return LaunchInfo()
+        _check(asked)
+        holder = ownership.holder(self.flags, container_id)
+        mounted: dict[tuple[str, str], str] = {}
+        for volume in sorted(
+            asked, key=lambda each: (each.driver, each.source)
+        ):  # so that no two wait crosswise
+            which = volume.driver, volume.source
+            if which not in mounted:
+                mounted[which] = self._mounted(volume, holder)
+        return LaunchInfo(
+            mounts=tuple(_mount(each, mounted[each.driver, each.source], config) for each in asked)
+        )
+
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        """In the place of a path, which only the plug-in will know, the name of the volume."""
+        asked = volumes.of(config, _WORD)
+        _check(asked)
+        return LaunchInfo(
+            mounts=tuple(_mount(each, f"{each.driver}:{each.source}", config) for each in asked)
+        )
+
+    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
+        known = self._known()
+        records = map(known.peek, known.keys_of(ownership.holder(self.flags, container_id)))
+        told = [{key: each[key] for key in ("driver", "name", "mountpoint")} for each in records if each]
+        return {"docker_volumes": told} if told else {}
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        """One that its plug-in does not unmount is told once, and tried again by whoever comes next."""
+        if not os.path.isdir(self._directory):
+            return
+        known, holder = self._known(), ownership.holder(self.flags, container_id)
+        failures = []
+        for key in known.keys_of(holder):
+            try:
+                with known.locked(key, self.flags.docker_volume_timeout, "a volume") as volume:
+                    try:
+                        self._left(volume, holder)
+                    finally:
+                        volume.drop(holder)
+            except ContainerizerError as error:
+                failures.append(str(error))
+        if failures:
+            raise VolumeFailed("; ".join(failures))
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        known, told = self._known(), []
+        for key in known.all():
+            with contextlib.suppress(ContainerizerError), known.locked(key, 0, "a volume") as volume:
+                record = volume.record
+                if self._left(volume, None) and record:
+                    told.append(f"volume {record['name']} of {record['driver']}")
+        return told
+
+    @property
+    def _directory(self) -> str:
+        around = self.flags.own_state if process.is_rootless() else self.flags.state
+        return os.path.join(around, _DIRECTORY)
+
+    def _known(self) -> MountedVolumes:
+        from isolators.mounted_volumes import MountedVolumes  # for those who have some
+
+        return MountedVolumes(self._directory)
+
+    def _mounted(self, volume: Volume, holder: str) -> str:
+        """Where it is, and has to stay for the holder. Raises ContainerizerError."""
+        from isolators.docker import volume_driver
+
+        known = self._known()
+        driver = volume_driver.find(volume.driver, self.flags)
+        key = known.key(volume.driver, volume.source)
+        # As long as the one before may take.
+        patience = 2 * self.flags.docker_volume_timeout + self.flags.docker_volume_retries
+        with known.locked(key, patience, f"volume {volume.source} of {volume.driver}") as mounted:
+            mounted.add(holder)
+            there = str((mounted.record or {}).get("mountpoint") or "")
+            # Or the plug-in has been started again, say, and knows nothing of it.
+            if there and volume_driver.is_there(there) and driver.path(volume.source) == there:
+                return there
+            return self._mount_it(driver, volume, mounted, key)
+
+    def _mount_it(self, driver: VolumeDriver, volume: Volume, mounted: MountedVolume, key: str) -> str:
+        from isolators.docker import volume_driver
+
+        record: dict[str, Any] = {"driver": volume.driver, "name": volume.source, "id": key, "mountpoint": ""}
+        # By which whoever unmounts it finds the plug-in again.
+        record |= {"directories": self.flags.docker_plugins_dirs, "dvdcli": self.flags.dvdcli}
+        mounted.write(record)
+        driver.ensure(volume.source, dict(volume.options))
+        mountpoint = driver.mount(volume.source, key)
+        if not volume_driver.is_there(mountpoint):
+            message = f"plug-in {volume.driver} has mounted the volume {volume.source} at {mountpoint!r}"
+            raise VolumeFailed(f"{message}, where no directory is")
+        mounted.write({**record, "mountpoint": mountpoint})
+        return mountpoint
+
+    def _left(self, volume: MountedVolume, holder: str | None) -> bool:
+        """Unmount it if nobody but the holder has it; whether it was. Raises ContainerizerError."""
+        from isolators.docker import volume_driver
+
+        record = volume.record
+        if record is None or set(volume.users()) - {holder}:
+            return False
+        try:
+            places = {"docker_plugins_dirs": tuple(record["directories"]), "dvdcli": record["dvdcli"]}
+            driver = volume_driver.find(record["driver"], replace(self.flags, **places))
+            driver.unmount(record["name"], record["id"], None if record["mountpoint"] else _BRIEF)
+        except ContainerizerError:
+            if record["mountpoint"]:
+                raise
+        volume.clear()
+        return True
+
+
+def _check(asked: Sequence[Volume]) -> None:
+    for volume in asked:
+        if not volume.source or volume.source.startswith("/") or "\0" in volume.source:
+            hint = "a path of the host needs no driver"
+            raise InvalidRequest(f"invalid name of a volume {volume.source!r} of {volume.driver}", hint=hint)
+
+
+def _mount(volume: Volume, source: str, config: ContainerConfig) -> Mount:
+    return Mount(
+        target=volume.target, fstype="rbind", source=source, part=volume.subpath, flags=volume.mount_flags
+    )
