@@ -201,14 +201,18 @@ def defaults() -> tuple[str, ...]:
 
 def default_for(config: ContainerConfig, launcher: str = "linux") -> tuple[str, ...]:
     """The launcher's default isolators, and those that the request needs besides, if it can serve them."""
+    own = defaults() if launcher == "linux" else DEFAULT_POSIX
+    return tuple(dict.fromkeys((*own, *on_demand(config, launcher))))
+
+
+def on_demand(config: ContainerConfig, launcher: str = "linux") -> list[str]:
+    """Those that the request needs besides the default ones, if the launcher can serve them."""
+    needed = [ON_DEMAND[asked] for asked in sorted(config.asked() & ON_DEMAND.keys())]
     if launcher != "linux":
-        found = (ON_DEMAND[asked] for asked in sorted(config.asked() & set(ON_DEMAND)))
-        serves = (name for name in found if launcher in _imported(TABLE[name]).launchers)
-        return tuple(dict.fromkeys((*DEFAULT_POSIX, *serves)))
-    needed = [ON_DEMAND[asked] for asked in sorted(config.asked() & set(ON_DEMAND))]
+        return [name for name in needed if launcher in _imported(TABLE[name]).launchers]
     needed += [ON_DEMAND_KINDS[kind] for kind in config.namespaces if kind in ON_DEMAND_KINDS]
     needed += [COMPANIONS[name] for name in needed if name in COMPANIONS and _is_available(COMPANIONS[name])]
-    return tuple(dict.fromkeys((*defaults(), *needed)))
+    return needed
 
 
 def _is_available(name: str) -> bool:

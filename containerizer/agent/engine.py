@@ -78,7 +78,7 @@ class Engine:
         self.events = Events()
 
         def make() -> Containerizer:
-            return lane.containerizer(settings, in_process=False)
+            return lane.containerizer(settings)
 
         self.paths = make().paths  # and tells now if something is missing
         told = (self._lane_gone, self.events.tell_reached)

@@ -62,7 +62,7 @@ class Pods:
         await loop.run_in_executor(self._threads, self._remove, container_id, 0.0 if force else _PATIENCE)
 
     def _remove(self, container_id: ContainerId, patience: float) -> None:
-        with lane.containerizer(self._settings, in_process=False) as owner:
+        with lane.containerizer(self._settings) as owner:
             owner.get(str(container_id))
             if status.load(self._paths, container_id) is None:
                 raise InvalidRequest(f"{container_id} is no pod", hint="REMOVE_CONTAINER is for containers")

@@ -22,10 +22,11 @@ from containerizer.nested import ExecRequest
 from containerizer.paths import Paths
 from containerizer.request import ContainerRequest
 from containerizer.sandbox_volumes import SandboxVolume
+from isolators import catalog
 from isolators.isolator import IsolatorFlags, ProcessAttributes
 from launcher.container_id import ContainerId
 from launcher.data import Data, replace
-from launcher.errors import CommandNotFound, ContainerizerError, LaunchFailed
+from launcher.errors import CommandNotFound, ContainerizerError, InvalidRequest, LaunchFailed
 from launcher.io.loop import is_ready
 from launcher.kernel.libc import SyscallError
 from launcher.launch_info import Mount
@@ -237,6 +238,32 @@ def test_what_fails_before_the_task_runs_takes_the_launch_back(agents: Agents) -
         assert (await engine.wait(WEB)).exit_code == 4
 
     agents.run(scenario, launching_lanes=1)
+
+
+@kernel
+def test_what_few_ask_for_is_loaded_for_who_asks(agents: Agents) -> None:
+    """By one process, before and after those who do not; if isolators are named, no other is loaded."""
+    clock = "read up rest < /proc/uptime; test ${up%.*} -gt 5000000"
+
+    async def scenario(engine: Engine) -> None:
+        for name, options, code in (
+            ("first", {}, 1),
+            ("shifted", {"time_offsets": {"boottime": 6_000_000}}, 0),
+            ("again", {"time_offsets": {"boottime": 7_000_000}}, 0),
+            ("last", {}, 1),
+        ):
+            record = (await engine.launch(shell(clock, name, **options))).record
+            assert ("namespaces/time" in record.isolation) == bool(options)
+            assert (await engine.wait(record.id)).exit_code == code
+            await engine.remove(record.id)
+
+    agents.run(scenario, launching_lanes=1)
+
+    async def fixed(engine: Engine) -> None:
+        with pytest.raises(InvalidRequest, match="time_offsets"):
+            await engine.launch(shell(clock, time_offsets={"boottime": 6_000_000}))
+
+    agents.run(fixed, isolation=catalog.DEFAULT)
 
 
 @kernel

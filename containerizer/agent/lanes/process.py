@@ -13,7 +13,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from containerizer import launchers
@@ -34,6 +34,7 @@ from containerizer.agent.lanes.messages import (
     Refused,
     Remove,
 )
+from containerizer.agent.lanes.owners import Owners
 from containerizer.agent.settings import EngineSettings
 from containerizer.container import Container
 from containerizer.containerizer import Containerizer
@@ -41,8 +42,9 @@ from containerizer.record import NoSuchContainer
 from containerizer.remote import RemoteContainer
 from isolators.resources import Limitation
 from launcher import stdio
+from launcher.base import Launcher
 from launcher.container_id import ContainerId
-from launcher.data import Data
+from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, LaunchFailed
 from launcher.io.loop import is_ready
 from launcher.kernel import process
@@ -63,16 +65,26 @@ def main() -> None:
     channel.set_inheritable(False)
     begin = messages.receive(channel)
     assert isinstance(begin, Begin)
-    owner = containerizer(begin.settings)
+    owners = _owners(begin.settings)
     gc.collect()
     gc.freeze()
-    Lane(channel, owner, begin.settings.destroy_timeout).serve()
+    Lane(channel, owners, begin.settings.destroy_timeout).serve()
     os._exit(0)  # nothing is left to close, and to take an interpreter down takes a while
 
 
-def containerizer(settings: EngineSettings, *, in_process: bool = True) -> Containerizer:
-    """As the agent has been asked for. Raises UnknownIsolator, IsolatorUnavailable."""
+def _owners(settings: EngineSettings) -> Owners:
     linux = settings.launcher != "posix"  # whose supervisors are forks: of a small process, if possible
+    launcher = launchers.make(settings.launcher, in_process=linux)
+
+    def make(names: Sequence[str] | None) -> Containerizer:
+        own = settings if names is None else replace(settings, isolation=names)
+        return containerizer(own, launcher)
+
+    return Owners(make, fixed=settings.isolation is not None, launcher=settings.launcher)
+
+
+def containerizer(settings: EngineSettings, launcher: Launcher | None = None) -> Containerizer:
+    """As the agent has been asked for. `launcher`: shared. Raises UnknownIsolator, IsolatorUnavailable."""
     return Containerizer(
         root=settings.root,
         state=settings.state,
@@ -82,7 +94,7 @@ def containerizer(settings: EngineSettings, *, in_process: bool = True) -> Conta
         fetch_options=settings.fetch_options,
         launcher=settings.launcher,
         image_backend=settings.image_backend,
-        shared_launcher=launchers.make(settings.launcher, in_process=in_process and linux),
+        shared_launcher=launcher,
         served=True,
     )
 
@@ -90,9 +102,9 @@ def containerizer(settings: EngineSettings, *, in_process: bool = True) -> Conta
 class Lane:
     """Serves the agent at the other end of a channel."""
 
-    def __init__(self, channel: socket.socket, owner: Containerizer, destroy_timeout: float) -> None:
+    def __init__(self, channel: socket.socket, owners: Owners, destroy_timeout: float) -> None:
         self._channel = channel
-        self._owner = owner
+        self._owners = owners
         self._destroy_timeout = destroy_timeout
         self._epoll = select.epoll()
         self._held: dict[ContainerId, Container] = {}
@@ -115,7 +127,7 @@ class Lane:
         for container in tuple(self._held.values()):
             with contextlib.suppress(ContainerizerError, OSError):  # the next agent, or a reaper, tries again
                 container.detach()
-        self._owner.close()
+        self._owners.close()
 
     # What the agent asks for -------------------------------------------------------------------
 
@@ -134,11 +146,13 @@ class Lane:
     def _launch(self, message: Create | Execute) -> None:
         mode: stdio.Stdio = stdio.from_json(message.stdio)
         if isinstance(message, Create):
-            container = self._owner.create(message.request, mode)
+            owner = self._owners.of(message.request.config)
+            container = owner.create(message.request, mode)
         else:
-            container = self._owner.execute(message.container_id, message.request, mode)
-        self._owner.release(container)  # from now on its end is seen to here
-        with self._owner.abandoning(container):
+            owner = self._owners.default
+            container = owner.execute(message.container_id, message.request, mode)
+        owner.release(container)  # from now on its end is seen to here
+        with owner.abandoning(container):
             self._await_consent(container, awaited=message.awaited)
         container.start()
         try:
@@ -162,7 +176,7 @@ class Lane:
 
     def _remove(self, message: Remove) -> None:
         with contextlib.suppress(NoSuchContainer):  # with its parent, or by somebody else
-            RemoteContainer(self._owner, message.container_id).remove(
+            RemoteContainer(self._owners.default, message.container_id).remove(
                 force=message.force, timeout=self._destroy_timeout
             )
         self._tell(Done())
