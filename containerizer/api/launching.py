@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from containerizer import tmpfs
-from containerizer.api import limits, networks
+from containerizer.api import environment, limits, networks
 from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
 from containerizer.api.proto import agent_pb2 as agent
@@ -32,8 +32,6 @@ from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
-
-SECRET = containers.Environment.Variable.SECRET
 
 _SHARES_OF_A_CPU = 1024
 _LEAST_SHARES = 2  # of cpu.shares, cgroup v1
@@ -133,22 +131,6 @@ def command_of(command: containers.CommandInfo) -> tuple[tuple[str, ...] | None,
     return None, tuple(command.arguments)
 
 
-def environment_of(environment: containers.Environment) -> dict[str, Any]:
-    """What is plain and what is secret, by the fields of ContainerConfig; the last of a name counts.
-
-    Raises BadRequest.
-    """
-    for each in environment.variables:
-        if not each.name or "=" in each.name:
-            raise BadRequest(f"the environment variable {each.name!r} has no name that a variable can have")
-    secrets = {each.name: each.type == SECRET for each in environment.variables}
-    values = {each.name: _value(each) for each in environment.variables}
-    return {
-        field: {name: value for name, value in values.items() if secrets[name] == is_secret}
-        for field, is_secret in (("environment", False), ("secret_environment", True))
-    }
-
-
 def resources_of(
     requests: Iterable[resource.Resource], at_most: Mapping[str, values.Value.Scalar]
 ) -> Resources:
@@ -197,7 +179,7 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
         resources=_resources(call),
         attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
         networks=networks.asked(container.network_infos),
-        **environment_of(call.command.environment),
+        **environment.asked(call.command.environment),
         **{**_linux(container_id, container.linux_info), **_options(options)},
     )
 
@@ -297,18 +279,6 @@ def _rlimit(limit: containers.RLimitInfo.RLimit) -> tuple[str, Rlimit]:
     name = containers.RLimitInfo.RLimit.Type.Name(limit.type).removeprefix("RLMT_").lower()
     unlimited = not limit.HasField("soft")
     return name, Rlimit(soft=None if unlimited else limit.soft, hard=None if unlimited else limit.hard)
-
-
-def _value(variable: containers.Environment.Variable) -> str:
-    if variable.type != SECRET:
-        return variable.value
-    if variable.secret.type != values.Secret.VALUE:
-        hint = "give its value"
-        raise BadRequest(f"the secret of {variable.name!r} is a reference, which is not supported", hint=hint)
-    try:
-        return variable.secret.value.data.decode()
-    except UnicodeDecodeError:
-        raise BadRequest(f"the secret of {variable.name!r} is no UTF-8") from None
 
 
 def _amounts(requests: Iterable[resource.Resource]) -> Iterator[tuple[str, float]]:

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from google.protobuf.message import Message
 
-from containerizer.api import limits, media, recordio
+from containerizer.api import environment, limits, media, recordio
 from containerizer.api.describing import duration
 from containerizer.api.ids import to_id, to_message
 from containerizer.api.media import PROTOBUF, RECORDIO
@@ -16,7 +16,7 @@ from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import pods_pb2 as pods
 from containerizer.api.proto import process_io_pb2 as process_io
-from containerizer.client.encoding import add_secrets, launch_call, refuse_others
+from containerizer.client.encoding import launch_call, refuse_others
 from containerizer.client.transport import Answer, Credentials, Transport
 from containerizer.nested import ExecRequest
 from containerizer.request import ContainerRequest
@@ -145,9 +145,7 @@ class AgentClient:
         call.exec.command.arguments.extend(request.command)
         if request.user is not None:
             call.exec.command.user = request.user
-        for name, value in request.environment.items():
-            call.exec.command.environment.variables.add(name=name, value=value)
-        add_secrets(call.exec.command, request.secret_environment)
+        environment.add(call.exec.command, request.environment, request.secret_environment)
         if request.working_directory is not None:
             call.exec.working_directory = request.working_directory
         if isinstance(stdio, Terminal):

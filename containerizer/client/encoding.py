@@ -5,14 +5,13 @@ What the message has no room for is refused here by its name, as the agent refus
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from containerizer.api import limits, networks
+from containerizer.api import environment, limits, networks
 from containerizer.api.ids import to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
-from containerizer.api.proto import values_pb2 as values
 from containerizer.checks.docker import HealthOptions
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig
@@ -41,6 +40,7 @@ _CARRIED = {
         "umask",
         "personality",
         "secret_environment",
+        "environment_secrets",
         "namespaces",
         "share_cgroups",
         "devices",
@@ -75,17 +75,8 @@ def _add_command(command: containers.CommandInfo, config: ContainerConfig) -> No
     command.arguments.extend(config.command)
     if config.user is not None:
         command.user = config.user
-    for name, value in config.environment.items():
-        command.environment.variables.add(name=name, value=value)
-    add_secrets(command, config.secret_environment)
-
-
-def add_secrets(command: containers.CommandInfo, environment: Mapping[str, str]) -> None:
-    """As the predecessor's SECRET variables, which the agent keeps on no disk."""
-    for name, value in environment.items():
-        variable = command.environment.variables.add(name=name, type=containers.Environment.Variable.SECRET)
-        variable.secret.type = values.Secret.VALUE
-        variable.secret.value.data = value.encode()
+    environment.add(command, config.environment, config.secret_environment)
+    environment.add_references(command, config.environment_secrets)
 
 
 def _add_container(container: containers.ContainerInfo, request: ContainerRequest) -> None:

@@ -88,3 +88,30 @@ def test_a_failed_launch_tells_no_secret(tmp_path: Path) -> None:
             assert status == 400 and answer, answer
             assert _VALUE not in answer.replace(f"variable {_VALUE!r}", "")
         assert _VALUE not in agent.stop()
+
+
+def test_a_secret_that_is_referred_to(tmp_path: Path) -> None:
+    """The operator's resolver has it, and a container whose secret it does not have is not launched."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "token").write_text(_VALUE)
+    flags = "--secret-resolver=file", f"--secrets-dir={tmp_path}/secrets"
+
+    def referring(name: str) -> dict[str, Any]:
+        secret = {"type": "REFERENCE", "reference": {"name": name}}
+        return {"name": "A", "type": "SECRET", "secret": secret}
+
+    places = tmp_path / "root", tmp_path / "state"
+    with started(*places, *flags) as agent:
+        asked = {"container_id": api.container_id("box")}
+        command = _command(f"{_SAME} && exec sleep 1000", referring("token"))
+        assert api.call(agent, "LAUNCH_CONTAINER", **asked, command=command) == (200, None)
+        assert _run(agent, _SAME) == 0
+        assert _with_value(*places) == []
+        nested = {"container_id": api.container_id("box.in"), "command": _command("true", referring("other"))}
+        status, answer = api.call(agent, "LAUNCH_CONTAINER", **nested)
+        assert (status, "other" in answer) == (400, True)
+        status, answer = api.call(agent, "EXEC", **asked, command=_command("true", referring("token")))
+        assert (status, "is a reference" in answer) == (400, True)
+        assert (api.kill(agent, "box"), api.wait(agent, "box")["exit_status"]) == (200, 9)
+        assert api.remove(agent, "box") == 200
+        agent.stop()

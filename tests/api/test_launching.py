@@ -21,8 +21,9 @@ from isolators.devices import Device
 from isolators.isolator import ContainerConfig
 from isolators.networks import NetworkRequest, PortMapping
 from isolators.resources import ProcessAttributes, Resources
+from isolators.secrets import SecretReference
 from launcher.container_id import MAX_DEPTH, ContainerId
-from launcher.data import fields
+from launcher.data import fields, replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
 from launcher.process_attributes import Rlimit
@@ -105,6 +106,28 @@ def test_uris_go_by_their_names() -> None:
         FetchUri(value="http://x/y.tar.gz", extract=True),
         FetchUri(value="http://x/z", output_file="other"),
     )
+
+
+def test_of_variables_of_one_name_the_last_counts() -> None:
+    secret = {"type": "SECRET", "secret": {"type": "VALUE", "value": {"data": "cw=="}}}
+    reference = {"type": "SECRET", "secret": {"type": "REFERENCE", "reference": {"name": "x", "key": "k"}}}
+    variables = [{"name": "A", **secret}, {"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    variables += [{"name": "B", **secret}, {"name": "C", **secret}, {"name": "C", **reference}]
+    asked = config(command={"value": "a", "environment": {"variables": variables}})
+    assert (asked.environment, asked.secret_environment) == ({"A": "1"}, {"B": "s"})
+    assert asked.environment_secrets == {"C": SecretReference(name="x", key="k")}
+
+
+def test_secrets_arrive_as_the_client_encodes_them() -> None:
+    references = {"Z": SecretReference(name="z", key="k"), "W": SecretReference(name="w")}
+    own = ContainerConfig(environment_secrets=references, secret_environment={"Y": "2"})
+    request = ContainerRequest(image="host", config=own)
+    call = launch_call(request, Pipes()).launch_container
+    arrived = container_request(request.container_id, call).config
+    assert (arrived.environment_secrets, arrived.secret_environment) == (references, {"Y": "2"})
+    chosen = {"A": SecretReference(name="a", resolver="file")}
+    with pytest.raises(InvalidRequest, match="resolver"):
+        launch_call(replace(request, config=ContainerConfig(environment_secrets=chosen)), Pipes())
 
 
 def test_images() -> None:
@@ -206,7 +229,11 @@ def test_resource_limits_of_the_process() -> None:
         {"resources": [{"name": "cpus", "type": "SCALAR", "revocable": {}}]},
         {"limits": {"mem": {"value": "NaN"}}},
         {"command": {"value": "a", "environment": {"variables": [
-            {"name": "A", "type": "SECRET", "secret": {"type": "REFERENCE", "reference": {"name": "x"}}}]}}},
+            {"name": "A", "type": "SECRET", "secret": {"type": "REFERENCE"}}]}}},
+        {"command": {"value": "a", "environment": {"variables": [
+            {"name": "A", "type": "SECRET", "secret": {"type": "VALUE", "value": {"data": "/w=="}}}]}}},
+        {"command": {"value": "a", "environment": {"variables": [{"name": "A=B", "value": "c"}]}}},
+        {"command": {"value": "a", "environment": {"variables": [{"name": "", "value": "c"}]}}},
     ],
 )  # fmt: skip
 def test_what_is_refused(asked: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from containerizer.api import checking, describing, launching, limits, measuring, networks
+from containerizer.api import checking, describing, environment, launching, limits, measuring, networks
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import ApiError, BadRequest, NotFound
@@ -138,7 +138,7 @@ def exec_request(command: CommandInfo, *, working_directory: str | None = None) 
         raise BadRequest("no command given")
     return ExecRequest(
         command=argv,
-        **launching.environment_of(command.environment),
+        **environment.of_command(command.environment),
         user=command.user or None,
         working_directory=working_directory,
     )
