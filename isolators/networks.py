@@ -8,6 +8,7 @@ from launcher.data import Data
 from launcher.errors import InvalidRequest
 
 HOST_GATEWAY = "host-gateway"  # in place of an address: the host, as the container reaches it
+ALL = frozenset({"0.0.0.0", "::"})  # noqa: S104 - in place of an address of the host: all of that family
 PROTOCOLS = ("tcp", "udp", "sctp")
 USERMODE = ("slirp4netns", "pasta")  # in place of names of networks: what an ordinary user has, by preference
 
@@ -22,7 +23,7 @@ class PortMapping(Data, kw_only=True):
 
     container_port: int  # 1 to 65535
     host_port: int = 0  # 0: one that is free
-    host_ip: str = ""  # an address of the host; "": all of them
+    host_ip: str = ""  # an address of the host, or one of ALL; "": all of them
     protocol: str = "tcp"  # one of PROTOCOLS
 
     def __post_init__(self) -> None:

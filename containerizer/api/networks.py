@@ -12,6 +12,7 @@ from isolators.networks import NetworkRequest, PortMapping
 from launcher.errors import InvalidRequest
 
 _CARRIED = {"names", "ports", "addresses"}
+_TOLD = ("host_port", "container_port", "protocol")  # of a port: the message has no room for an address
 
 
 def asked(infos: Iterable[containers.NetworkInfo]) -> NetworkRequest:
@@ -67,7 +68,7 @@ def told(facts: Mapping[str, Any]) -> list[containers.NetworkInfo]:
             _add_address(info, address.partition("/")[0])
         infos.append(info)
     for port in facts.get("mappings", ()) if infos else ():
-        infos[0].port_mappings.add(**port)
+        infos[0].port_mappings.add(**{name: port[name] for name in _TOLD})
     return infos
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isolators import ownership
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, hostname_of, shares
 from isolators.network import attachments, capabilities, facts, files, namespace, published
 from isolators.network.attachments import Attached, Attachment
@@ -101,6 +102,8 @@ class NetworkCni(Isolator):
             return
         path = self.places.namespace(attached.id)
         namespace.pin(pid, path)
+        if attached.request.ports:
+            published.hold(self.places, attached, pid, ownership.holder(self.flags, container_id))
         for index, attachment in enumerate(attached.attachments):
             if attachment.result is None:
                 attached = self._add(attached, index)

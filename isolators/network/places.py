@@ -9,6 +9,7 @@
 |-- namespaces/<id>             a container's network namespace, mounted
 |-- swept                       what was attached before this boot has been taken back
 |-- ports/                      of the host, each a link to who has it: isolators.ownership
+|-- holders/<id>                locked by the process that has those ports bound: isolators.network.holder
 |-- usermode/<container>/       of a program that is a network: isolators.network.usermode
 `-- of/<network>/               of a network of our own: isolators.network.bridge
 """
@@ -39,6 +40,9 @@ class Places(Data):
 
     def usermode(self, container: str = "") -> str:
         return os.path.join(self.state, "usermode", container)
+
+    def holder(self, id_: str) -> str:
+        return os.path.join(self.state, "holders", id_)
 
     @property
     def ports(self) -> str:

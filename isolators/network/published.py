@@ -9,8 +9,12 @@ import socket
 from collections.abc import Iterable
 
 from isolators import ownership
+from isolators.network.attachments import Attached
+from isolators.network.bridge import definitions
+from isolators.network.bridge.settings import Subnet
+from isolators.network.config_list import ConfigList
 from isolators.network.places import Places
-from isolators.networks import NetworkRequest, PortMapping, check_address
+from isolators.networks import ALL, NetworkRequest, PortMapping, check_address
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
 
@@ -24,6 +28,24 @@ class PortTaken(ContainerizerError):
 
 class _NoAddress(InvalidRequest):
     """The host lacks it."""
+
+
+def taken(port: PortMapping) -> PortTaken:
+    """With who has it, as far as that can be told."""
+    from isolators.network import occupants  # for those who meet somebody
+
+    who = occupants.of(port.protocol, port.host_port)
+    what = f"port {port.host_port}/{port.protocol} of the host is taken{f' by {who}' if who else ''}"
+    return PortTaken(what, hint="choose another port of the host")
+
+
+def _who_was_faster(ports: Iterable[PortMapping]) -> PortTaken:
+    for port in ports:
+        try:
+            bound(port)
+        except PortTaken as error:
+            return error
+    return PortTaken("a port of the host is taken", hint="try it again")
 
 
 def take(places: Places, holder: str, request: NetworkRequest) -> NetworkRequest:
@@ -54,17 +76,42 @@ def chosen(ports: Iterable[PortMapping]) -> tuple[PortMapping, ...]:
     return tuple(found)
 
 
+def hold(places: Places, attached: Attached, task: int, place: str) -> None:
+    """Have the host's ports bound while the task runs. `place`: of its state. Raises PortTaken, OSError."""
+    from isolators.network import holder  # what most do without
+
+    versions = {subnet.network.version for each in attached.attachments for subnet in _subnets(each.network)}
+    ports = attached.request.ports
+    try:
+        holder.hold(ports, versions or {4}, task=task, lock=places.holder(attached.id), place=place)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise _who_was_faster(ports) from None
+
+
+def _subnets(network: ConfigList) -> tuple[Subnet, ...]:
+    """None for a network that is not ours: by which families its plug-in publishes is not known."""
+    own = definitions.own_settings(network)
+    return own.subnets if own is not None else ()
+
+
 def release(places: Places, holder: str) -> None:
     """Idempotent."""
     ownership.release(places.ports, holder)
+    if os.path.exists(lock := places.holder(holder)):
+        from isolators.network.holder import await_end
+
+        await_end(lock)
 
 
 def _take(places: Places, holder: str, port: PortMapping) -> PortMapping:
     if port.host_ip:  # by their texts they are compared
         port = replace(port, host_ip=check_address(port.host_ip))
     for _ in range(_ATTEMPTS):
-        chosen = replace(port, host_port=bound(port))
-        owner = _other(places, chosen, holder)
+        owner = _other(places, port, holder)
+        chosen = port if owner else replace(port, host_port=bound(port))
+        owner = owner or _other(places, chosen, holder)
         if owner is None and ownership.take(places.ports, holder, [_name(chosen)], 1):
             return chosen
         if port.host_port:
@@ -97,10 +144,7 @@ def _probed(port: PortMapping, family: int, address: str, *, of_both: bool = Fal
             return int(probe.getsockname()[1])
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            hint = "a process of the host listens there; choose another port of the host"
-            raise PortTaken(
-                f"port {port.host_port}/{port.protocol} of the host is taken", hint=hint
-            ) from None
+            raise taken(port) from None
         if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             hint = "name one of its addresses, or leave it out for all"
             raise _NoAddress(f"the host has no address {address}", hint=hint) from None
@@ -116,6 +160,13 @@ def _name(port: PortMapping) -> str:
     return f"{port.protocol} {port.host_ip or '*'} {port.host_port}"
 
 
+def _meet(address: str, other: str) -> bool:
+    """Whether both are of one address of the host; "" is all, and 0.0.0.0 and :: all of a family."""
+    if not address or not other or address == other:
+        return True
+    return (":" in address) == (":" in other) and bool({address, other} & ALL)
+
+
 def _other(places: Places, port: PortMapping, holder: str) -> str | None:
     """Who else has the port, for an address that is among ours, or that ours is among."""
     names: list[str] = []
@@ -124,7 +175,7 @@ def _other(places: Places, port: PortMapping, holder: str) -> str | None:
     for name in names:
         protocol, address, number = name.split(" ")
         same = protocol == port.protocol and int(number) == port.host_port
-        if same and (address in ("*", port.host_ip) or not port.host_ip):
+        if same and _meet(address.replace("*", ""), port.host_ip):
             owner = ownership.holder_of(places.ports, name)
             if owner not in (None, holder):
                 return owner

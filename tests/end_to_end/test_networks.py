@@ -38,7 +38,7 @@ def create(here: Cli, network: HostNetwork) -> Iterator[Create]:
     for name in made:
         here("network", "rm", name)
     assert network.devices() == set()
-    assert network.run("nft", "list", "ruleset") == ""
+    assert network.rules() == ""
     networks = here.root / "networks"
     assert [path.name for path in networks.glob("*.conflist")] == []
 

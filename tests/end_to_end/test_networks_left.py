@@ -34,7 +34,7 @@ def clean(here: Cli, network: HostNetwork) -> Iterator[None]:
         with contextlib.suppress(FileNotFoundError), open(lock) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # the name server's, which takes the network away
     assert network.devices() == set()
-    assert network.run("nft", "list", "ruleset") == ""
+    assert network.rules() == ""
     here("network", "rm", "bridge")
 
 

@@ -114,7 +114,7 @@ def test_it_is_the_default_and_can_be_left_out(user: User) -> None:
 
 @PROGRAMS
 def test_published_ports(user: User, host: HostNetwork, program: str) -> None:
-    serve = ["sh", "-c", "echo one | nc -l -p 80; echo two | nc -l -p 80; cat | nc -l -u -p 81; sleep 1000"]
+    serve = ["sh", "-c", "echo one | nc -l -p 80; echo two | nc -l -p 80; sleep 1000"]
     ports = ["-p", "8080:80", "-p", f"{HOST}:8081:81/udp", "-p", "82"]
     done = user("run", "-d", "--name", "web", "--network", program, *ports, user.image, *serve)
     assert (done.returncode, done.stderr) == (0, "")

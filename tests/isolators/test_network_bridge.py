@@ -84,7 +84,7 @@ def test_a_network_of_another_state_directory_is_left_alone(
     ports = [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]
     publish = {"runtimeConfig": {"portMappings": ports}}
     assert call("ADD", host, container, mine, **publish).returncode == 0
-    before = host.devices(), host.run("nft", "list", "ruleset")
+    before = host.devices(), host.rules()
     with host_network() as late:
         refused = call("ADD", host, late, other, name="db", **publish)
         assert "the device ctz0 is there already" in refused.stderr
@@ -92,10 +92,10 @@ def test_a_network_of_another_state_directory_is_left_alone(
         refused = call("ADD", host, late, other, name="db", bridge="ctz1", subnets=["10.99.0.128/25"])
         assert "the device ctz0, which is of another network, has 10.99.0.0/24" in refused.stderr
         assert call("DEL", host, late, other, name="db", bridge="ctz1").returncode == 0
-    assert (host.devices(), host.run("nft", "list", "ruleset")) == before
+    assert (host.devices(), host.rules()) == before
     assert call("DEL", host, container, mine, **publish).returncode == 0
     assert host.devices() == set()
-    assert host.run("nft", "list", "ruleset") == ""
+    assert host.rules() == ""
 
 
 def test_what_a_killed_launcher_has_left_is_gone_on_with(

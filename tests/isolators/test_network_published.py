@@ -22,10 +22,10 @@ import sys
 from isolators.network import published
 from isolators.network.places import Places
 from isolators.networks import NetworkRequest, PortMapping
-state, protocol, host_ip, port = sys.argv[1:]
+state, protocol, host_ip, port, holder = sys.argv[1:]
 asked = PortMapping(container_port=80, host_port=int(port), host_ip=host_ip, protocol=protocol)
 try:
-    taken = published.take(Places(state, state), "web", NetworkRequest(names=("a",), ports=(asked,)))
+    taken = published.take(Places(state, state), holder, NetworkRequest(names=("a",), ports=(asked,)))
 except published.PortTaken as error:
     sys.exit(f"{error}")
 print(taken.ports[0].host_port)
@@ -39,9 +39,9 @@ def host() -> Iterator[HostNetwork]:
 
 
 def take(
-    host: HostNetwork, state: Path, protocol: str, host_ip: str, port: int
+    host: HostNetwork, state: Path, protocol: str, host_ip: str, port: int, *, holder: str = "web"
 ) -> subprocess.CompletedProcess[str]:
-    words = (sys.executable, "-c", _TAKE, str(state), protocol, host_ip, str(port))
+    words = (sys.executable, "-c", _TAKE, str(state), protocol, host_ip, str(port), holder)
     return subprocess.run([*host.within, *words], capture_output=True, text=True, timeout=60)
 
 
@@ -70,9 +70,22 @@ def test_a_port_is_the_hosts_by_either_family(
 ) -> None:
     with bound(host, kind, address, 8080):
         refused = take(host, tmp_path, protocol, "", 8080)
-        assert refused.stderr.startswith(f"port 8080/{protocol} of the host is taken; ")
+        who = f"{Path('/proc/self/comm').read_text().strip()} (process {os.getpid()})"
+        assert refused.stderr.startswith(f"port 8080/{protocol} of the host is taken by {who}; ")
         other = "127.0.0.1" if ":" in address else "::1"
         assert take(host, tmp_path, protocol, other, 8080).stdout == "8080\n"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_all_addresses_of_one_family_are_those_of_that_family(
+    host: HostNetwork, tmp_path: Path, address: str
+) -> None:
+    mine, others = ("127.0.0.1", "::1") if address == "0.0.0.0" else ("::1", "127.0.0.1")
+    assert take(host, tmp_path, "tcp", address, 8080).stdout == "8080\n"
+    assert take(host, tmp_path, "tcp", others, 8080, holder="other").stdout == "8080\n"
+    for address_ in (mine, ""):
+        refused = take(host, tmp_path, "tcp", address_, 8080, holder="third")
+        assert refused.stderr.startswith("port 8080/tcp is published by ")
 
 
 def test_one_that_is_chosen_is_free_by_both(host: HostNetwork, tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ class HostNetwork:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
 
+    def rules(self) -> str:
+        """Those of nftables, but for what stays as long as the host forwards."""
+        tables = [line.split(maxsplit=1)[1] for line in self.run("nft", "list", "tables").splitlines()]
+        kept = [table for table in tables if table != "inet containerizer"]
+        return "".join(self.run("nft", "list", "table", *table.split()) for table in kept)
+
     def devices(self) -> set[str]:
         """All but the loopback."""
         lines = self.run("ip", "-o", "link").splitlines()

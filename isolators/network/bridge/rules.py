@@ -12,7 +12,11 @@ from typing import Any
 
 from isolators.network.bridge.settings import PREFIX, Settings
 from isolators.network.rtnetlink import Interface
-from isolators.networks import check_address
+from isolators.networks import ALL, check_address
+
+GUARD = "containerizer"  # the table that is there since we have switched on forwarding
+_EITHER = ("iifkind", "oifkind")  # of a physical one there is none, and what asks for it does not match
+_VIRTUAL = ('"bridge"', '"veth"')
 
 _KEY = "inet_proto . inet_service"
 _TYPES = {4: "ipv4_addr", 6: "ipv6_addr"}
@@ -35,6 +39,25 @@ def no_table(settings: Settings) -> str:
     return f"table inet {settings.bridge} {{}}\ndelete table inet {settings.bridge}\n"
 
 
+def no_router(version: int) -> str:
+    """The script that keeps a host from forwarding between its own interfaces by this version of IP.
+
+    What comes from a bridge or a cable of virtual machines or containers, ours or others', or goes there, is
+    for the rules of those who made it: a drop here would be the last word on it.
+    """
+    chain = f"inet {GUARD} ipv{version}"
+    kinds = [f"add rule {chain} meta {which} {kind} accept" for which in _EITHER for kind in _VIRTUAL]
+    lines = [
+        f"table inet {GUARD} {{",
+        f" chain ipv{version} {{ type filter hook forward priority filter; }}",
+        f"}}\nflush chain {chain}",
+        f"add rule {chain} meta nfproto != ipv{version} accept",
+        *kinds,
+        f"add rule {chain} drop",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def published(
     settings: Settings, addresses: Iterable[Interface], ports: Iterable[Mapping[str, Any]], *, add: bool
 ) -> str:
@@ -48,6 +71,7 @@ def published(
             host_ip = check_address(str(port["hostIP"])) if port.get("hostIP") else ""
             if host_ip and (":" in host_ip) != (address.version == 6):
                 continue
+            host_ip = "" if host_ip in ALL else host_ip
             key = f"{port['protocol']} . {port['hostPort']}"
             name = f"published{address.version}" + ("_at" if host_ip else "")
             key = f"{host_ip} . {key}" if host_ip else key
@@ -66,11 +90,16 @@ def _maps(version: int) -> str:
     )
 
 
-# Packets to 127.0.0.0/8 must not come from the bridge, which may route them (CVE-2020-8558).
+# Packets to 127.0.0.0/8 must not come from the bridge, which may route them (CVE-2020-8558). IPv6 routes none
+# from ::1, so who tries `localhost` by that is refused at once, and goes on by 127.0.0.1.
 _PUBLISHING = """\
  chain guard { type filter hook prerouting priority raw; iifname != "lo" ip daddr 127.0.0.0/8 drop; }
  chain prerouting { type nat hook prerouting priority dstnat; fib daddr type local jump published; }
- chain output { type nat hook output priority -100; fib daddr type local jump published; }
+ chain output {
+  type nat hook output priority -100;
+  ip6 daddr ::1 return
+  fib daddr type local jump published
+ }
  chain published {
   dnat ip to ip daddr . meta l4proto . th dport map @published4_at
   dnat ip to meta l4proto . th dport map @published4

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from isolators.network import nftables
+from isolators.network.bridge import rules
 from isolators.network.bridge.settings import PREFIX, Settings
 
 _NET = "/proc/sys/net"
@@ -19,18 +21,30 @@ def set_for(own: Settings) -> None:
     if has_ipv6():
         # A container that says it is a router must get none of the host's traffic (CVE-2020-13401).
         _set(f"ipv6/conf/{own.bridge}/accept_ra", "0")
+        # Its own addresses are nobody else's: it need not wait a second until it asks by them who is there.
+        _set(f"ipv6/conf/{own.bridge}/accept_dad", "0")
         _set(f"ipv6/conf/{own.bridge}/disable_ipv6", "0" if ipv6 else "1")
     if own.internal:
         return
-    _set("ipv4/ip_forward")
+    _forward(4, "ipv4/ip_forward")
     _set(f"ipv4/conf/{own.bridge}/route_localnet")
     if has_ipv6() and ipv6:
         _keep_router_advertisements()
-        _set("ipv6/conf/all/forwarding")
+        _forward(6, "ipv6/conf/all/forwarding")
 
 
 def has_ipv6() -> bool:
     return os.path.isdir(f"{_NET}/ipv6")
+
+
+def _forward(version: int, name: str) -> None:
+    """A host that did not forward is to be no router for others because of our containers.
+
+    That stays when the last of them has gone, as forwarding does. One that did is meant to.
+    """
+    if _read(f"{_NET}/{name}") == "0":
+        nftables.run(rules.no_router(version))
+        _write(f"{_NET}/{name}", "1")
 
 
 def _keep_router_advertisements() -> None:
