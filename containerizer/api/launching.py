@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from containerizer import tmpfs
-from containerizer.api import environment, limits, networks
+from containerizer.api import environment, limits, networks, process_options
 from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
 from containerizer.api.proto import agent_pb2 as agent
@@ -27,7 +27,7 @@ from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators.devices import told_apart
 from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerConfig
-from isolators.resources import UNLIMITED, ProcessAttributes, Resources
+from isolators.resources import UNLIMITED, Resources
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.process_attributes import Rlimit
@@ -35,6 +35,8 @@ from launcher.stdio import Pipes, Terminal
 
 _SHARES_OF_A_CPU = 1024
 _LEAST_SHARES = 2  # of cpu.shares, cgroup v1
+
+_PORTS = "ports"
 
 _UNDONE = {"cpus": "cpus", "mem": "memory", "pids": "pids"}  # resource → field of Resources
 
@@ -177,8 +179,12 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
         user=call.command.user or None,
         hostname=container.hostname or None,
         resources=_resources(call),
-        attributes=ProcessAttributes(rlimits=dict(map(_rlimit, container.rlimit_info.rlimits))),
-        networks=networks.asked(container.network_infos),
+        attributes=replace(
+            process_options.asked(options.process),
+            rlimits=dict(map(_rlimit, container.rlimit_info.rlimits)),
+        ),
+        networks=networks.asked(container.network_infos, options.networks),
+        listen_ports=_listen_ports(call),
         **environment.asked(call.command.environment),
         **{**_linux(container_id, container.linux_info), **_options(options)},
     )
@@ -210,6 +216,15 @@ def _resources(call: agent.Call.LaunchContainer) -> Resources:
     return replace(asked, **{**shares, **limits.fields_of(options.limits)})
 
 
+def _listen_ports(call: agent.Call.LaunchContainer) -> str | None:
+    """None: all. The resource of that name has ranges."""
+    granted = [call.options.listen_ports] if call.options.HasField("listen_ports") else []
+    for request in call.resources:
+        if request.name == _PORTS:
+            granted += [f"{each.begin}-{each.end}" for each in request.ranges.range]
+    return ",".join(filter(None, granted)) if granted else None
+
+
 def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
     asked: dict[str, Any] = {
         "working_directory": options.working_directory or None,
@@ -219,6 +234,10 @@ def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
         "no_new_privileges": not options.new_privileges,
         "umask": options.umask if options.HasField("umask") else None,
         "personality": options.personality or None,
+        "userns": options.userns or None,
+        "time_offsets": dict(options.time_offsets),
+        "capabilities_ambient": tuple(options.capabilities_ambient),
+        "additional_gids": tuple(options.additional_gids),
     }
     for name in ("capabilities_add", "capabilities_drop"):
         if getattr(options, name):
@@ -283,6 +302,8 @@ def _rlimit(limit: containers.RLimitInfo.RLimit) -> tuple[str, Rlimit]:
 
 def _amounts(requests: Iterable[resource.Resource]) -> Iterator[tuple[str, float]]:
     for request in requests:
+        if request.name == _PORTS and request.type == values.Value.RANGES and request.ranges.range:
+            continue  # ports that it may listen on
         _refuse(request)
         if request.type != values.Value.SCALAR:
             raise BadRequest(f"the resource {request.name!r} is no scalar")

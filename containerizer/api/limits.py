@@ -18,19 +18,13 @@ CARRIED = AMOUNTS | FURTHER
 
 
 def amounts(asked: Resources) -> dict[str, float]:
-    """Name of a resource → how much of it, at most; infinitely much undoes a limit.
-
-    Raises InvalidRequest for GPUs by their names.
-    """
-    if asked.gpus is not None and not asked.gpus.isdecimal():
-        hint = "ask for a number of them"
-        raise InvalidRequest(f"the GPUs {asked.gpus!r} cannot be asked of an agent", hint=hint)
+    """Name of a resource → how much of it, at most; infinitely much undoes a limit."""
     told: Mapping[str, tuple[float | None, int]] = {
         "cpus": (asked.cpus, 1),
         "mem": (asked.memory, MEBIBYTE),
         "disk": (asked.disk, MEBIBYTE),
         "pids": (asked.pids, 1),
-        "gpus": (None if asked.gpus is None else int(asked.gpus), 1),
+        "gpus": (None if _by_name(asked) or asked.gpus is None else int(asked.gpus), 1),
     }
     return {
         name: math.inf if amount == UNLIMITED else amount / unit
@@ -42,10 +36,17 @@ def amounts(asked: Resources) -> dict[str, float]:
 def further(asked: Resources) -> extensions.Limits:
     """Those that no resource's name stands for. Raises InvalidRequest for a number that is too large, say."""
     limits = {name: value for name, value in asked.limits().items() if name in FURTHER}
+    if not _by_name(asked):
+        limits.pop("gpus", None)
     try:
         return extensions.Limits(**limits)
     except (ValueError, TypeError) as error:
         raise InvalidRequest(f"a limit is no such number as it has to be: {error}") from None
+
+
+def _by_name(asked: Resources) -> bool:
+    """Whether certain GPUs are asked for, and no number of them."""
+    return asked.gpus is not None and not asked.gpus.isdecimal()
 
 
 def fields_of(message: extensions.Limits) -> dict[str, Any]:

@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from containerizer.api.errors import BadRequest
+from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
+from containerizer.api.proto import extensions_pb2 as extensions
 from isolators.networks import NetworkRequest, PortMapping
+from launcher.data import asdict
 from launcher.errors import InvalidRequest
 
-_CARRIED = {"names", "ports", "addresses"}
+_TEXTS = ("aliases", "dns_servers", "dns_search", "dns_options")  # lists that are the same in both
+_SINGLE = ("mac_address", "ingress_rate", "egress_rate")
 _TOLD = ("host_port", "container_port", "protocol")  # of a port: the message has no room for an address
 
 
-def asked(infos: Iterable[containers.NetworkInfo]) -> NetworkRequest:
+def asked(infos: Iterable[containers.NetworkInfo], options: extensions.NetworkOptions) -> NetworkRequest:
     """Each that is named is joined; one without a name is the host's or the parent's, as without it.
 
     Raises BadRequest for what no isolator here does, and for addresses or ports without a network.
@@ -35,28 +39,38 @@ def asked(infos: Iterable[containers.NetworkInfo]) -> NetworkRequest:
             raise BadRequest("'network_infos.ip_addresses' are of the first network only")
         addresses += wanted
         ports += map(_port, info.port_mappings)
+    ports += map(_port, options.ports)
+    further: dict[str, Any] = {name: tuple(getattr(options, name)) for name in _TEXTS}
+    further |= {name: getattr(options, name) for name in _SINGLE if options.HasField(name)}
     try:
-        return NetworkRequest(names=tuple(names), ports=tuple(ports), addresses=tuple(addresses))
+        return NetworkRequest(
+            names=tuple(names),
+            ports=tuple(ports),
+            addresses=tuple(addresses),
+            extra_hosts=tuple(map(_host, options.extra_hosts)),
+            **further,
+        )
     except InvalidRequest as error:
         raise BadRequest(error.message, hint=error.hint) from None
 
 
-def add(container: containers.ContainerInfo, request: NetworkRequest) -> None:
-    """The client's side. Raises InvalidRequest for what the message has no room for."""
-    for name, value in request.__dict__.items():
-        if value and name not in _CARRIED:
-            hint = "ask for it on the agent's host, without --agent"
-            raise InvalidRequest(f"{name} of networks cannot be asked of an agent", hint=hint)
+def add(launch: agent.Call.LaunchContainer, request: NetworkRequest) -> None:
+    """The client's side."""
+    container = launch.container
     for name in request.names:
         container.network_infos.add(name=name)
     for address in request.addresses:
         _add_address(container.network_infos[0], address)
     for port in request.ports:
-        if port.host_ip:
-            raise InvalidRequest(f"the address of the host in {port} cannot be asked of an agent")
-        container.network_infos[0].port_mappings.add(
-            host_port=port.host_port, container_port=port.container_port, protocol=port.protocol
-        )
+        launch.options.networks.ports.add(**asdict(port))
+    for name in _TEXTS:
+        if getattr(request, name):
+            getattr(launch.options.networks, name).extend(getattr(request, name))
+    for name in _SINGLE:
+        if getattr(request, name) is not None:
+            setattr(launch.options.networks, name, getattr(request, name))
+    for name, address in request.extra_hosts:
+        launch.options.networks.extra_hosts.append(f"{name}:{address}")
 
 
 def told(facts: Mapping[str, Any]) -> list[containers.NetworkInfo]:
@@ -78,9 +92,17 @@ def _add_address(info: containers.NetworkInfo, address: str) -> None:
     info.ip_addresses.add(protocol=protocol, ip_address=address)
 
 
-def _port(mapping: containers.NetworkInfo.PortMapping) -> PortMapping:
+def _host(text: str) -> tuple[str, str]:
+    name, colon, address = text.partition(":")
+    if not colon:
+        raise BadRequest(f"'extra_hosts' has {text!r}", hint="write NAME:ADDRESS, or NAME:host-gateway")
+    return name, address
+
+
+def _port(mapping: containers.NetworkInfo.PortMapping | extensions.NetworkOptions.Port) -> PortMapping:
     try:
         return PortMapping(
+            host_ip=mapping.host_ip if isinstance(mapping, extensions.NetworkOptions.Port) else "",
             host_port=mapping.host_port,
             container_port=mapping.container_port,
             protocol=mapping.protocol.lower() or "tcp",

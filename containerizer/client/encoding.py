@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from containerizer.api import environment, limits, networks
+from containerizer.api import environment, limits, networks, process_options
 from containerizer.api.ids import to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
@@ -46,6 +46,11 @@ _CARRIED = {
         "devices",
         "cdi_devices",
         "networks",
+        "listen_ports",
+        "userns",
+        "time_offsets",
+        "capabilities_ambient",
+        "additional_gids",
     ),
 }
 
@@ -57,13 +62,14 @@ def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Cal
     config = request.config
     refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
     refuse_others(config, ContainerConfig(), _CARRIED)
-    refuse_others(config.attributes, ContainerConfig().attributes, {"rlimits"})
+    refuse_others(config.attributes, ContainerConfig().attributes, process_options.CARRIED)
     refuse_others(config.resources, Resources(), limits.CARRIED)
     call = agent.Call(type=agent.Call.LAUNCH_CONTAINER)
     launch = call.launch_container
     launch.container_id.CopyFrom(to_message(request.container_id))
     _add_command(launch.command, config)
     _add_container(launch.container, request)
+    networks.add(launch, config.networks)
     _add_limits(launch, config)
     _add_options(launch, request)
     _add_stdio(launch, stdio)
@@ -99,7 +105,6 @@ def _add_container(container: containers.ContainerInfo, request: ContainerReques
         else:
             raise InvalidRequest(f"the {kind} namespace {which!r} cannot be asked of an agent")
     _add_volumes(container, request)
-    networks.add(container, config.networks)
     for name, limit in config.attributes.rlimits.items():
         _add_rlimit(container, name, limit)
 
@@ -150,7 +155,11 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     for each in request.fetch:
         given = {name: value for name, value in asdict(each).items() if value is not None}
         options.fetch.add(**given)
-    for name in ("working_directory", "stop_signal", "umask", "personality"):
+    process_options.add(options.process, config.attributes)
+    options.time_offsets.update(config.time_offsets)
+    options.capabilities_ambient.extend(config.capabilities_ambient)
+    options.additional_gids.extend(config.additional_gids)
+    for name in ("working_directory", "stop_signal", "umask", "personality", "listen_ports", "userns"):
         if getattr(config, name) is not None:
             setattr(options, name, getattr(config, name))
     if request.platform is not None:

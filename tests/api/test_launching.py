@@ -26,7 +26,15 @@ from launcher.container_id import MAX_DEPTH, ContainerId
 from launcher.data import fields, replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
-from launcher.process_attributes import Rlimit
+from launcher.process_attributes import (
+    CpuAffinity,
+    IoPriority,
+    Nice,
+    OomScoreAdj,
+    Policy,
+    Rlimit,
+    Scheduler,
+)
 from launcher.stdio import Pipes
 
 
@@ -304,11 +312,49 @@ def test_what_the_client_cannot_carry_is_refused() -> None:
         launch_call(ContainerRequest(image="host", mounts=(mount,)), Pipes())
 
 
-@pytest.mark.parametrize("asked", [{"aliases": ("db",)}, {"mac_address": "02:00:00:00:00:01"}])
-def test_what_the_client_cannot_carry_of_networks_is_refused(asked: dict[str, Any]) -> None:
-    networks = NetworkRequest(names=("lan",), **asked)
-    with pytest.raises(InvalidRequest, match="of networks cannot be asked"):
-        launch_call(ContainerRequest(image="host", config=ContainerConfig(networks=networks)), Pipes())
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"listen_ports": "80,8000-8010", "userns": "auto", "time_offsets": {"boottime": -5}},
+        {"capabilities_ambient": ("KILL",), "additional_gids": (7, 8)},
+        {"resources": Resources(gpus="device=0,1")},
+        {
+            "networks": NetworkRequest(
+                names=("lan",),
+                ports=(PortMapping(host_ip="127.0.0.1", container_port=1), PortMapping(container_port=2)),
+                mac_address="02:00:00:00:00:01",
+                aliases=("db", "db2"),
+                dns_servers=("10.0.0.1",),
+                dns_search=("example.com",),
+                dns_options=("ndots:2",),
+                extra_hosts=(("six", "fd00::6"), ("host", "host-gateway")),
+                ingress_rate=1 << 40,
+                egress_rate=1,
+            )
+        },
+        {
+            "attributes": ProcessAttributes(
+                nice=Nice(value=-5, policy=Policy.CLAMP),
+                oom_score_adj=OomScoreAdj(value=-1000),
+                scheduler=Scheduler(name="fifo", priority=3, policy=Policy.CLAMP),
+                io_priority=IoPriority(name="best-effort", level=7),
+                cpu_affinity=CpuAffinity(cpus=(0, 2)),
+                sysctls={"net.core.somaxconn": "1"},
+                rlimits={"nofile": Rlimit(soft=1, hard=2)},
+            )
+        },
+    ],
+)
+def test_what_is_asked_of_other_isolators_arrives(asked: dict[str, Any]) -> None:
+    request = ContainerRequest(image="host", config=ContainerConfig(**asked), pull="missing")
+    call = launch_call(request, Pipes()).launch_container
+    assert container_request(request.container_id, call).config == request.config
+
+
+def test_ports_are_those_that_it_may_listen_on() -> None:
+    ranges = {"range": [{"begin": 80, "end": 80}, {"begin": 8000, "end": 8010}]}
+    asked = config(resources=[{"name": "ports", "type": "RANGES", "ranges": ranges}])
+    assert asked.listen_ports == "80-80,8000-8010"
 
 
 def test_a_network_without_a_name_is_none() -> None:
@@ -333,9 +379,3 @@ def test_names_that_are_none(name: str) -> None:
 def test_gpus_are_whole(number: float | str) -> None:
     with pytest.raises(BadRequest, match="GPUs"):
         config(limits={"gpus": {"value": number}})
-
-
-def test_gpus_by_name_are_not_carried() -> None:
-    asked = ContainerRequest(image="host", config=ContainerConfig(resources=Resources(gpus="device=0")))
-    with pytest.raises(InvalidRequest, match="device=0"):
-        launch_call(asked, Pipes())

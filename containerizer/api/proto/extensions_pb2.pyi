@@ -209,7 +209,7 @@ class Images(_message.Message):
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["capabilities_add", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "new_privileges", "personality", "platform", "pull", "readonly_rootfs", "stdin", "stop_signal", "tmpfs", "umask", "working_directory"]
+    __slots__ = ["additional_gids", "capabilities_add", "capabilities_ambient", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "listen_ports", "networks", "new_privileges", "personality", "platform", "process", "pull", "readonly_rootfs", "stdin", "stop_signal", "time_offsets", "tmpfs", "umask", "userns", "working_directory"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -225,7 +225,16 @@ class LaunchOptions(_message.Message):
         output_file: str
         value: str
         def __init__(self, value: _Optional[str] = ..., extract: bool = ..., executable: bool = ..., cache: bool = ..., output_file: _Optional[str] = ..., checksum: _Optional[str] = ...) -> None: ...
+    class TimeOffsetsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ADDITIONAL_GIDS_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_ADD_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_AMBIENT_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_DROP_FIELD_NUMBER: _ClassVar[int]
     CHECK_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
@@ -237,17 +246,24 @@ class LaunchOptions(_message.Message):
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     INIT_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    LISTEN_PORTS_FIELD_NUMBER: _ClassVar[int]
+    NETWORKS_FIELD_NUMBER: _ClassVar[int]
     NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
     PERSONALITY_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
     READONLY_ROOTFS_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TIME_OFFSETS_FIELD_NUMBER: _ClassVar[int]
     TMPFS_FIELD_NUMBER: _ClassVar[int]
     UMASK_FIELD_NUMBER: _ClassVar[int]
+    USERNS_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    additional_gids: _containers.RepeatedScalarFieldContainer[int]
     capabilities_add: _containers.RepeatedScalarFieldContainer[str]
+    capabilities_ambient: _containers.RepeatedScalarFieldContainer[str]
     capabilities_drop: _containers.RepeatedScalarFieldContainer[str]
     check: _containers_pb2.CheckInfo
     cpu_shares: int
@@ -259,17 +275,22 @@ class LaunchOptions(_message.Message):
     health_check: _containers_pb2.HealthCheck
     init: bool
     limits: Limits
+    listen_ports: str
+    networks: NetworkOptions
     new_privileges: bool
     personality: str
     platform: str
+    process: ProcessOptions
     pull: str
     readonly_rootfs: bool
     stdin: bool
     stop_signal: str
+    time_offsets: _containers.ScalarMap[str, int]
     tmpfs: _containers.RepeatedScalarFieldContainer[str]
     umask: int
+    userns: str
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class LimitReached(_message.Message):
     __slots__ = ["isolator", "limit", "message", "resource", "time", "usage"]
@@ -288,7 +309,7 @@ class LimitReached(_message.Message):
     def __init__(self, isolator: _Optional[str] = ..., resource: _Optional[str] = ..., message: _Optional[str] = ..., limit: _Optional[float] = ..., usage: _Optional[float] = ..., time: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ["blkio_weight", "cpu_burst", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_count", "cpuset_cpus", "cpuset_exclusive", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops", "hugetlb", "memory_high", "memory_reservation", "memory_swap", "net_priorities", "oom_group", "pressure"]
+    __slots__ = ["blkio_weight", "cpu_burst", "cpu_period", "cpu_quota", "cpu_shares", "cpuset_count", "cpuset_cpus", "cpuset_exclusive", "cpuset_mems", "device_read_bps", "device_read_iops", "device_rules", "device_write_bps", "device_write_iops", "gpus", "hugetlb", "memory_high", "memory_reservation", "memory_swap", "net_priorities", "oom_group", "pressure"]
     class DeviceReadBpsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -352,6 +373,7 @@ class Limits(_message.Message):
     DEVICE_RULES_FIELD_NUMBER: _ClassVar[int]
     DEVICE_WRITE_BPS_FIELD_NUMBER: _ClassVar[int]
     DEVICE_WRITE_IOPS_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
     HUGETLB_FIELD_NUMBER: _ClassVar[int]
     MEMORY_HIGH_FIELD_NUMBER: _ClassVar[int]
     MEMORY_RESERVATION_FIELD_NUMBER: _ClassVar[int]
@@ -373,6 +395,7 @@ class Limits(_message.Message):
     device_rules: str
     device_write_bps: _containers.ScalarMap[str, int]
     device_write_iops: _containers.ScalarMap[str, int]
+    gpus: str
     hugetlb: _containers.ScalarMap[str, int]
     memory_high: int
     memory_reservation: int
@@ -380,7 +403,7 @@ class Limits(_message.Message):
     net_priorities: _containers.ScalarMap[str, int]
     oom_group: bool
     pressure: _containers.ScalarMap[str, str]
-    def __init__(self, cpu_shares: _Optional[int] = ..., cpuset_cpus: _Optional[str] = ..., cpuset_mems: _Optional[str] = ..., net_priorities: _Optional[_Mapping[str, int]] = ..., device_rules: _Optional[str] = ..., device_read_bps: _Optional[_Mapping[str, int]] = ..., device_write_bps: _Optional[_Mapping[str, int]] = ..., device_read_iops: _Optional[_Mapping[str, int]] = ..., device_write_iops: _Optional[_Mapping[str, int]] = ..., blkio_weight: _Optional[int] = ..., hugetlb: _Optional[_Mapping[str, int]] = ..., cpu_period: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_burst: _Optional[int] = ..., memory_reservation: _Optional[int] = ..., memory_high: _Optional[int] = ..., memory_swap: _Optional[int] = ..., oom_group: bool = ..., pressure: _Optional[_Mapping[str, str]] = ..., cpuset_count: _Optional[int] = ..., cpuset_exclusive: bool = ...) -> None: ...
+    def __init__(self, cpu_shares: _Optional[int] = ..., cpuset_cpus: _Optional[str] = ..., cpuset_mems: _Optional[str] = ..., gpus: _Optional[str] = ..., net_priorities: _Optional[_Mapping[str, int]] = ..., device_rules: _Optional[str] = ..., device_read_bps: _Optional[_Mapping[str, int]] = ..., device_write_bps: _Optional[_Mapping[str, int]] = ..., device_read_iops: _Optional[_Mapping[str, int]] = ..., device_write_iops: _Optional[_Mapping[str, int]] = ..., blkio_weight: _Optional[int] = ..., hugetlb: _Optional[_Mapping[str, int]] = ..., cpu_period: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_burst: _Optional[int] = ..., memory_reservation: _Optional[int] = ..., memory_high: _Optional[int] = ..., memory_swap: _Optional[int] = ..., oom_group: bool = ..., pressure: _Optional[_Mapping[str, str]] = ..., cpuset_count: _Optional[int] = ..., cpuset_exclusive: bool = ...) -> None: ...
 
 class ListContainers(_message.Message):
     __slots__ = ["all"]
@@ -404,11 +427,73 @@ class LogEntry(_message.Message):
     timestamp: str
     def __init__(self, timestamp: _Optional[str] = ..., stream: _Optional[_Union[_process_io_pb2.ProcessIO.Data.Type, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
+class NetworkOptions(_message.Message):
+    __slots__ = ["aliases", "dns_options", "dns_search", "dns_servers", "egress_rate", "extra_hosts", "ingress_rate", "mac_address", "ports"]
+    class Port(_message.Message):
+        __slots__ = ["container_port", "host_ip", "host_port", "protocol"]
+        CONTAINER_PORT_FIELD_NUMBER: _ClassVar[int]
+        HOST_IP_FIELD_NUMBER: _ClassVar[int]
+        HOST_PORT_FIELD_NUMBER: _ClassVar[int]
+        PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+        container_port: int
+        host_ip: str
+        host_port: int
+        protocol: str
+        def __init__(self, host_ip: _Optional[str] = ..., host_port: _Optional[int] = ..., container_port: _Optional[int] = ..., protocol: _Optional[str] = ...) -> None: ...
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    DNS_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    DNS_SEARCH_FIELD_NUMBER: _ClassVar[int]
+    DNS_SERVERS_FIELD_NUMBER: _ClassVar[int]
+    EGRESS_RATE_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    INGRESS_RATE_FIELD_NUMBER: _ClassVar[int]
+    MAC_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    dns_options: _containers.RepeatedScalarFieldContainer[str]
+    dns_search: _containers.RepeatedScalarFieldContainer[str]
+    dns_servers: _containers.RepeatedScalarFieldContainer[str]
+    egress_rate: int
+    extra_hosts: _containers.RepeatedScalarFieldContainer[str]
+    ingress_rate: int
+    mac_address: str
+    ports: _containers.RepeatedCompositeFieldContainer[NetworkOptions.Port]
+    def __init__(self, ports: _Optional[_Iterable[_Union[NetworkOptions.Port, _Mapping]]] = ..., mac_address: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., dns_servers: _Optional[_Iterable[str]] = ..., dns_search: _Optional[_Iterable[str]] = ..., dns_options: _Optional[_Iterable[str]] = ..., extra_hosts: _Optional[_Iterable[str]] = ..., ingress_rate: _Optional[int] = ..., egress_rate: _Optional[int] = ...) -> None: ...
+
 class PauseContainer(_message.Message):
     __slots__ = ["container_id"]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     container_id: _values_pb2.ContainerID
     def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
+
+class ProcessOptions(_message.Message):
+    __slots__ = ["clamped", "cpu_affinity", "io_class", "io_level", "nice", "oom_score_adj", "scheduler", "scheduler_priority", "sysctls"]
+    class SysctlsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    CLAMPED_FIELD_NUMBER: _ClassVar[int]
+    CPU_AFFINITY_FIELD_NUMBER: _ClassVar[int]
+    IO_CLASS_FIELD_NUMBER: _ClassVar[int]
+    IO_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    NICE_FIELD_NUMBER: _ClassVar[int]
+    OOM_SCORE_ADJ_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULER_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULER_PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SYSCTLS_FIELD_NUMBER: _ClassVar[int]
+    clamped: _containers.RepeatedScalarFieldContainer[str]
+    cpu_affinity: _containers.RepeatedScalarFieldContainer[int]
+    io_class: str
+    io_level: int
+    nice: int
+    oom_score_adj: int
+    scheduler: str
+    scheduler_priority: int
+    sysctls: _containers.ScalarMap[str, str]
+    def __init__(self, nice: _Optional[int] = ..., oom_score_adj: _Optional[int] = ..., scheduler: _Optional[str] = ..., scheduler_priority: _Optional[int] = ..., io_class: _Optional[str] = ..., io_level: _Optional[int] = ..., cpu_affinity: _Optional[_Iterable[int]] = ..., sysctls: _Optional[_Mapping[str, str]] = ..., clamped: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Processes(_message.Message):
     __slots__ = ["processes"]
