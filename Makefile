@@ -104,7 +104,7 @@ lint: venv ## style, types and import directions
 # An older compiler on purpose: what it writes runs with every later protobuf, and not the other way round.
 proto: ## what Python needs of the *.proto files, made anew by Debian's protoc
 	@command -v protoc >/dev/null || .ci/packages protobuf-compiler
-	@protoc --python_out=. --pyi_out=. containerizer/api/proto/*.proto containerizer/cri/proto/*.proto
+	@protoc --python_out=. --pyi_out=. containerizer/api/proto/*.proto containerizer/cri/proto/*.proto isolators/volume/proto/*.proto
 
 check: test ## the same as test
 

@@ -28,6 +28,7 @@ TABLE: Mapping[str, str] = {
     "docker/runtime": "isolators.docker.runtime:DockerRuntime",
     # Mounts the driver over what the image's volumes have there.
     "docker/volume": "isolators.docker.volume:DockerVolume",
+    "volume/csi": "isolators.volume.csi:VolumeCsi",
     "volume/secret": "isolators.volume.secret:VolumeSecret",
     "gpu/nvidia": "isolators.gpu.nvidia:GpuNvidia",
     "linux/devices": "isolators.linux.devices:LinuxDevices",
@@ -129,6 +130,7 @@ ON_DEMAND: Mapping[str, str] = {
     "disk": "disk/du",
     "pressure": "cgroups/pressure",
     "docker_volumes": "docker/volume",
+    "csi_volumes": "volume/csi",
     "secret_volumes": "volume/secret",
     "environment_secrets": "environment_secret",
 }

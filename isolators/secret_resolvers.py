@@ -11,14 +11,15 @@ is ever asked, and a request names no path, variable or program of the host free
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import stat
 from collections.abc import Callable
 
 from isolators import secrets
-from isolators.isolator import IsolatorFlags
-from isolators.secrets import SecretReference
+from isolators.flags import IsolatorFlags
+from isolators.secrets import Secret, SecretReference
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import files
 from launcher.kernel.safe_path import open_beneath
@@ -122,6 +123,13 @@ def resolve(reference: SecretReference, flags: IsolatorFlags) -> bytes:
         raise SecretUnavailable(f"resolver {name} has returned no bytes for the secret {reference}")
     secrets.check(value, f"the secret {reference}")
     return value
+
+
+def value_of(secret: Secret, flags: IsolatorFlags) -> bytes:
+    """The value of a secret that is given or referred to. Raises as `resolve` does."""
+    if secret.reference is not None:
+        return resolve(secret.reference, flags)
+    return base64.b64decode(secret.content or "")
 
 
 def _third_party(name: str) -> Callable[[IsolatorFlags], Resolver]:

@@ -14,6 +14,7 @@ from launcher.data import Data
 from launcher.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from isolators.csi import CsiVolume
     from isolators.isolator import ContainerConfig
     from isolators.secrets import Secret
 
@@ -76,6 +77,7 @@ class Volume(Data, kw_only=True):
     of_parent: bool = False  # SANDBOX: of the container around this one
     pull: str = "missing"  # IMAGE: "always", "missing", "never"
     secret: Secret | None = None  # SECRET: what it is
+    csi: CsiVolume | None = None  # CSI: what is asked of it; its id is the source, its plug-in the driver
 
     def __post_init__(self) -> None:
         """Raises InvalidRequest."""

@@ -159,6 +159,8 @@ TABLE: Mapping[str, Flag] = {
     ),
     "docker_volume_timeout": Flag("2mins", "of a plug-in, to make or to mount a volume", parse_duration),
     "dvdcli": Flag(None, "program for plug-ins that are not found otherwise (as PATH has it)"),
+    "csi_plugin_config_dir": Flag("/etc/containerizer/csi", "files that say where plug-ins of CSI listen"),
+    "csi_timeout": Flag("2mins", "of one call to a plug-in of CSI", parse_duration),
     "secret_resolver": Flag(
         None, "who has the secrets that requests refer to: file, environment, command, or another's (nobody)"
     ),

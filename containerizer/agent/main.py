@@ -201,6 +201,8 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
         docker_plugins_dirs=flags["docker_plugins_dirs"],
         docker_volume_timeout=flags["docker_volume_timeout"],
         dvdcli=flags["dvdcli"],
+        csi_plugin_config_dir=flags["csi_plugin_config_dir"],
+        csi_timeout=flags["csi_timeout"],
         secret_resolver=flags["secret_resolver"],
         secrets_dir=flags["secrets_dir"],
         secret_command=flags["secret_command"],

@@ -15,6 +15,10 @@ def add(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
         help="where Docker's plug-ins are (/run/docker/plugins:/etc/docker/plugins:/usr/lib/docker/plugins)",
     )
     group.add_argument("--docker-volume-timeout", metavar="SECONDS", help="of a plug-in, to mount one (120)")
+    group.add_argument(
+        "--csi-plugin-config-dir", metavar="DIR", help="of plug-ins of CSI (/etc/containerizer/csi)"
+    )
+    group.add_argument("--csi-timeout", metavar="SECONDS", help="of one call to such a plug-in (120)")
 
 
 def flags(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -23,9 +27,12 @@ def flags(arguments: argparse.Namespace) -> dict[str, Any]:
     directories = getattr(arguments, "docker_plugins_dir", None)
     if directories is not None:
         given["docker_plugins_dirs"] = tuple(filter(None, directories.split(":")))
-    timeout = getattr(arguments, "docker_volume_timeout", None)
-    if timeout is not None:
-        given["docker_volume_timeout"] = _seconds(timeout)
+    if getattr(arguments, "csi_plugin_config_dir", None) is not None:
+        given["csi_plugin_config_dir"] = arguments.csi_plugin_config_dir
+    for name in ("docker_volume_timeout", "csi_timeout"):
+        timeout = getattr(arguments, name, None)
+        if timeout is not None:
+            given[name] = _seconds(timeout)
     return given
 
 

@@ -23,6 +23,7 @@ Decode = Callable[[Any], Any]
 
 # What modules import for type checkers only, and where it really is. None: a Literal, which is as it is.
 _LATE: Mapping[str, str | None] = {
+    "CsiVolume": "isolators.csi",
     "Device": "isolators.devices",
     "FetchUri": "containerizer.fetcher.uri",
     "HealthOptions": "containerizer.checks.docker",

@@ -1,0 +1,233 @@
+"""volume/csi: volumes of the Container Storage Interface that are there already, by plug-ins that run.
+
+A volume is staged on the node, if its plug-in does that, and published for the first container that has it,
+and both is undone after the last, whoever cleans that up: isolators/mounted_volumes.py. Containers that may
+write and such that may not have different places to which it is published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from isolators import ownership, volumes
+from isolators.isolator import ContainerConfig, Isolator
+from isolators.volumes import Volume
+from launcher.container_id import ContainerId
+from launcher.data import replace
+from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.kernel import process
+from launcher.launch_info import LaunchInfo, Mount
+
+if TYPE_CHECKING:
+    from isolators.mounted_volumes import MountedVolume, MountedVolumes
+    from isolators.secrets import Secret
+    from isolators.volume.csi_node import Node
+    from isolators.volume.csi_plugins import CsiPlugin
+
+_DIRECTORY = "csi-volumes"  # where it is noted what is mounted
+_MOUNTS = "csi-mounts"  # where it is mounted, if the plug-in has no place of its own
+_STAGING = "staging"
+_BRIEF = 5.0  # seconds to take back what may not have come about
+
+
+class CsiVolumeFailed(ContainerizerError):
+    """A volume could not be given to a container, or not be taken back."""
+
+
+class VolumeCsi(Isolator):
+    name = "volume/csi"
+    enforces = frozenset({"csi_volumes"})
+    requires = ("filesystem/linux",)
+    prepares_what_is_asked = True
+
+    def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        asked = _checked(config)
+        holder = ownership.holder(self.flags, container_id)
+        published: dict[tuple[str, str, bool], str] = {}
+        for volume in sorted(asked, key=_which):  # so that no two wait crosswise
+            if _which(volume) not in published:
+                published[_which(volume)] = self._published(volume, holder)
+        return _launch_info(asked, [published[_which(volume)] for volume in asked])
+
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        """In the place of a path the name of the volume: a dry run asks no plug-in."""
+        asked = _checked(config)
+        return _launch_info(asked, [f"{volume.driver}:{volume.source}" for volume in asked])
+
+    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
+        known = self._known()
+        records = map(known.peek, known.keys_of(ownership.holder(self.flags, container_id)))
+        told = [{key: each[key] for key in ("plugin", "volume_id")} for each in records if each]
+        return {"csi_volumes": told} if told else {}
+
+    def cleanup(self, container_id: ContainerId) -> None:
+        """One that its plug-in does not take back is told once, and tried again by whoever comes next."""
+        if not os.path.isdir(self._place(_DIRECTORY)):
+            return
+        known, holder = self._known(), ownership.holder(self.flags, container_id)
+        failures = []
+        for key in known.keys_of(holder):
+            try:
+                with known.locked(key, self.flags.csi_timeout, "a volume") as volume:
+                    try:
+                        self._left(volume, holder)
+                    finally:
+                        volume.drop(holder)
+            except ContainerizerError as error:
+                failures.append(str(error))
+        if failures:
+            raise CsiVolumeFailed("; ".join(failures))
+
+    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
+        known, told = self._known(), []
+        for key in known.all():
+            with contextlib.suppress(ContainerizerError), known.locked(key, 0, "a volume") as volume:
+                record = volume.record
+                if self._left(volume, None) and record:
+                    told.append(f"volume {record['volume_id']} of {record['plugin']}")
+        return told
+
+    def _place(self, name: str) -> str:
+        around = self.flags.own_state if process.is_rootless() else self.flags.state
+        return os.path.join(around, name)
+
+    def _known(self) -> MountedVolumes:
+        from isolators.mounted_volumes import MountedVolumes  # for those who have some
+
+        return MountedVolumes(self._place(_DIRECTORY))
+
+    def _published(self, volume: Volume, holder: str) -> str:
+        """Where it is, and has to stay for the holder. Raises ContainerizerError."""
+        from isolators.volume import csi_plugins
+        from isolators.volume.csi_node import Node
+
+        known, plugin = self._known(), csi_plugins.find(volume.driver, self.flags)
+        node = Node(plugin, self.flags.csi_timeout, self.flags.csi_retries)
+        key = known.key(volume.driver, volume.source)
+        patience = 4 * self.flags.csi_timeout  # as long as the one before may take for its calls
+        with known.locked(key, patience, f"volume {volume.source} of {volume.driver}") as mounted:
+            mounted.add(holder)
+            return self._publish(node, plugin, volume, mounted, key)
+
+    def _publish(
+        self, node: Node, plugin: CsiPlugin, volume: Volume, mounted: MountedVolume, key: str
+    ) -> str:
+        """What is there already is asked for again: the same comes of it, unless the plug-in has lost it."""
+        from isolators.volume.csi_node import Published
+
+        assert volume.csi is not None
+        node.probe()
+        node.check_name()
+        directory = os.path.join(plugin.target_root or self._place(_MOUNTS), key)
+        target = os.path.join(directory, "ro" if _is_readonly(volume) else "rw")
+        staging = os.path.join(directory, _STAGING) if node.stages() else ""
+        where = Published(volume_id=volume.source, staging=staging, target=target)
+        before = mounted.record or {}
+        record: dict[str, Any] = {
+            "plugin": volume.driver,
+            "volume_id": volume.source,
+            "socket": plugin.socket,
+        }
+        record |= {"directory": directory, "staging": staging}
+        record["targets"] = sorted({target, *before.get("targets", ())})
+        mounted.write({**record, "whole": before.get("whole", False)})
+        for each in (directory, *([staging] if staging else []), *([target] if plugin.target_exists else [])):
+            os.makedirs(each, mode=0o700, exist_ok=True)
+        if staging:
+            node.stage(where, volume.csi, self._values(volume.csi.stage_secrets))
+        secrets = self._values(volume.csi.publish_secrets)
+        node.publish(where, volume.csi, secrets, readonly=_is_readonly(volume))
+        if not os.path.exists(target):
+            message = f"the CSI plug-in {volume.driver} has published the volume {volume.source}"
+            raise CsiVolumeFailed(f"{message} at {target}, where nothing is")
+        mounted.write({**record, "whole": True})
+        return target
+
+    def _values(self, secrets: Mapping[str, Secret]) -> dict[str, str]:
+        if not secrets:
+            return {}
+        from isolators import secret_resolvers
+        from isolators.secrets import variable
+
+        return {
+            name: variable(secret_resolvers.value_of(secret, self.flags), name)
+            for name, secret in secrets.items()
+        }
+
+    def _left(self, volume: MountedVolume, holder: str | None) -> bool:
+        """Take it back if nobody but the holder has it; whether it was. Raises ContainerizerError."""
+        from isolators.volume.csi_node import Node
+        from isolators.volume.csi_plugins import CsiPlugin
+
+        record = volume.record
+        if record is None or set(volume.users()) - {holder}:
+            return False
+        limits = (self.flags.csi_timeout, self.flags.csi_retries) if record["whole"] else (_BRIEF, 0)
+        node = Node(CsiPlugin(name=record["plugin"], socket=record["socket"]), *limits)
+        try:
+            for target in record["targets"]:
+                node.unpublish(record["volume_id"], target)
+            if record["staging"]:
+                node.unstage(record["volume_id"], record["staging"])
+        except ContainerizerError:
+            if record["whole"]:
+                raise
+        _remove([*record["targets"], record["staging"], record["directory"]])
+        volume.clear()
+        return True
+
+
+def _which(volume: Volume) -> tuple[str, str, bool]:
+    return volume.driver, volume.source, _is_readonly(volume)
+
+
+def _is_readonly(volume: Volume) -> bool:
+    return volume.readonly or (volume.csi is not None and volume.csi.is_reader)
+
+
+def _remove(directories: Sequence[str]) -> None:
+    """Those of plug-ins' that are empty: what is in one is a volume, or somebody's who is not to lose it."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(directories[-1]))
+
+
+def _checked(config: ContainerConfig) -> list[Volume]:
+    from isolators.csi import CsiVolume  # for those who have some
+
+    asked = volumes.of(config, volumes.word_of(volumes.CSI))
+    for volume in asked:
+        if not volume.source or not volume.driver or "\0" in volume.source:
+            hint = "name its plug-in and its id"
+            raise InvalidRequest(f"the CSI volume at {volume.target} is not named", hint=hint)
+        if volume.csi is not None and volume.csi.block and volume.subpath:
+            raise InvalidRequest(f"the block volume at {volume.target} has no parts")
+    return [volume if volume.csi else replace(volume, csi=CsiVolume()) for volume in asked]
+
+
+def _launch_info(asked: Sequence[Volume], sources: Sequence[str]) -> LaunchInfo:
+    mounts, rules = [], list[str]()
+    for volume, source in zip(asked, sources, strict=True):
+        assert volume.csi is not None
+        readonly = _is_readonly(volume)
+        flags = replace(volume, readonly=readonly).mount_flags
+        if volume.csi.block:
+            flags = tuple(flag for flag in flags if flag not in ("nodev", "ro"))
+            rules += _rules(source, readonly=readonly)
+        kind = "bind" if volume.csi.block else "rbind"
+        mounts.append(
+            Mount(target=volume.target, fstype=kind, source=source, part=volume.subpath, flags=flags)
+        )
+    return LaunchInfo(mounts=tuple(mounts), devices=tuple(rules))
+
+
+def _rules(path: str, *, readonly: bool) -> list[str]:
+    from isolators.devices import rule_of  # for block volumes
+
+    rule = rule_of(path, "r" if readonly else "rw")
+    return [str(rule)] if rule else []

@@ -1,0 +1,1 @@
+"""Messages of the Container Storage Interface; `make proto` compiles them."""
