@@ -222,5 +222,6 @@ NEEDS: Mapping[str, Probe] = {
     "crun": _program("crun", "crun"),
     "prometheus": _program("prometheus", "prometheus"),
     "protoc": _program("protoc", "protobuf-compiler"),
+    "chromium": lambda: _program("chromium", "chromium")() or _program("chromedriver", "chromium-driver")(),
     "stress-ng": _program("stress-ng", "stress-ng"),
 }

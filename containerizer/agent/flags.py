@@ -200,6 +200,7 @@ TABLE: Mapping[str, Flag] = {
     ),
     "cri_cgroup_driver": Flag("cgroupfs", "the kubelet's: or systemd", _one_of("cgroupfs", "systemd")),
     "cri_stream_address": Flag("127.0.0.1:0", "HOST:PORT for exec, attach and port-forward"),
+    "ui": Flag("false", "true: serve a page for people at /ui", _truth),
     # Who may ask, and how much.
     "http_credentials": Flag(
         None, "file of principals and hashed secrets: needed for tcp without tls_ca_file"

@@ -217,6 +217,7 @@ def _server_settings(flags: Flags) -> ServerSettings:
         max_requests=flags["max_requests"],
         request_timeout=flags["request_timeout"],
         heartbeat=flags["http_heartbeat_interval"],
+        ui=flags["ui"],
         log_file=os.path.abspath(flags["log_file"]) if flags["log_file"] else None,
         flags={name: _shown(flags[name]) for name in TABLE if flags[name] is not None},
         **asked,

@@ -56,6 +56,10 @@ def application(
     if credentials is not None:
         app[CREDENTIALS] = credentials
     endpoints.add_to(app)
+    if settings.ui:
+        from containerizer.agent.ui import routes  # few ask
+
+        routes.add_to(app)
     app[FILES] = VirtualFiles(engine.paths, log=settings.log_file)
     context = Context(
         engine,

@@ -37,6 +37,7 @@ class ServerSettings(Data, kw_only=True):
     request_timeout: float = 60.0
     heartbeat: float = 30.0  # between signs of life in streams
     hostname: str = field(default_factory=lambda: os.uname().nodename)
+    ui: bool = False  # serve the page for people
     log_file: str | None = None  # the agent's own log, as /slave/log
     flags: dict[str, str] = field(default_factory=dict)  # as they are shown
 
