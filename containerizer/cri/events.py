@@ -26,7 +26,7 @@ class Happenings:
     """Tells all who listen now. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._listeners: list[asyncio.Queue[Happening]] = []
+        self._listeners: list[asyncio.Queue[Happening | None]] = []
 
     def tell(self, subject: str, kind: messages.ContainerEventType, pod_id: str) -> None:
         happening = Happening(subject=subject, kind=kind, pod_id=pod_id, at=time.time_ns())
@@ -34,10 +34,17 @@ class Happenings:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(happening)
 
+    def close(self) -> None:
+        """Nothing more happens here."""
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
     @contextlib.contextmanager
-    def heard(self) -> Iterator[asyncio.Queue[Happening]]:
-        """From now on."""
-        queue: asyncio.Queue[Happening] = asyncio.Queue(_MOST)
+    def heard(self) -> Iterator[asyncio.Queue[Happening | None]]:
+        """From now on; None: it was the last."""
+        queue: asyncio.Queue[Happening | None] = asyncio.Queue(_MOST)
         self._listeners.append(queue)
         try:
             yield queue

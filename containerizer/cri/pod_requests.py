@@ -13,13 +13,14 @@ from containerizer.cri.settings import CriSettings
 from containerizer.request import HOST, ContainerRequest
 from isolators.isolator import OF_HOST, ContainerConfig
 from isolators.networks import NetworkRequest, PortMapping
-from isolators.resources import ProcessAttributes
+from isolators.resources import ProcessAttributes, Resources
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import files
 
 # It does nothing, and may do nothing. PID 1 around it collects what the containers leave.
 _PAUSE = ("sleep", "infinity")
+_EVERY_DEVICE = "a *:* rwm"
 _NOBODY = "65534:65534"
 _PROTOCOLS = {messages.TCP: "tcp", messages.UDP: "udp", messages.SCTP: "sctp"}
 _HOSTS_RESOLVER = "/etc/resolv.conf"
@@ -52,6 +53,8 @@ def request(
             hostname=None if of_host["uts"] else config.hostname or None,
             namespaces={kind: OF_HOST for kind, asked in of_host.items() if asked},
             capabilities_drop=("ALL",),
+            # Its containers may have no more than it; and it does nothing with them.
+            resources=Resources(device_rules=_EVERY_DEVICE if settings.confines_devices else None),
             attributes=ProcessAttributes(sysctls=dict(config.linux.sysctls)),
             networks=NetworkRequest() if of_host["net"] else _networks(config, network()),
             cgroup_parent=parent_of(config.linux.cgroup_parent, settings.cgroup_driver),

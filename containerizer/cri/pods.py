@@ -95,6 +95,16 @@ class PodCalls:
                 self._store.forget_pod(pod.id)
         return messages.RemovePodSandboxResponse()
 
+    async def update_pod_sandbox_resources(
+        self, request: messages.UpdatePodSandboxResourcesRequest
+    ) -> messages.UpdatePodSandboxResourcesResponse:
+        """Noted: the cgroup that they are limits of is the kubelet's own, around the pod's."""
+        pod = self._store.pod(request.pod_sandbox_id)
+        pod.config.linux.resources.CopyFrom(request.resources)
+        pod.config.linux.overhead.CopyFrom(request.overhead)
+        self._store.save_pod(pod)
+        return messages.UpdatePodSandboxResourcesResponse()
+
     async def pod_sandbox_status(
         self, request: messages.PodSandboxStatusRequest
     ) -> containers.PodSandboxStatusResponse:

@@ -7,11 +7,14 @@ from containerizer.agent.flags import Flags
 from containerizer.cri.containers import ContainerCalls
 from containerizer.cri.execs import ExecCalls
 from containerizer.cri.images import ImageCalls
+from containerizer.cri.listening import ListeningCalls
+from containerizer.cri.metrics import MetricsCalls
 from containerizer.cri.pods import PodCalls
 from containerizer.cri.runtime import RuntimeCalls
 from containerizer.cri.server import CriServer, path_of
 from containerizer.cri.service import Service
 from containerizer.cri.settings import CriSettings
+from containerizer.cri.statistics import StatisticsCalls
 from isolators import catalog
 
 # Beside the agent's default isolators, as far as this host has what they need.
@@ -28,9 +31,11 @@ ISOLATORS = (
 def settings_of(flags: Flags) -> CriSettings:
     """Raises InvalidRequest."""
     path_of(flags["cri"])
+    isolators = flags["isolation"] or isolation()
     return CriSettings(
         address=flags["cri"],
         handlers=flags["cri_runtime_handlers"],
+        confines_devices="cgroups/devices" in isolators or "cgroups/all" in isolators,
         cgroup_driver=flags["cri_cgroup_driver"],
         cni_config_dirs=flags["network_cni_config_dir"],
         stream_address=flags["cri_stream_address"],
@@ -58,6 +63,9 @@ class CriAgent:
                 PodCalls(self.service),
                 ContainerCalls(self.service, images),
                 ExecCalls(self.service),
+                StatisticsCalls(self.service),
+                MetricsCalls(self.service),
+                ListeningCalls(self.service),
             ]
         )
 
@@ -68,5 +76,6 @@ class CriAgent:
 
     async def close(self, patience: float) -> None:
         """Give the calls under way `patience` seconds; what runs goes on."""
+        self.service.happenings.close()
         await self._server.close(patience)
         await self.service.close()

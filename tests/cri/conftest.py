@@ -108,6 +108,11 @@ def served(node: Node) -> Iterator[Node]:
         agent.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def before_every_test(served: Node) -> None:
+    """Of a parametrised test, fixtures of the session would come after the look at what is there before."""
+
+
 @pytest.fixture
 def cri(served: Node) -> Iterator[Client]:
     """A client; the pods of a test go with it."""

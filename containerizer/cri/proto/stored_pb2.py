@@ -16,7 +16,7 @@ from containerizer.cri.proto import containers_pb2 as containerizer_dot_cri_dot_
 from containerizer.cri.proto import pods_pb2 as containerizer_dot_cri_dot_proto_dot_pods__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$containerizer/cri/proto/stored.proto\x12\x11\x63ontainerizer.cri\x1a$containerizer/cri/proto/common.proto\x1a(containerizer/cri/proto/containers.proto\x1a\"containerizer/cri/proto/pods.proto\"\xe3\x01\n\tStoredPod\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1c.runtime.v1.PodSandboxConfig\x12\x17\n\x0fruntime_handler\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x03\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.runtime.v1.PodSandboxState\x12\x0b\n\x03ips\x18\x06 \x03(\t\x12\x36\n\tresources\x18\x07 \x01(\x0b\x32#.runtime.v1.LinuxContainerResources\"\x93\x03\n\x0fStoredContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06pod_id\x18\x02 \x01(\t\x12+\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x1b.runtime.v1.ContainerConfig\x12\x10\n\x08image_id\x18\x04 \x01(\t\x12\x11\n\timage_ref\x18\x05 \x01(\t\x12)\n\x05state\x18\x06 \x01(\x0e\x32\x1a.runtime.v1.ContainerState\x12\x12\n\ncreated_at\x18\x07 \x01(\x03\x12\x12\n\nstarted_at\x18\x08 \x01(\x03\x12\x13\n\x0b\x66inished_at\x18\t \x01(\x03\x12\x11\n\texit_code\x18\n \x01(\x05\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07message\x18\x0c \x01(\t\x12\x36\n\tresources\x18\r \x01(\x0b\x32#.runtime.v1.LinuxContainerResources\x12\x10\n\x08log_path\x18\x0e \x01(\t\x12,\n\x04user\x18\x0f \x01(\x0b\x32\x1e.runtime.v1.LinuxContainerUserb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$containerizer/cri/proto/stored.proto\x12\x11\x63ontainerizer.cri\x1a$containerizer/cri/proto/common.proto\x1a(containerizer/cri/proto/containers.proto\x1a\"containerizer/cri/proto/pods.proto\"\xab\x01\n\tStoredPod\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1c.runtime.v1.PodSandboxConfig\x12\x17\n\x0fruntime_handler\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x03\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.runtime.v1.PodSandboxState\x12\x0b\n\x03ips\x18\x06 \x03(\t\"\x93\x03\n\x0fStoredContainer\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06pod_id\x18\x02 \x01(\t\x12+\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x1b.runtime.v1.ContainerConfig\x12\x10\n\x08image_id\x18\x04 \x01(\t\x12\x11\n\timage_ref\x18\x05 \x01(\t\x12)\n\x05state\x18\x06 \x01(\x0e\x32\x1a.runtime.v1.ContainerState\x12\x12\n\ncreated_at\x18\x07 \x01(\x03\x12\x12\n\nstarted_at\x18\x08 \x01(\x03\x12\x13\n\x0b\x66inished_at\x18\t \x01(\x03\x12\x11\n\texit_code\x18\n \x01(\x05\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07message\x18\x0c \x01(\t\x12\x36\n\tresources\x18\r \x01(\x0b\x32#.runtime.v1.LinuxContainerResources\x12\x10\n\x08log_path\x18\x0e \x01(\t\x12,\n\x04user\x18\x0f \x01(\x0b\x32\x1e.runtime.v1.LinuxContainerUserb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'containerizer.cri.proto.stored_pb2', globals())
@@ -24,7 +24,7 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   _STOREDPOD._serialized_start=176
-  _STOREDPOD._serialized_end=403
-  _STOREDCONTAINER._serialized_start=406
-  _STOREDCONTAINER._serialized_end=809
+  _STOREDPOD._serialized_end=347
+  _STOREDCONTAINER._serialized_start=350
+  _STOREDCONTAINER._serialized_end=753
 # @@protoc_insertion_point(module_scope)

@@ -43,19 +43,17 @@ class StoredContainer(_message.Message):
     def __init__(self, id: _Optional[str] = ..., pod_id: _Optional[str] = ..., config: _Optional[_Union[_containers_pb2.ContainerConfig, _Mapping]] = ..., image_id: _Optional[str] = ..., image_ref: _Optional[str] = ..., state: _Optional[_Union[_containers_pb2.ContainerState, str]] = ..., created_at: _Optional[int] = ..., started_at: _Optional[int] = ..., finished_at: _Optional[int] = ..., exit_code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.LinuxContainerResources, _Mapping]] = ..., log_path: _Optional[str] = ..., user: _Optional[_Union[_containers_pb2.LinuxContainerUser, _Mapping]] = ...) -> None: ...
 
 class StoredPod(_message.Message):
-    __slots__ = ["config", "created_at", "id", "ips", "resources", "runtime_handler", "state"]
+    __slots__ = ["config", "created_at", "id", "ips", "runtime_handler", "state"]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     IPS_FIELD_NUMBER: _ClassVar[int]
-    RESOURCES_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_HANDLER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     config: _pods_pb2.PodSandboxConfig
     created_at: int
     id: str
     ips: _containers.RepeatedScalarFieldContainer[str]
-    resources: _common_pb2.LinuxContainerResources
     runtime_handler: str
     state: _pods_pb2.PodSandboxState
-    def __init__(self, id: _Optional[str] = ..., config: _Optional[_Union[_pods_pb2.PodSandboxConfig, _Mapping]] = ..., runtime_handler: _Optional[str] = ..., created_at: _Optional[int] = ..., state: _Optional[_Union[_pods_pb2.PodSandboxState, str]] = ..., ips: _Optional[_Iterable[str]] = ..., resources: _Optional[_Union[_common_pb2.LinuxContainerResources, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., config: _Optional[_Union[_pods_pb2.PodSandboxConfig, _Mapping]] = ..., runtime_handler: _Optional[str] = ..., created_at: _Optional[int] = ..., state: _Optional[_Union[_pods_pb2.PodSandboxState, str]] = ..., ips: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -1,0 +1,114 @@
+"""Mounts: of files and directories, by links, read-only, and with what is mounted later."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.cri.client import status_of
+from tests.cri.conftest import Pods
+
+pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay")
+
+
+def test_directories_and_files_are_mounted(pods: Pods, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "hosts").write_text("10.0.0.1 somebody\n")
+    mounts = [
+        {"container_path": "/data/below/it", "host_path": str(tmp_path / "new"), "readonly": True},
+        {"container_path": "/data", "host_path": str(tmp_path / "data")},
+        {"container_path": "/etc/hosts", "host_path": str(tmp_path / "hosts")},
+    ]
+    container = pods.start(pods.run(), mounts=mounts)
+    assert pods.sh(container, "cat /etc/hosts") == "10.0.0.1 somebody\n"
+    pods.sh(container, "echo x > /data/file")
+    assert (tmp_path / "data/file").read_text() == "x\n"
+    assert (tmp_path / "new").is_dir()  # made, as others do
+    assert "Read-only" in pods.sh(container, "touch /data/below/it/x 2>&1; true")
+    told = pods.status(container).mounts
+    assert [each.container_path for each in told] == [each["container_path"] for each in mounts]
+
+
+def test_links_of_the_node_are_followed(pods: Pods, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/file").write_text("real\n")
+    (tmp_path / "link").symlink_to("real")
+    mounts = [{"container_path": "/data", "host_path": str(tmp_path / "link")}]
+    assert pods.sh(pods.start(pods.run(), mounts=mounts), "cat /data/file") == "real\n"
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a shared mount."""
+    place = tmp_path / "shared"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+    subprocess.run(["mount", "--make-shared", place], check=True)
+    try:
+        (place / "inner").mkdir()
+        yield place
+    finally:
+        subprocess.run(["umount", "-R", place], check=True)
+
+
+def mount_tmpfs(place: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+
+
+@pytest.mark.parametrize(
+    ("propagation", "comes"), [("PROPAGATION_PRIVATE", False), ("PROPAGATION_HOST_TO_CONTAINER", True)]
+)
+def test_what_the_node_mounts_later_comes_in(
+    pods: Pods, shared: Path, propagation: str, *, comes: bool
+) -> None:
+    mounts = [{"container_path": "/data", "host_path": str(shared), "propagation": propagation}]
+    container = pods.start(pods.run(), mounts=mounts)
+    mount_tmpfs(shared / "inner")
+    (shared / "inner/later").write_text("x")
+    assert (pods.sh(container, "ls /data/inner") == "later\n") is comes
+
+
+def test_what_the_container_mounts_goes_out(pods: Pods, shared: Path) -> None:
+    mounts = [
+        {"container_path": "/data", "host_path": str(shared), "propagation": "PROPAGATION_BIDIRECTIONAL"}
+    ]
+    container = pods.start(pods.run(), mounts=mounts, context={"privileged": True})
+    pods.sh(container, "mount -t tmpfs none /data/inner && touch /data/inner/mine")
+    assert [path.name for path in (shared / "inner").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("mount", "word"),
+    [
+        ({"container_path": "data", "host_path": "/tmp"}, "absolute"),
+        ({"container_path": "/data", "host_path": "/tmp", "recursive_read_only": True}, "read-only"),
+        ({"container_path": "/data", "image": {"image": "x"}}, "volumes"),
+    ],
+)
+def test_nonsense_is_refused(pods: Pods, mount: dict[str, object], word: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        pods.create(pods.run(), mounts=[mount])
+    code, details = status_of(refused.value)
+    assert (code, word in details) == ("INVALID_ARGUMENT", True), details
+
+
+def test_propagation_takes_a_shared_mount(pods: Pods, shared: Path) -> None:
+    subprocess.run(["mount", "--make-private", shared], check=True)
+    mount = {
+        "container_path": "/data",
+        "host_path": str(shared),
+        "propagation": "PROPAGATION_BIDIRECTIONAL",
+    }
+    with pytest.raises(grpc.RpcError) as refused:
+        pods.create(pods.run(), mounts=[mount])
+    assert "shared" in status_of(refused.value)[1]
+
+
+def test_devices_are_there(pods: Pods) -> None:
+    devices = [{"container_path": "/dev/own", "host_path": "/dev/zero", "permissions": "rw"}]
+    container = pods.start(pods.run(), devices=devices)
+    assert pods.sh(container, "head -c 3 /dev/own | wc -c").strip() == "3"

@@ -1,0 +1,153 @@
+"""Limits of containers, changed while they run, and what they consume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+import pytest
+
+from isolators import catalog
+from tests.cri.client import Client, status_of
+from tests.cri.conftest import Pods
+
+pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay", "cgroup1")
+
+MEBIBYTE = 1 << 20
+RESOURCES = {
+    "cpu_shares": 512,
+    "cpu_quota": 50000,
+    "cpu_period": 100000,
+    "memory_limit_in_bytes": 64 * MEBIBYTE,
+}
+
+
+def limit(pods: Pods, container: str, controller: str, file: str) -> str:
+    """What the kernel says, of the container's own cgroup."""
+    (found,) = Path("/sys/fs/cgroup", controller).rglob(f"ct-{container}/{file}")
+    return found.read_text().strip()
+
+
+def test_limits_are_in_force_and_told(pods: Pods) -> None:
+    container = pods.start(pods.run(), resources={**RESOURCES, "cpuset_cpus": "0"})
+    assert limit(pods, container, "cpu", "cpu.shares") == "512"
+    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "50000"
+    assert limit(pods, container, "memory", "memory.limit_in_bytes") == str(64 * MEBIBYTE)
+    assert limit(pods, container, "cpuset", "cpuset.cpus") == "0"
+    told = pods.status(container).resources.linux
+    assert (told.cpu_shares, told.memory_limit_in_bytes, told.cpuset_cpus) == (512, 64 * MEBIBYTE, "0")
+
+
+def test_limits_change_and_what_is_not_named_stays(pods: Pods, cri: Client) -> None:
+    container = pods.start(pods.run(), resources=RESOURCES)
+    new = {"cpu_shares": 1024, "memory_limit_in_bytes": 96 * MEBIBYTE}
+    cri.UpdateContainerResources(container_id=container, linux=new)
+    assert limit(pods, container, "cpu", "cpu.shares") == "1024"
+    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "50000"
+    assert limit(pods, container, "memory", "memory.limit_in_bytes") == str(96 * MEBIBYTE)
+    told = pods.status(container).resources.linux
+    assert (told.cpu_shares, told.cpu_quota, told.memory_limit_in_bytes) == (1024, 50000, 96 * MEBIBYTE)
+    cri.UpdateContainerResources(container_id=container, linux={"cpu_quota": -1})
+    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "-1"
+
+
+def test_limits_of_one_that_is_not_started_yet_are_those_of_its_start(pods: Pods, cri: Client) -> None:
+    container = pods.create(pods.run(), resources=RESOURCES)
+    cri.UpdateContainerResources(container_id=container, linux={"cpu_shares": 256})
+    cri.StartContainer(container_id=container)
+    assert limit(pods, container, "cpu", "cpu.shares") == "256"
+
+
+def test_nonsense_is_refused(pods: Pods, cri: Client) -> None:
+    container = pods.start(pods.run())
+    with pytest.raises(grpc.RpcError) as refused:
+        cri.UpdateContainerResources(container_id=container, linux={"unified": {"io.weight": "5"}})
+    assert status_of(refused.value)[0] == "INVALID_ARGUMENT"
+    cri.StopContainer(container_id=container)
+    with pytest.raises(grpc.RpcError) as late:
+        cri.UpdateContainerResources(container_id=container, linux={"cpu_shares": 2})
+    assert status_of(late.value)[0] == "FAILED_PRECONDITION"
+
+
+def test_huge_pages_are_limited(pods: Pods, cri: Client) -> None:
+    limits = {"hugepage_limits": [{"page_size": "2MB", "limit": 4 * MEBIBYTE}]}
+    container = pods.create(pods.run(), resources=limits)
+    there = [each for each in catalog.describe() if each.name == "cgroups/hugetlb" and each.available]
+    if not there:
+        with pytest.raises(grpc.RpcError) as refused:  # not a wish that nobody heeds
+            cri.StartContainer(container_id=container)
+        assert "hugetlb" in status_of(refused.value)[1]
+        return
+    cri.StartContainer(container_id=container)
+    files = ("hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max")
+    top = Path("/sys/fs/cgroup")
+    (found,) = (path for name in files for path in top.glob(f"*/*/*/ct-{container}/{name}"))
+    assert int(found.read_text()) == 4 * MEBIBYTE
+
+
+def test_what_a_container_consumes(pods: Pods, cri: Client) -> None:
+    pod = pods.run(labels={"app": "x"})
+    container = pods.start(
+        pod,
+        ["sh", "-c", "dd if=/dev/zero of=/tmp/file bs=1M count=3; echo done; exec sleep 1000"],
+        resources=RESOURCES,
+        labels={"a": "b"},
+    )
+    while "done" not in pods.log(container):
+        pass
+    stats = cri.ContainerStats(container_id=container).stats
+    assert (stats.attributes.id, stats.attributes.metadata.name) == (container, "main")
+    assert dict(stats.attributes.labels) == {"a": "b"}
+    assert stats.cpu.HasField("usage_core_nano_seconds")
+    memory = stats.memory
+    assert 0 < memory.working_set_bytes.value <= memory.usage_bytes.value <= 64 * MEBIBYTE
+    assert memory.available_bytes.value == 64 * MEBIBYTE - memory.working_set_bytes.value
+    assert memory.page_faults.value > 0
+    assert stats.writable_layer.used_bytes.value >= 3 * MEBIBYTE
+    listed = cri.ListContainerStats(filter={"pod_sandbox_id": pod, "label_selector": {"a": "b"}}).stats
+    assert [each.attributes.id for each in listed] == [container]
+    assert list(cri.ListContainerStats(filter={"label_selector": {"a": "c"}}).stats) == []
+
+
+def test_what_a_pod_consumes(pods: Pods, cri: Client) -> None:
+    pod = pods.run(labels={"app": "x"})
+    container = pods.start(pod)
+    stats = cri.PodSandboxStats(pod_sandbox_id=pod).stats
+    assert (stats.attributes.id, dict(stats.attributes.labels)) == (pod, {"app": "x"})
+    assert stats.linux.memory.usage_bytes.value > 0
+    assert stats.linux.process.process_count.value >= 2
+    assert stats.linux.network.default_interface.name == "eth0"
+    assert [each.attributes.id for each in stats.linux.containers] == [container]
+    assert [each.attributes.id for each in cri.ListPodSandboxStats(filter={"id": pod[:9]}).stats] == [pod]
+
+
+def test_metrics_have_the_labels_of_their_descriptors(pods: Pods, cri: Client) -> None:
+    pod = pods.run()
+    container = pods.start(pod)
+    descriptors = {each.name: each for each in cri.ListMetricDescriptors().descriptors}
+    (of_pod,) = cri.ListPodSandboxMetrics().pod_metrics
+    (of_container,) = of_pod.container_metrics
+    assert (of_pod.pod_sandbox_id, of_container.container_id) == (pod, container)
+    metrics = [*of_pod.metrics, *of_container.metrics]
+    assert {"container_memory_working_set_bytes", "container_network_receive_bytes_total"} <= {
+        each.name for each in metrics
+    }
+    for each in metrics:
+        assert len(each.label_values) == len(descriptors[each.name].label_keys)
+
+
+def test_what_happens_is_told_to_who_listens(pods: Pods, cri: Client) -> None:
+    stream = cri.GetContainerEvents(within=None)
+    try:
+        pod = pods.run()
+        container = pods.start(pod, ["true"])
+        seen = []
+        for event in stream:
+            seen.append((event.container_id, event.container_event_type))
+            if event.container_id == container and event.container_event_type == 2:
+                break
+        assert event.containers_statuses[0].exit_code == 0
+        assert event.pod_sandbox_status.id == pod
+        assert [kind for id_, kind in seen if id_ == container] == [0, 1, 2]  # created, started, stopped
+    finally:
+        stream.cancel()
