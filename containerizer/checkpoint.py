@@ -53,7 +53,7 @@ def write_new(path: str, text: str) -> None:
 def holds(path: str, text: str) -> bool:
     """Whether this is in the file at `path`, and nothing else."""
     try:
-        return files.read(path, _LARGEST) == text.encode()
+        return files.read_short(path, _LARGEST) == text.encode()
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -291,7 +291,7 @@ class Containerizer:
         like = kind.like if kind else None
         task = container.task = self._launcher.launch(self._requests.make(container.id, info, stdio, like))
         place = kind.place(container.id) if kind else nested.place(info)
-        checkpoint.write_text(self.paths.launch_info(container.id), place)
+        checkpoint.write_new(self.paths.launch_info(container.id), place)
         container.enter(
             State.ISOLATING,
             **processes_of(task),
@@ -394,4 +394,5 @@ class Containerizer:
                 self._remote(within).remove(force=True)
         directory = self.paths.sandbox(container_id)
         self.provisioner.destroy(str(container_id), directory)
-        sandbox.delete(directory, self.paths.container_state(container_id))
+        sandbox.delete(directory)
+        sandbox.delete_state(self.paths.container_state(container_id))

@@ -54,6 +54,8 @@ DEFAULT_STATE = "/run/containerizer"
 ROOTLESS = "CONTAINERIZER_ROOTLESS_UID"
 
 RECORD = "container.json"
+LAUNCH_INFO = "launch_info.json"
+EXIT_STATUS = "exit_status"
 ENDING = "ending"
 AGENT_LOCK = "agent.lock"
 
@@ -144,7 +146,7 @@ class Paths(Data):
         return f"{self.container_state(container_id)}/{ENDING}"
 
     def launch_info(self, container_id: ContainerId) -> str:
-        return f"{self.container_state(container_id)}/launch_info.json"
+        return f"{self.container_state(container_id)}/{LAUNCH_INFO}"
 
     def limits(self, container_id: ContainerId) -> str:
         """Those in force since the last update."""
@@ -154,7 +156,7 @@ class Paths(Data):
         return os.path.join(self.container_state(container_id), "reached")
 
     def exit_status(self, container_id: ContainerId) -> str:
-        return f"{self.container_state(container_id)}/exit_status"
+        return f"{self.container_state(container_id)}/{EXIT_STATUS}"
 
     def attach_socket(self, container_id: ContainerId) -> str:
         return f"{self.container_state(container_id)}/attach.sock"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
+from containerizer.paths import ENDING, EXIT_STATUS, LAUNCH_INFO, RECORD
 from launcher.errors import InvalidRequest
 from launcher.remove_tree import remove_tree
 
@@ -27,6 +29,14 @@ def _make(directory: str) -> None:
     except FileNotFoundError:  # the first container's
         os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
         os.mkdir(directory, 0o700)
+
+
+def delete_state(directory: str) -> None:
+    """Delete the directory of a container's state; its record and its ending last, in which others look."""
+    for name in (EXIT_STATUS, LAUNCH_INFO, RECORD, ENDING):  # as a rule that is all
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(f"{directory}/{name}")
+    remove_tree(directory)
 
 
 def delete(*directories: str) -> None:

@@ -174,11 +174,13 @@ class LinuxTask(Task):
     def destroy(self) -> None:
         if self._channel.fileno() < 0:
             return
-        # From here: the supervisor may be gone, while the child hangs in a mount.
-        self._send_signal(signal.SIGKILL)
-        self._child.close()
-        with contextlib.suppress(OSError):  # there is no supervisor any more
-            self._channel.send(b"\0", socket.MSG_NOSIGNAL)  # which ends an intermediate
+        told = self._status is not None  # then there is nobody but a supervisor that ends
+        if not told:
+            # From here: the supervisor may be gone, while the child hangs in a mount.
+            self._send_signal(signal.SIGKILL)
+            self._child.close()
+            with contextlib.suppress(OSError):  # there is no supervisor any more
+                self._channel.send(b"\0", socket.MSG_NOSIGNAL)  # which ends an intermediate
         while True:
             packet, descriptors = _receive(self._channel)
             for descriptor in descriptors:
@@ -186,7 +188,7 @@ class LinuxTask(Task):
             if not packet:
                 break
         self._channel.close()
-        if self._pidfd >= 0:
+        if self._pidfd >= 0 and not told:
             _wait_for_end(self._pidfd)
         self._close()
         self._collect_supervisor()

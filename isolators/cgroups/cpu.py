@@ -48,9 +48,18 @@ class CgroupsCpu(CgroupIsolator):
             raise InvalidRequest("this kernel saves no CPU time up", hint="use Linux 5.14 or newer")
 
     def fill(self, cgroup: str, config: ContainerConfig) -> None:
-        """A new cgroup has no limit, and the normal weight."""
-        if config.resources.asked() & self.enforces:
-            self.limit(cgroup, config.resources)
+        """A new cgroup has no limit, the usual period and the normal weight."""
+        resources = config.resources
+        if resources.asked().isdisjoint(self.enforces):
+            return
+        period, quota, burst = bandwidth(resources)
+        if self.hierarchy.version == 2 or period != PERIOD or burst:
+            self.limit(cgroup, resources)
+            return
+        if quota is not None:
+            cgroups.write(cgroup, "cpu.cfs_quota_us", str(quota))
+        if (shares := resources.cpu_shares or DEFAULT_SHARES) != DEFAULT_SHARES:
+            cgroups.write(cgroup, "cpu.shares", str(shares))
 
     def limit(self, cgroup: str, resources: Resources) -> None:
         period, quota, burst = bandwidth(resources)

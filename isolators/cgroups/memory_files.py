@@ -32,9 +32,13 @@ class MemoryFiles:
 
     def fill(self, asked: Resources) -> None:
         """Limit a new cgroup."""
-        for file, value in self._limits(asked).items():
+        for file, value in self._new_limits(asked).items():
             if value != self.new[file]:
                 cgroups.write(self.cgroup, file, value)
+
+    def _new_limits(self, asked: Resources) -> dict[str, str]:
+        """As `_limits`, of a cgroup that has none."""
+        return self._limits(asked)
 
     def change(self, asked: Resources) -> None:
         """Let these be the limits, whatever they were."""
@@ -82,6 +86,16 @@ class FilesV1(MemoryFiles):
     }
 
     def _limits(self, asked: Resources) -> dict[str, str]:
+        files = self._new_limits(asked)
+        with_swap = files.get(_WITH_SWAP_V1)
+        # The kernel keeps limit <= memsw at every moment, so the one that makes room goes first.
+        if with_swap == "-1" or (
+            with_swap and int(with_swap) > int(cgroups.read(self.cgroup, _WITH_SWAP_V1))
+        ):
+            files = {_WITH_SWAP_V1: with_swap, **files}
+        return files
+
+    def _new_limits(self, asked: Resources) -> dict[str, str]:
         limit, swap = given(asked.memory), given_swap(asked)
         with_swap = None if limit is None or swap is None else limit + swap
         files = {
@@ -91,9 +105,6 @@ class FilesV1(MemoryFiles):
         }
         if not cgroups.has(self.cgroup, _WITH_SWAP_V1):  # without swap accounting
             del files[_WITH_SWAP_V1]
-        elif with_swap is None or with_swap > int(cgroups.read(self.cgroup, _WITH_SWAP_V1)):
-            # The kernel keeps limit <= memsw at every moment, so the one that makes room goes first.
-            files = {_WITH_SWAP_V1: with_swap, **files}
         return {file: "-1" if value is None else str(value) for file, value in files.items()}
 
     def notice(self) -> V1Event:

@@ -54,7 +54,7 @@ class CgroupsPids(CgroupIsolator):
         return OnceWatch(notices, lambda: self.passed(cgroup))
 
     def passed(self, cgroup: str) -> Iterator[Limitation]:
-        refused = _refused(cgroup)
+        refused = self._refused(cgroup)
         limit = cgroups.read(cgroup, "pids.max") if refused else "max"
         if limit != "max":
             present = cgroups.read(cgroup, "pids.current")
@@ -74,17 +74,18 @@ class CgroupsPids(CgroupIsolator):
         return Usage(processes=len(freezer.processes(cgroup)), threads=threads)
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
-        refused = _refused(self.cgroup(container_id))
+        refused = self._refused(self.cgroup(container_id))
         return {**super().status(container_id), "pids_refused_forks": refused}
+
+    def _refused(self, cgroup: str) -> int:
+        """How many forks were; older kernels count them where the process is, not where the limit is."""
+        if self.hierarchy.version == 1:  # where no cgroup has a leaf, nor a count of its own
+            return cgroups.read_flat(cgroup, "pids.events")["max"]
+        places = (cgroup, os.path.join(cgroup, cgroups.LEAF))
+        found = [place for place in places if cgroups.has(place, "pids.events")]
+        return sum(cgroups.read_flat(place, _events_file(place))["max"] for place in found)
 
 
 def _events_file(cgroup: str) -> str:
     """What counts this cgroup's own limit alone: since Linux 6.12 the other one counts those below too."""
     return next(file for file in ("pids.events.local", "pids.events") if cgroups.has(cgroup, file))
-
-
-def _refused(cgroup: str) -> int:
-    """How many forks were; older kernels count them where the process is, not where the limit is."""
-    places = (cgroup, os.path.join(cgroup, cgroups.LEAF))
-    found = [place for place in places if cgroups.has(place, "pids.events")]
-    return sum(cgroups.read_flat(place, _events_file(place))["max"] for place in found)

@@ -143,7 +143,7 @@ def read(cgroup: str, file: str) -> str:
     """The content of an interface file, stripped. Raises CgroupError."""
     path = f"{cgroup}/{file}"
     try:
-        return files.read(path, _READ_LIMIT).decode().strip()
+        return files.read_short(path, _READ_LIMIT).decode().strip()
     except OSError as error:
         raise CgroupError(f"cannot read {path}", error) from error
 

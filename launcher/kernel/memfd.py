@@ -25,16 +25,18 @@ def create(name: str, *, executable: bool = False, sealable: bool = False) -> in
 
 
 def fill(descriptor: int, content: bytes) -> None:
-    """Write all of it. Raises OSError: EFBIG where the limit of the size of files is less, setrlimit(2)."""
-    if os.write(descriptor, content) < len(content):
+    """Have it begin with this, to be read.
+
+    Raises OSError: EFBIG where the limit of the size of files is less, setrlimit(2).
+    """
+    if os.pwrite(descriptor, content, 0) < len(content):
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), "files in memory")
 
 
 def holding(name: str, content: bytes) -> int:
     """One to read this from. Raises OSError."""
     descriptor = create(name)
-    os.write(descriptor, content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.pwrite(descriptor, content, 0)
     return descriptor
 
 

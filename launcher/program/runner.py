@@ -82,7 +82,6 @@ def into_memory(assembled: bytes) -> int:
     memory = memfd.create("program")
     try:
         memfd.fill(memory, assembled)
-        os.lseek(memory, 0, os.SEEK_SET)
     except BaseException:
         os.close(memory)
         raise

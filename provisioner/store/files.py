@@ -21,7 +21,7 @@ def read_json(path: str) -> dict[str, Any] | None:
 def content(path: str) -> bytes | None:
     """Of a record's file, as it is; None when there is none."""
     try:
-        return files.read(path, _LARGEST)
+        return files.read_short(path, _LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
