@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 
 from containerizer.checks.check import Check, Command
-from containerizer.pods import environment, probes, quantities, security, volumes
+from containerizer.pods import amounts, environment, probes, security, volumes
 from containerizer.pods.document import InvalidManifest, Node
-from containerizer.pods.file_volumes import Sources
+from containerizer.pods.downward import Sources
 from containerizer.pods.security import Security
 from containerizer.pods.volumes import Volume, VolumeMount
 from isolators.resources import Resources
@@ -18,8 +17,6 @@ from launcher.errors import InvalidRequest
 from provisioner.provisioner import Policy
 
 _PULL: Mapping[str, Policy] = {"Always": "always", "IfNotPresent": "missing", "Never": "never"}
-_DISK = "ephemeral-storage"
-_MIN_SHARES, _MAX_SHARES = 2, 262144  # of cgroup v1's cpu.shares, of which one CPU has 1024
 _MAX_PORT = 65535
 _OF_CLUSTERS = ("terminationMessagePath", "terminationMessagePolicy")
 
@@ -62,7 +59,7 @@ def parse(nodes: Iterable[Node], around: Around, *, init: bool) -> tuple[PodCont
 
 def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
     image = node.text("image")
-    variables = environment.parse(node, around.sources.metadata, around.sources.objects)
+    variables = environment.parse(node, around.sources)
     command, arguments = node.texts("command"), node.texts("args")
     ports, host_ports = _ports(node, around)
     mounts = volumes.parse_mounts(node.objects("volumeMounts"), around.volumes)
@@ -81,7 +78,7 @@ def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
         secret_environment=variables.secret,
         working_directory=workdir,
         pull=_pull(node, image),
-        resources=_resources(node.object("resources")),
+        resources=amounts.parse(node.object("resources")).resources,
         security=security.of_container(node.object("securityContext"), around.security),
         mounts=mounts,
         checks=probes.parse(node, ports) if stays else {},
@@ -112,40 +109,6 @@ def _pull(node: Node, image: str) -> Policy:
     name = image.rpartition("/")[2]
     latest = "@" not in name and (":" not in name or name.endswith(":latest"))
     return _PULL[node.one_of("imagePullPolicy", tuple(_PULL), "Always" if latest else "IfNotPresent")]
-
-
-def _resources(node: Node) -> Resources:
-    """Limits, and the CPU's request as a weight. Others are for schedulers: here they only have to fit."""
-    limits, requests = _amounts(node.object("limits")), _amounts(node.object("requests"))
-    node.done()
-    for name, amount in requests.items():
-        if amount > limits.get(name, amount):
-            raise node.refusal(f"requests.{name}", "is more than the limit")
-    # As in Kubernetes: a limit without a request is both.
-    share = requests.get("cpu", limits.get("cpu"))
-    return Resources(
-        cpus=float(limits["cpu"]) if "cpu" in limits else None,
-        cpu_shares=None if share is None else min(max(_MIN_SHARES, int(share * 1024)), _MAX_SHARES),
-        memory=int(limits["memory"]) if "memory" in limits else None,
-        disk=int(limits[_DISK]) if _DISK in limits else None,
-    )
-
-
-def _amounts(node: Node) -> dict[str, Decimal]:
-    amounts = {}
-    for name in ("cpu", "memory", _DISK):
-        text = node.quantity(name)
-        if text is not None:
-            try:
-                amounts[name] = quantities.parse(text)
-            except ValueError:
-                raise node.refusal(
-                    name, f"is {text!r}", hint="write a quantity such as 500m or 64Mi"
-                ) from None
-            if not amounts[name]:
-                raise node.refusal(name, "is 0")
-    node.done()
-    return amounts
 
 
 def _ports(node: Node, around: Around) -> tuple[dict[str, int], tuple[int, ...]]:

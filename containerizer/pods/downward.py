@@ -1,4 +1,4 @@
-"""What a pod's containers may learn of it: metadata, as variables or in files."""
+"""What a pod's containers may learn of it: metadata and resources, as variables or in files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 
+from containerizer.pods import amounts
+from containerizer.pods.amounts import Amounts
 from containerizer.pods.document import Node
+from containerizer.pods.objects import Objects
 from launcher.data import Data, field
+
+KINDS = ("fieldRef", "resourceFieldRef")
 
 _ENTRY = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
@@ -21,8 +26,23 @@ class Metadata(Data, kw_only=True):
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def value(source: Node, metadata: Metadata, *, whole: bool = False) -> str:
-    """Of a fieldRef; `whole`: all labels or annotations too. What only a cluster knows is refused."""
+class Sources(Data, kw_only=True):
+    """Where content comes from."""
+
+    metadata: Metadata
+    objects: Objects
+    amounts: Mapping[str, Amounts] = field(default_factory=dict)  # of the containers, by their names
+
+
+def value(kind: str, reference: Node, sources: Sources, container: str | None = None) -> str:
+    """Of one of KINDS: for a variable of this container, or for a file, which can have all labels too."""
+    if kind == "resourceFieldRef":
+        return amounts.value(reference, sources.amounts, container)
+    return _field(reference, sources.metadata, whole=container is None)
+
+
+def _field(source: Node, metadata: Metadata, *, whole: bool) -> str:
+    """What only a cluster knows is refused."""
     source.one_of("apiVersion", ("v1",), "v1")
     path = source.text("fieldPath")
     source.done()

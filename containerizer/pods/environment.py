@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from containerizer.pods import downward
 from containerizer.pods.document import InvalidManifest, Node
-from containerizer.pods.downward import Metadata
+from containerizer.pods.downward import Sources
 from containerizer.pods.objects import CONFIG_MAP, SECRET, Keyed, Objects
 
 _REFERENCE = re.compile(r"\$(\$|\(([-._a-zA-Z0-9]+)\))")
@@ -56,13 +56,13 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def parse(container: Node, metadata: Metadata, objects: Objects) -> Environment:
+def parse(container: Node, sources: Sources) -> Environment:
     """`envFrom`, and over it `env`. Raises InvalidManifest."""
     environment = Environment()
     for source in container.objects("envFrom"):
-        _add_all(environment, source, objects)
+        _add_all(environment, source, sources.objects)
     for variable in container.objects("env"):
-        _add(environment, variable, metadata, objects)
+        _add(environment, variable, sources, container.peek("name"))
     return environment
 
 
@@ -80,31 +80,29 @@ def _add_all(environment: Environment, source: Node, objects: Objects) -> None:
         environment.set(prefix + key, _text(found, key, reference), secret=found.kind == SECRET)
 
 
-def _add(environment: Environment, variable: Node, metadata: Metadata, objects: Objects) -> None:
+def _add(environment: Environment, variable: Node, sources: Sources, container: str) -> None:
     name = variable.text("name")
     if not name or "=" in name:
         raise variable.refusal("name", f"is {name!r}")
     if variable.has("valueFrom"):
         if variable.has("value"):
             raise variable.refusal("valueFrom", "is there besides value")
-        _add_from(environment, name, variable.object("valueFrom"), metadata, objects)
+        _add_from(environment, name, variable.object("valueFrom"), sources, container)
     else:
         text = variable.text("value", "")
         environment.set(name, environment.expand(text), secret=environment.has_secret(text))
     variable.done()
 
 
-def _add_from(
-    environment: Environment, name: str, source: Node, metadata: Metadata, objects: Objects
-) -> None:
-    kind = source.only(("fieldRef", *_KEY_KINDS))
+def _add_from(environment: Environment, name: str, source: Node, sources: Sources, container: str) -> None:
+    kind = source.only((*downward.KINDS, *_KEY_KINDS))
     reference = source.object(kind)
     source.done()
-    if kind == "fieldRef":
-        environment.set(name, downward.value(reference, metadata), secret=False)
+    if kind in downward.KINDS:
+        environment.set(name, downward.value(kind, reference, sources, container), secret=False)
         return
     key, optional = reference.text("key"), reference.peek("optional") is True
-    found = objects.find(_KEY_KINDS[kind], reference)
+    found = sources.objects.find(_KEY_KINDS[kind], reference)
     reference.done()
     if found is not None and key in found.entries:
         environment.set(name, _text(found, key, reference), secret=found.kind == SECRET)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from containerizer.pods import downward
 from containerizer.pods.document import Node
-from containerizer.pods.downward import Metadata
-from containerizer.pods.objects import CONFIG_MAP, SECRET, Keyed, Objects
+from containerizer.pods.downward import Sources
+from containerizer.pods.objects import CONFIG_MAP, SECRET, Keyed
 from launcher.data import Data
 
 _MODE = 0o644  # Kubernetes' default, of secrets too: who else than the containers could read them
@@ -34,13 +34,6 @@ class FileVolume(Data, kw_only=True):
 
     name: str
     files: tuple[File, ...] = ()
-
-
-class Sources(Data, kw_only=True):
-    """Where content comes from."""
-
-    metadata: Metadata
-    objects: Objects
 
 
 def parse(name: str, kind: str, node: Node, sources: Sources) -> FileVolume:
@@ -90,7 +83,8 @@ def _entries(node: Node, kind: str, name_field: str, sources: Sources, mode: int
 def _downward(node: Node, sources: Sources, mode: int) -> Iterator[File]:
     for item in node.objects("items"):
         path, own = _path(item), _mode(item, "mode", mode)
-        text = downward.value(item.object("fieldRef"), sources.metadata, whole=True)
+        kind = item.only(downward.KINDS)
+        text = downward.value(kind, item.object(kind), sources)
         item.done()
         yield File(path=path, content=text.encode(errors="surrogatepass"), mode=own)
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from containerizer.pods import containers, hosts, objects, security, volumes
+from containerizer.pods import amounts, containers, hosts, objects, security, volumes
 from containerizer.pods.containers import Around, PodContainer
 from containerizer.pods.document import InvalidManifest, Node, load
-from containerizer.pods.downward import Metadata
-from containerizer.pods.file_volumes import Sources
+from containerizer.pods.downward import Metadata, Sources
 from containerizer.pods.policy import ALWAYS, POLICIES
 from containerizer.pods.volumes import Volume
 from launcher.container_id import ContainerId
@@ -74,7 +73,9 @@ def parse(text: bytes, name: str = "the manifest") -> PodManifest:
 def _pod(document: Node, around: objects.Objects) -> PodManifest:
     metadata = _metadata(document.object("metadata"))
     document.ignore("status")  # what a cluster has said of it
-    manifest = _spec(document.object("spec"), Sources(metadata=metadata, objects=around))
+    spec = document.object("spec")
+    known = amounts.of_containers(spec)
+    manifest = _spec(spec, Sources(metadata=metadata, objects=around, amounts=known))
     document.done()
     return manifest
 

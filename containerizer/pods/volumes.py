@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from containerizer.pods import file_volumes, quantities
 from containerizer.pods.document import InvalidManifest, Node
-from containerizer.pods.file_volumes import FileVolume, Sources
+from containerizer.pods.downward import Sources
+from containerizer.pods.file_volumes import FileVolume
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ def _part(path: str) -> dict[str, Any]:
 
 def field(path: str) -> dict[str, Any]:
     return {"fieldRef": {"fieldPath": path}}
+
+
+def _of(resource: str, **more: Any) -> dict[str, Any]:
+    return {"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": resource, **more}}}]}
+
+
+_unnamed = {"resourceFieldRef": {"resource": "limits.cpu"}}
 
 
 def test_parts_and_sidecars() -> None:
@@ -128,6 +136,30 @@ def test_a_variable_may_be_the_pods_name() -> None:
     assert container.environment == {"A": "p", "B": "p/$(C)", "C": "default"}
 
 
+def test_a_variable_may_be_what_the_container_has() -> None:
+    """In units of the divisor, rounded up; without a limit it is the host's."""
+    requests = {"cpu": "250m", "memory": "10Mi"}
+    limits = {"memory": "33Mi", "ephemeral-storage": "1G", "nvidia.com/gpu": 2}
+    expected = {
+        ("requests.cpu", None): "1",
+        ("requests.cpu", "1m"): "250",
+        ("requests.memory", "1Ki"): "10240",
+        ("requests.ephemeral-storage", "0"): "1000000000",
+        ("limits.memory", "10Mi"): "4",
+        ("limits.cpu", None): str(len(os.sched_getaffinity(0))),
+        ("limits.ephemeral-storage", "1M"): "1000",
+    }
+    for (resource, divisor), value in expected.items():
+        asked = _of(resource, **({} if divisor is None else {"divisor": divisor}))
+        own = {**asked, "resources": {"requests": requests, "limits": limits}}
+        (container,) = parse(_pod(own)).containers
+        assert container.environment == {"A": value}, resource
+        assert (container.resources.gpus, container.resources.memory) == ("2", 33 << 20)
+    init = {"name": "i", "image": "i", **_of("limits.memory", containerName="c")}
+    limited = {"resources": {"limits": limits}}
+    assert parse(_pod(limited, initContainers=[init])).init_containers[0].environment == {"A": str(33 << 20)}
+
+
 def test_whose_namespaces() -> None:
     pod = parse(_pod(hostNetwork=True, hostPID=True, hostIPC=True))
     assert requests.pod(pod, _PATHS).config.namespaces == dict.fromkeys(("net", "uts", "ipc", "pid"), "host")
@@ -195,8 +227,16 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
         (_pod({"imagePullPolicy": "Maybe"}), "spec.containers[0].imagePullPolicy is 'Maybe'"),
         (_pod({"resources": {"limits": {"cpu": "1x"}}}), "spec.containers[0].resources.limits.cpu"),
         (
-            _pod({"resources": {"limits": {"nvidia.com/gpu": 1}}}),
-            "resources.limits.nvidia.com/gpu is not supported",
+            _pod({"resources": {"limits": {"amd.com/gpu": 1}}}),
+            "resources.limits.amd.com/gpu is not supported",
+        ),
+        (_pod({"resources": {"limits": {"nvidia.com/gpu": 0.5}}}), "nvidia.com/gpu is '0.5'"),
+        (_pod(_of("limits.gpu")), "resourceFieldRef.resource is 'limits.gpu'; it can be"),
+        (_pod(_of("limits.cpu", containerName="x")), "containerName is 'x', which the pod does not have"),
+        (_pod(_of("limits.cpu", divisor="1x")), "divisor is '1x'"),
+        (
+            _pod(volumes=[{"name": "v", "downwardAPI": {"items": [{"path": "p", **_unnamed}]}}]),
+            "resourceFieldRef.containerName is missing",
         ),
         (
             _pod({"resources": {"limits": {"memory": "1Mi"}, "requests": {"memory": "2Mi"}}}),
@@ -220,10 +260,6 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
         ),
         (_pod(securityContext={"fsGroup": 1}), "spec.securityContext.fsGroup is not supported"),
         (_pod({"env": [{"name": "A", "valueFrom": field("status.hostIP")}]}), "fieldPath is 'status.hostIP'"),
-        (
-            _pod({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "r"}}}]}),
-            "spec.containers[0].env[0].valueFrom.resourceFieldRef is not supported",
-        ),
         (
             _pod({"securityContext": {"runAsGroup": 1}}),
             "securityContext.runAsGroup is there without runAsUser",

@@ -82,10 +82,12 @@ def test_volumes_of_files() -> None:
     items = [{"key": "one", "path": "deep/er/one", "mode": 0o400}]
     labels = {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}
     name = {"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}
+    of = {"containerName": "c", "resource": "requests.cpu", "divisor": "1m"}
+    cpus = {"path": "cpus", "resourceFieldRef": of}
     sources = [
         {"configMap": {"name": "m", "items": items}},
         {"secret": {"name": "s"}},
-        {"downwardAPI": {"items": [labels, name]}},
+        {"downwardAPI": {"items": [labels, name, cpus]}},
     ]
     volumes = [
         {"name": "a", "configMap": {"name": "m", "defaultMode": 0o440}},
@@ -105,6 +107,7 @@ def test_volumes_of_files() -> None:
                 File(path="password", content=secret, mode=0o444),
                 File(path="labels", content=b'a="x\\"y"\nb="2"', mode=0o444),
                 File(path="name", content=b"p", mode=0o444),
+                File(path="cpus", content=b"0", mode=0o444),
             ),
         ),
         FileVolume(name="d"),
