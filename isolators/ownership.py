@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from isolators.isolator import IsolatorFlags
 from launcher.container_id import ContainerId
@@ -89,15 +89,20 @@ def release(directory: str, holder: str) -> None:
 
 def sweep(directory: str) -> list[str]:
     """Let go of what is held by who is gone; the names of those things."""
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return []
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # a second one could find the name taken anew
+    with contextlib.suppress(FileNotFoundError), locked(directory):  # a second one could find it taken anew
         gone = [name for name in sorted(_taken(directory)) if _is_gone(holder_of(directory, name))]
         drop(directory, gone)
         return gone
+    return []
+
+
+@contextlib.contextmanager
+def locked(directory: str) -> Iterator[None]:
+    """Hold the directory's lock, waiting for it; it leaves no file. Raises FileNotFoundError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 

@@ -7,7 +7,6 @@ is nested in a container is among its siblings only: it has of its parent's, who
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -41,12 +40,8 @@ class Claims:
     def locked(self) -> Iterator[None]:
         """Within this context nobody else chooses."""
         os.makedirs(self._state, mode=0o755, exist_ok=True)
-        descriptor = os.open(self._state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with ownership.locked(self._state):
             yield
-        finally:
-            os.close(descriptor)
 
     def name(self, cpus: set[int], *, exclusive: bool) -> None:
         """Claim exactly these. Raises CpusTaken."""

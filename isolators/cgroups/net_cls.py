@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isolators import ownership
-from isolators.cgroups.subsystem import CgroupIsolator
-from isolators.isolator import ContainerConfig, IsolatorFlags, Need
+from isolators.cgroups.subsystem import CgroupIsolator, v1_need
+from isolators.isolator import ContainerConfig, IsolatorFlags
 from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
@@ -30,14 +30,7 @@ class NoFreeClass(ContainerizerError):
 class CgroupsNetCls(CgroupIsolator):
     name = "cgroups/net_cls"
     controller = "net_cls"
-    needs = (
-        Need(
-            "cgroup controller net_cls (v1)",
-            lambda: cgroups.find("net_cls") is not None,
-            "mount -t cgroup -o net_cls cgroup /sys/fs/cgroup/net_cls",
-            optional=True,
-        ),
-    )
+    needs = (v1_need("net_cls"),)
 
     def __init__(self, flags: IsolatorFlags, mountinfo: str = cgroups.MOUNTINFO) -> None:
         super().__init__(flags, mountinfo)

@@ -10,8 +10,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from isolators.cgroups.subsystem import CgroupIsolator
-from isolators.isolator import Need
+from isolators.cgroups.subsystem import CgroupIsolator, v1_need
 from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
@@ -24,14 +23,7 @@ _FILE = "net_prio.ifpriomap"
 class CgroupsNetPrio(CgroupIsolator):
     name = "cgroups/net_prio"
     controller = "net_prio"
-    needs = (
-        Need(
-            "cgroup controller net_prio (v1)",
-            lambda: cgroups.find("net_prio") is not None,
-            "mount -t cgroup -o net_prio cgroup /sys/fs/cgroup/net_prio",
-            optional=True,
-        ),
-    )
+    needs = (v1_need("net_prio"),)
     enforces = frozenset({"net_priorities"})
 
     def check(self, resources: Resources) -> None:

@@ -46,6 +46,16 @@ def controller_need(controller: str) -> Need:
     )
 
 
+def v1_need(controller: str) -> Need:
+    """The need for a controller that v2 does not have, and many hosts do without."""
+    return Need(
+        f"cgroup controller {controller} (v1)",
+        lambda: cgroups.find(controller) is not None,
+        f"mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}",
+        optional=True,
+    )
+
+
 def permission_need(find: Callable[[], Iterable[Hierarchy]]) -> Need:
     """The need to be allowed to make cgroups in these hierarchies."""
     return Need(
