@@ -16,7 +16,7 @@ from isolators import ownership
 from isolators.isolator import DEFAULT_CGROUPS_ROOT, IsolatorFlags
 from launcher.data import replace
 from launcher.errors import InvalidRequest
-from launcher.kernel import files
+from launcher.kernel import cgroups, files
 
 _LARGEST = 4096  # bytes
 _TAKEN = "cgroup-roots"  # in the directory of what is given out once on the host
@@ -51,6 +51,18 @@ def own(state: str) -> str:
     if state == DEFAULT_STATE or (real := os.path.realpath(state)) == DEFAULT_STATE:
         return DEFAULT_CGROUPS_ROOT
     return f"{DEFAULT_CGROUPS_ROOT}-{_hash(real.encode(errors='surrogateescape')):016x}"
+
+
+def make_way(root: str) -> None:
+    """Leave the cgroup below which the root lies, if this process is in it, and whoever else is.
+
+    So it is where systemd delegates to a service the cgroup that the service is in: on v2 no cgroup has both
+    processes and children with controllers. Raises CgroupError.
+    """
+    own = cgroups.own_v2()
+    hierarchy = next((h for h in cgroups.hierarchies() if h.version == 2), None)
+    if own and hierarchy and root.strip("/").startswith(f"{own}/"):
+        cgroups.vacate(os.path.join(hierarchy.mount_point, own))
 
 
 def _choose(flags: IsolatorFlags, paths: Paths, root: str, chosen: str | None) -> None:

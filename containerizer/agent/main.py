@@ -21,6 +21,7 @@ from typing import Any
 
 from aiohttp import web
 
+from containerizer import cgroups_root
 from containerizer.agent.acls import Acls
 from containerizer.agent.credentials import Credentials
 from containerizer.agent.engine import Engine
@@ -93,7 +94,9 @@ async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     if flags["cri"] is not None:  # whose pods have cgroup parents
         os.makedirs(paths.cgroup_parents, mode=0o700, exist_ok=True)
-    engine = Engine(engine_settings(flags, paths))
+    settings = engine_settings(flags, paths)
+    cgroups_root.make_way(cgroups_root.settled(settings.isolator_flags, paths).cgroups_root)
+    engine = Engine(settings)
     engine.events.observe(_write_log)
     credentials = Credentials.load(flags["http_credentials"]) if flags["http_credentials"] else None
     app = application(engine, _server_settings(flags), credentials)

@@ -8,6 +8,7 @@ See cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of the ke
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -19,6 +20,7 @@ from launcher.errors import ContainerizerError
 from launcher.kernel import files
 
 MOUNTINFO = "/proc/self/mountinfo"
+_OWN = "/proc/self/cgroup"
 LEAF = "leaf"  # v2: where a cgroup's own processes live once it has children with controllers
 
 REMOVE_TIMEOUT = 5.0  # seconds; a killed process leaves its cgroup when its memory is given back
@@ -72,17 +74,14 @@ def is_ours(hierarchy: Hierarchy) -> bool:
 def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
     """Make the cgroup `path`, relative to the mount point, with the controller in it. Idempotent.
 
-    On v2 the ancestors' cgroup.subtree_control is the only thing written above `path`.
+    On v2 cgroup.subtree_control of ancestors is the only thing written above `path`, and not above the
+    nearest one that has the controller: what systemd or an operator delegates is touched no higher up.
     Returns the cgroup's directory. Raises CgroupError.
     """
     cgroup = f"{hierarchy.mount_point}/{path}"
-    _make(cgroup)
-    if hierarchy.version == 2:  # from here on no ancestor can vanish: it has a child
-        ancestor = hierarchy.mount_point
-        for name in path.split("/"):
-            if controller in hierarchy.controllers:  # not freezing, say, which every cgroup of v2 can
-                _enable(ancestor, controller)
-            ancestor = os.path.join(ancestor, name)
+    _make(cgroup)  # from here on no ancestor can vanish: it has a child
+    if hierarchy.version == 2 and controller in hierarchy.controllers:  # not freezing: every cgroup of v2 can
+        _enable_above(hierarchy.mount_point, path.split("/")[:-1], controller)
     return cgroup
 
 
@@ -111,6 +110,14 @@ def home(cgroup: str) -> str:
     """Where in a v2 cgroup its own processes live."""
     leaf = f"{cgroup}/{LEAF}"
     return leaf if os.path.isdir(leaf) else cgroup
+
+
+def own_v2() -> str:
+    """This process' cgroup of v2, below the mount point; empty at the top, and where there is no v2."""
+    for line in files.read(_OWN, _READ_LIMIT).decode().splitlines():
+        if line.startswith("0::/"):
+            return line.removeprefix("0::/")
+    return ""
 
 
 def vacate(cgroup: str) -> None:
@@ -237,19 +244,44 @@ def _make(cgroup: str) -> None:
                 raise CgroupError(f"cannot create cgroup {cgroup}", error) from error
 
 
-def _enable(cgroup: str, controller: str) -> None:
-    """Enable the controller for the cgroup's children.
+def _enable_above(top: str, names: list[str], controller: str) -> None:
+    """Enable the controller in each cgroup of the path from the nearest one that has it.
 
-    Written even where it is listed already: the kernel lists it a moment before the children have
-    its files, and the write waits for another one in progress.
+    That one is written even where its children have it already: the kernel lists it a moment before they
+    have its files, and the write waits for another one in progress.
     """
+    path = [top]
+    for name in names:
+        path.append(f"{path[-1]}/{name}")
+    first = next((n for n in range(len(names), 0, -1) if _has_controller(path[n], controller)), 0)
+    for delegated in path[first + 1 :]:
+        if _is_delegated(delegated):
+            denied = OSError(errno.EACCES, "")
+            hint = f"enable it in {os.path.dirname(delegated)}, by Delegate= of systemd's unit"
+            raise CgroupError(f"controller {controller} is not delegated to {delegated}", denied, hint=hint)
+    for cgroup in path[first:]:
+        _enable(cgroup, controller)
+
+
+def _has_controller(cgroup: str, controller: str) -> bool:
+    return controller in read(cgroup, "cgroup.controllers").split()
+
+
+def _is_delegated(cgroup: str) -> bool:
+    """Whether systemd says so; see its CGROUP_DELEGATION.md."""
+    for name in ("trusted.delegate", "user.delegate"):
+        with contextlib.suppress(OSError):
+            if os.getxattr(cgroup, name) == b"1":
+                return True
+    return False
+
+
+def _enable(cgroup: str, controller: str) -> None:
+    """Enable the controller for the cgroup's children."""
     try:
         write(cgroup, "cgroup.subtree_control", f"+{controller}")
     except CgroupError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):  # above a delegated subtree, the owner enables
-            if controller in read(cgroup, "cgroup.subtree_control").split():
-                return
-        elif error.errno in (errno.EBUSY, errno.EOPNOTSUPP):
+        if error.errno in (errno.EBUSY, errno.EOPNOTSUPP):
             error.hint = f"processes are in {cgroup} itself: choose a cgroups root that has none"
         raise
 

@@ -83,10 +83,11 @@ class FakeCgroupfs:
 
 
 def fill(cgroup: Path, files: dict[str, str]) -> Path:
-    """Make a cgroup with these interface files, and the parents' that enable controllers."""
+    """Make a cgroup with these interface files, and the parents' that have controllers and enable them."""
     cgroup.mkdir(parents=True, exist_ok=True)
     for directory in (cgroup, cgroup.parent):
         (directory / "cgroup.subtree_control").write_text("")
+        (directory / "cgroup.controllers").write_text("")
     for name, content in {"cgroup.procs": "", **files}.items():
         (cgroup / name).write_text(content)
     return cgroup
