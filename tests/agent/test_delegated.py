@@ -50,9 +50,6 @@ def service(top: Path) -> Iterator[Path]:
 def here(tmp_path: Path, service: Path) -> Iterator[Cli]:
     cli = Cli(tmp_path / "root", tmp_path / "state")
     yield cli
-    for container in cli.containers():
-        assert cli("rm", "--force", str(container["id"])).returncode == 0
-    cli.wait_for_reapers()
     assert cli.left() == []
     shutil.rmtree(cli.state)
     ownership.sweep(f"{IsolatorFlags().state}/cgroup-roots")
@@ -66,17 +63,14 @@ def inside(cgroup: Path) -> Sequence[str]:
 def test_a_service_keeps_to_what_is_delegated_to_it(here: Cli, service: Path) -> None:
     containers = service / "containers"
     with started(here.root, here.state, ROOT, within=inside(service)) as agent:
-        api.launch(agent, "web", "exec sleep 60")
+        limits = {"mem": {"value": 32}, "cpus": {"value": 0.5}}
+        api.launch(agent, "web", "exec sleep 60", limits=limits)
         api.launch(agent, "web.inner", "exec sleep 60")
-        assert (
-            here("run", "-d", "--name", "db", "-m", "32m", "--cpus", "0.5", "host", "sleep", "60").stderr
-            == ""
-        )
         assert cgroups.pids(str(service)) == []
         assert agent.process.pid in cgroups.pids(str(service / cgroups.LEAF))
         assert len(cgroups.pids(str(containers / "ct-web" / "ct-inner"))) == 1
-        assert (containers / "ct-db" / "memory.max").read_text() == f"{32 << 20}\n"
-        assert (containers / "ct-db" / "cpu.max").read_text() == "50000 100000\n"
+        assert (containers / "ct-web" / "memory.max").read_text() == f"{32 << 20}\n"
+        assert (containers / "ct-web" / "cpu.max").read_text() == "50000 100000\n"
         done = here("run", "--isolation", "cgroups/hugetlb", "host", "true")
         assert done.returncode == 125
         assert f"controller hugetlb is not delegated to {service}" in done.stderr
@@ -85,7 +79,7 @@ def test_a_service_keeps_to_what_is_delegated_to_it(here: Cli, service: Path) ->
     # What runs stays, so the next agent has to begin in a subgroup: DelegateSubgroup= of systemd 254.
     with started(here.root, here.state, ROOT, within=inside(service / cgroups.LEAF)) as agent:
         assert {each["state"] for each in agent.get("/state")["containers"]} == {"running"}
-        for name in ("web", "db"):
-            assert api.kill(agent, name) == 200
-            api.wait(agent, name)
+        assert api.kill(agent, "web") == 200
+        api.wait(agent, "web")
+        assert api.remove(agent, "web") == 200
         agent.stop()

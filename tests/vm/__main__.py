@@ -22,7 +22,6 @@ CGROUP_NEEDS = {"v1": {"cgroup1"}, "v2": {"cgroup2"}, "hybrid": set()}
 ENVIRONMENT = {
     "HOME": "/root",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 JUNIT = "/run/vm/junit.xml"
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junit-xml={JUNIT}")
