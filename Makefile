@@ -29,7 +29,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network fuzz clean
+.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -65,7 +65,10 @@ test: lint packages ## all checks: lint, then every test that this host can run
 	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider) $(TESTS)
 
 test-v1 test-v2 test-hybrid: test-%: venv packages vm-packages ## tests in a virtual machine with this version of cgroups
-	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup $* -- $(or $(TESTS),$(VM_TESTS))
+	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup $* $(if $(LIMIT),--limit $(LIMIT)) -- $(or $(TESTS),$(VM_TESTS))
+
+vm-kernel: venv packages vm-packages # fails where no virtual machine can be had
+	@$(AS_ROOT) $(PYTHON) -m tests.vm --fetch
 
 prove-gpu: venv packages ## on a host with NVIDIA GPUs: that containers see their own, and no others
 	@$(PYTHON) $(PIP_INSTALL) --quiet -e '.[gpu]'

@@ -42,6 +42,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description="run tests in a virtual machine")
     parser.add_argument("--cgroup", choices=("v1", "v2", "hybrid"), default="v2")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds until the guest is ended")
+    parser.add_argument("--fetch", action="store_true", help="have what a boot takes, and boot nothing")
     parser.add_argument("--exec", action="store_true", help="the arguments are a command, not pytest's")
     parser.add_argument("arguments", nargs="*", help="for pytest, or the command; after --")
     return parser.parse_args()
@@ -52,11 +53,14 @@ def _boot(arguments: argparse.Namespace) -> int:
         raise kernel.Unavailable(f"the guest is of x86_64, and this host is of {platform.machine()}")
     if os.geteuid() != 0:
         raise kernel.Unavailable("only root can share the host's files with the guest")
+    machine.check()
     results = DIRECTORY / arguments.cgroup
     results.mkdir(parents=True, exist_ok=True)
     with (DIRECTORY / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time in this checkout
         directory = kernel.fetch(DIRECTORY / "kernel")
+        if arguments.fetch:
+            return 0
         job = machine.Job(
             cgroup=arguments.cgroup,
             argv=[*(() if arguments.exec else PYTEST), *arguments.arguments],

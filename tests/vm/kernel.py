@@ -9,6 +9,7 @@ from pathlib import Path
 
 PACKAGE = "linux-image-cloud-amd64"
 BUSYBOX = "busybox"
+_TIMEOUT = 300  # seconds for one program; a mirror may be slow
 
 # What the initramfs has to load before it sees the host's files; the rest is loaded from there.
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "virtiofs", "overlay", "quota_v2")
@@ -27,8 +28,7 @@ def fetch(directory: Path) -> Path:
         partial = directory.with_name(directory.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        run("apt-get", "download", _versioned(), cwd=partial)
-        (package,) = partial.glob("*.deb")
+        package = _download(partial)
         run("dpkg", "-x", package.name, ".", cwd=partial)
         package.unlink()
         run(BUSYBOX, "depmod", "-b", str(partial), release(partial), cwd=partial)
@@ -91,17 +91,29 @@ def _name(path: str) -> str:
     return Path(path).name.partition(".")[0].replace("-", "_")
 
 
+def _download(directory: Path) -> Path:
+    """The package, by the lists that are there, or else by new ones: the old may name what is no more."""
+    try:
+        return _downloaded(directory)
+    except Unavailable:
+        run("apt-get", "update", cwd=directory)
+        return _downloaded(directory)
+
+
+def _downloaded(directory: Path) -> Path:
+    run("apt-get", "download", _versioned(), cwd=directory)
+    (package,) = directory.glob("*.deb")
+    return package
+
+
 def _versioned() -> str:
     """The package with the kernel itself, on which the one with the stable name depends."""
-    found("apt-get")
-    for attempt in ("apt-cache depends", "with new lists"):
-        if attempt == "with new lists":
-            run("apt-get", "update", cwd=Path("/"))
-        listed = subprocess.run(["apt-cache", "depends", PACKAGE], capture_output=True, text=True).stdout
-        for line in listed.splitlines():
-            relation, _, package = line.strip().partition(": ")
-            if relation == "Depends" and package.startswith("linux-image-"):
-                return package
+    found("apt-cache")
+    listed = subprocess.run(["apt-cache", "depends", PACKAGE], capture_output=True, text=True).stdout
+    for line in listed.splitlines():
+        relation, _, package = line.strip().partition(": ")
+        if relation == "Depends" and package.startswith("linux-image-"):
+            return package
     raise Unavailable(f"apt knows no package {PACKAGE}: is this Debian, on x86_64?")
 
 
@@ -114,7 +126,13 @@ def found(program: str) -> str:
 
 
 def run(*argv: str, cwd: Path | None = None) -> None:
-    """Raises Unavailable, with what the program said, if it fails."""
-    done = subprocess.run([found(argv[0]), *argv[1:]], cwd=cwd, capture_output=True, text=True)
+    """Raises Unavailable, with what the program said, if it fails or takes too long."""
+    argv = (found(argv[0]), *argv[1:])
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{' '.join(argv)} takes more than {_TIMEOUT} s") from error
     if done.returncode != 0:
         raise Unavailable(f"{' '.join(argv)} failed: {(done.stderr or done.stdout).strip()}")

@@ -52,6 +52,12 @@ class Job:
     modules: str  # the kernel's, below lib/modules
 
 
+def check() -> None:
+    """Raises Unavailable where a program is missing."""
+    kernel.found(QEMU)
+    _virtiofsd_program()
+
+
 def run(job: Job, kernel_directory: Path, results: Path, limit: float) -> int:
     """Boot, run the job, and return its exit status; EXIT_HUNG after `limit` seconds, EXIT_DIED without one.
 
@@ -137,9 +143,7 @@ def _disk(file: Path) -> list[str]:
 @contextmanager
 def _virtiofsd(results: Path) -> Iterator[str]:
     """Shares the host's root directory; yields its socket, which listens already."""
-    program = next(filter(os.path.exists, VIRTIOFSD), None)
-    if program is None:
-        raise Unavailable("virtiofsd is not installed: apt-get install virtiofsd, or qemu-system-common")
+    program = _virtiofsd_program()
     path = results / "virtiofs.socket"
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listening:
@@ -151,6 +155,13 @@ def _virtiofsd(results: Path) -> Iterator[str]:
         with log, _process(argv, pass_fds=[listening.fileno()], stdout=log, stderr=log):
             yield os.path.relpath(path)
     path.unlink()
+
+
+def _virtiofsd_program() -> str:
+    program = next(filter(os.path.exists, VIRTIOFSD), None)
+    if program is None:
+        raise Unavailable("virtiofsd is not installed: apt-get install virtiofsd, or qemu-system-common")
+    return program
 
 
 @contextmanager
