@@ -7,15 +7,18 @@ from launcher.errors import InvalidRequest
 
 MINIMUM = 1 << 20  # bytes; directories and files of ours take some already
 MEBIBYTE = 1 << 20
+_LARGEST = (1 << 62) - 1  # bytes
 
 
 def check(resources: Resources) -> None:
-    """Raises InvalidRequest for one in which nothing fits."""
+    """Raises InvalidRequest for one in which nothing fits, or that no filesystem counts up to."""
     if resources.disk is not None and resources.disk < MINIMUM:
         raise InvalidRequest(
             f"disk limit of {resources.disk} bytes is too small to start anything",
             hint=f"use at least {MINIMUM} bytes ({MINIMUM // MEBIBYTE}m)",
         )
+    if resources.disk is not None and resources.disk > _LARGEST:
+        raise InvalidRequest(f"disk limit of {resources.disk} bytes is too large", hint="leave it out")
 
 
 def limitation(isolator: str, limit: int, used: int, *, fatal: bool, whole: bool = True) -> Limitation:

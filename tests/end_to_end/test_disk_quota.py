@@ -264,6 +264,7 @@ def test_a_launch_that_fails_gives_its_project_back(disk: Disk, busybox: str) ->
         assert [disk.quota(project).limit for project in range(RANGE[0], RANGE[1] + 1)] == [None] * 3
 
 
+@pytest.mark.parametrize("disk", filesystems()[-1:], indirect=True)  # what commands do is the same on all
 def test_who_has_not_launched_it_updates_it_and_takes_it_back(disk: Disk, busybox: str) -> None:
     """All that is known is on the disk. By default the projects are others than those of the tests above."""
     cli = Cli(disk.mount_point / "root", disk.state / "own")
