@@ -55,7 +55,16 @@ OF_HOST = "host"  # a namespace: the host's own
 MAX_HOSTNAME = 64  # bytes: HOST_NAME_MAX of sethostname(2)
 
 # Fields of ContainerConfig that some isolator has to enforce.
-_ASKED = ("userns", "time_offsets", "devices", "cdi_devices", "hooks_dirs", "environment_secrets")
+_ASKED = (
+    "apparmor",
+    "selinux",
+    "userns",
+    "time_offsets",
+    "devices",
+    "cdi_devices",
+    "hooks_dirs",
+    "environment_secrets",
+)
 
 _HOSTNAME = r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 
@@ -106,7 +115,9 @@ class ContainerConfig(Data, kw_only=True):
     capabilities_drop: tuple[str, ...] = ()
     capabilities_ambient: tuple[str, ...] = ()  # of those granted, what other users than root keep
     no_new_privileges: bool = True
-    seccomp: str = BUILTIN_SECCOMP  # or UNCONFINED: every system call; or a profile's absolute path
+    seccomp: str = BUILTIN_SECCOMP  # or UNCONFINED: every system call; or a profile's JSON or absolute path
+    apparmor: str | None = None  # a profile that is loaded
+    selinux: str | None = None  # a label, "user:role:type:level"
     masked_paths: tuple[str, ...] | None = None  # None: filesystem/linux's, as for the next
     readonly_paths: tuple[str, ...] | None = None
     writable_sysfs: bool = False  # whether /sys is mounted as on the host

@@ -19,6 +19,7 @@ from launcher.credential_steps import (
     forbid_new_privileges,
     load_filter,
     load_filter_with_privileges,
+    set_labels,
     take_credentials,
     take_ids,
 )
@@ -345,6 +346,7 @@ STEPS: tuple[tuple[str, Callable[[Child], None]], ...] = (
     # In the container's namespaces, by the host's /proc, which the change of root takes away.
     ("set the sysctls", set_sysctls),
     ("set the OOM score adjustment", attribute_steps.set_oom_score_adj),
+    ("set the security labels", set_labels),
     # Before the first mount, or it would show on the host.
     ("make the mounts private", isolate_mounts),
     ("mount the root filesystem", mount_root),

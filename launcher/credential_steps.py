@@ -18,6 +18,7 @@ from launcher.user import User
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from launcher.child import Child
     from launcher.launch_info import LaunchInfo
 
     class Credentialed(Protocol):
@@ -36,7 +37,8 @@ _PR_SET_SECCOMP = 22
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
-_SECCOMP_MODE_FILTER = 2
+_SECCOMP_MODE_FILTER = 2  # of prctl(2), as the next is of seccomp(2)
+_SECCOMP_SET_MODE_FILTER = 1
 
 
 def take_ids(program: Program, user: User, *, keep_capabilities: bool = False) -> None:
@@ -82,6 +84,13 @@ def take_credentials(child: Credentialed) -> None:
         program.call("prctl", _PR_CAP_AMBIENT, capabilities.AMBIENT_RAISE, number, 0, 0, on=name)
 
 
+def set_labels(child: Child) -> None:
+    if child.info.apparmor or child.info.selinux:
+        from launcher import label_steps  # which few hosts have
+
+        label_steps.set_labels(child)
+
+
 def forbid_new_privileges(child: Credentialed) -> None:
     if child.info.no_new_privileges:
         child.program.call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -103,4 +112,7 @@ def _load_filter(child: Credentialed) -> None:
     instructions = binascii.a2b_base64(child.info.seccomp)
     address = child.program.constant(instructions)
     fprog = child.program.constant(struct.pack("@HP", len(instructions) // seccomp.INSTRUCTION, address))
-    child.program.call("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0)
+    if child.info.seccomp_flags:
+        child.program.call("seccomp", _SECCOMP_SET_MODE_FILTER, child.info.seccomp_flags, fprog)
+    else:
+        child.program.call("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0)

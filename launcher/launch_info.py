@@ -194,6 +194,9 @@ class LaunchInfo(Data, kw_only=True):
     capabilities: Capabilities | None = _owned(Capabilities.decode)  # None: keep the launcher's
     no_new_privileges: bool | None = _owned()
     seccomp: str | None = _owned()  # base64 of the program for launcher.kernel.seccomp; None: no filter
+    apparmor: str | None = _owned()  # a profile
+    selinux: str | None = _owned()  # a label
+    seccomp_flags: int | None = _owned()  # of seccomp(2), with the filter
 
     # Process attributes: `launcher.process_attributes` has their units and ranges.
     rlimits: Mapping[str, Rlimit] = _disjoint(_each_value(Rlimit.decode))  # "nofile" …: setrlimit(2)

@@ -276,8 +276,8 @@ def _seccomp(info: containers.SeccompInfo) -> dict[str, str]:
         return {"seccomp": UNCONFINED} if info.unconfined else {}
     if info.unconfined:
         raise BadRequest("'seccomp' has a 'profile_name', and is 'unconfined'")
-    if info.profile_name not in (BUILTIN_SECCOMP, UNCONFINED):
-        hint = f"there are {BUILTIN_SECCOMP!r} and {UNCONFINED!r}"
+    if info.profile_name not in (BUILTIN_SECCOMP, UNCONFINED) and not info.profile_name.startswith("{"):
+        hint = f"there are {BUILTIN_SECCOMP!r} and {UNCONFINED!r}, or write a profile's JSON"
         raise BadRequest(f"unknown 'seccomp.profile_name' {info.profile_name!r}", hint=hint)
     return {"seccomp": info.profile_name}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
 
 from containerizer.cli import (
     attribute_options,
@@ -15,6 +14,7 @@ from containerizer.cli import (
     plugin_options,
     registry_options,
     secret_options,
+    security_options,
 )
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import default_for
@@ -87,7 +87,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         fetch=arguments.fetch,
         hooks_dirs=tuple(map(os.path.abspath, arguments.hooks_dir)),
         share_cgroups=arguments.share_cgroups,
-        devices=arguments.device,
+        devices=security_options.devices(arguments),
         tmpfs=arguments.tmpfs,
         shm_size=arguments.shm_size,
         entrypoint=None if arguments.entrypoint is None else tuple(filter(None, [arguments.entrypoint])),
@@ -101,9 +101,8 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         **networks,
         time_offsets=dict(map(_time_offset, arguments.time_offset)),
         readonly_rootfs=arguments.read_only,
-        capabilities_add=tuple(arguments.cap_add),
         capabilities_drop=tuple(arguments.cap_drop),
-        **_security_options(arguments.security_opt),
+        **{"capabilities_add": tuple(arguments.cap_add), **security_options.fields(arguments)},
         attributes=attribute_options.attributes(arguments),
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
@@ -178,13 +177,7 @@ def _add_shields(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--cap-drop", action="append", default=[], metavar="CAP", help="drop a capability, or ALL"
     )
-    group.add_argument(
-        "--security-opt",
-        action="append",
-        default=[],
-        metavar="OPT",
-        help="no-new-privileges[=true|false], seccomp=builtin|unconfined",
-    )
+    security_options.add(group)
     group.add_argument(
         "--userns",
         default="host",
@@ -309,19 +302,3 @@ def _time_offset(text: str) -> tuple[str, int]:
     except ValueError:
         hint = "write monotonic=SECONDS or boottime=SECONDS"
         raise InvalidRequest(f"invalid time offset {text!r}", hint=hint) from None
-
-
-def _security_options(options: list[str]) -> dict[str, Any]:
-    """The fields of ContainerConfig that --security-opt sets; the last one wins."""
-    fields: dict[str, Any] = {}
-    for option in options:
-        name, _, setting = option.replace(":", "=", 1).partition("=")
-        match name, setting:
-            case "no-new-privileges", ("" | "true" | "false"):
-                fields["no_new_privileges"] = setting != "false"
-            case "seccomp", ("builtin" | "unconfined"):
-                fields["seccomp"] = setting
-            case _:
-                hint = "use no-new-privileges[=true|false] or seccomp=builtin|unconfined"
-                raise InvalidRequest(f"unknown --security-opt {option!r}", hint=hint)
-    return fields

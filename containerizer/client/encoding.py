@@ -14,7 +14,7 @@ from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.checks.docker import HealthOptions
 from containerizer.request import CONTAINER, HOST, ContainerRequest
-from isolators.isolator import OF_HOST, UNCONFINED, ContainerConfig
+from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerConfig
 from isolators.resources import Resources
 from launcher.data import Data, asdict, fields
 from launcher.errors import InvalidRequest
@@ -95,6 +95,8 @@ def _add_container(container: containers.ContainerInfo, request: ContainerReques
         container.hostname = config.hostname
     if config.seccomp == UNCONFINED:
         container.linux_info.seccomp.unconfined = True
+    elif config.seccomp != BUILTIN_SECCOMP:
+        container.linux_info.seccomp.profile_name = config.seccomp.lstrip()
     if config.share_cgroups:
         container.linux_info.share_cgroups = True
     for kind, which in config.namespaces.items():

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from containerizer import privileged
 from containerizer.cri import security
 from containerizer.cri.mounts import mounts_of
 from containerizer.cri.proto import common_pb2 as common
@@ -157,7 +158,7 @@ def _stop_signal(config: messages.ContainerConfig) -> str | None:
 
 def _devices(config: messages.ContainerConfig) -> Iterator[Device]:
     if config.linux.security_context.privileged:
-        yield from security.all_devices()
+        yield from privileged.all_devices()
     for each in config.devices:
         yield Device(
             source=each.host_path,

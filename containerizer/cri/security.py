@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator
 from typing import Any
 
+from containerizer import privileged
 from containerizer.cri.proto import common_pb2 as common
 from containerizer.cri.proto import containers_pb2 as messages
-from isolators.devices import Device
 from isolators.isolator import BUILTIN_SECCOMP, UNCONFINED
 from launcher.errors import InvalidRequest
+from launcher.kernel import labels
 
 _PROFILES = common.SecurityProfile
 _LOCALHOST = "localhost/"
-_SELINUX = "/sys/fs/selinux/booleans"  # where the kernel goes by labels; elsewhere they mean nothing
 _LEGACY_SECCOMP = {
     "": UNCONFINED,  # so says the API
     "unconfined": UNCONFINED,
     "runtime/default": BUILTIN_SECCOMP,
     "docker/default": BUILTIN_SECCOMP,
 }
-_OWN_DEVICES = ("pts", "shm", "mqueue", "ptmx", "console", "fd", "stdin", "stdout", "stderr", "core")
-_STANDARD_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 def of(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
     """Raises InvalidRequest."""
-    _check_labels(context)
     fields = {
+        **_labels(context),
         "user": _user(context),
         "additional_gids": tuple(context.supplemental_groups),
         "image_groups": context.supplemental_groups_policy == common.Merge,
@@ -37,14 +33,7 @@ def of(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
         "no_new_privileges": context.no_new_privs and not context.privileged,
     }
     if context.privileged:
-        return {
-            **fields,
-            "capabilities_add": ("ALL",),
-            "seccomp": UNCONFINED,
-            "masked_paths": (),
-            "readonly_paths": (),
-            "writable_sysfs": True,
-        }
+        return {**fields, **privileged.FIELDS}
     return {
         **fields,
         "capabilities_add": tuple(context.capabilities.add_capabilities),
@@ -54,18 +43,6 @@ def of(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
         "masked_paths": tuple(context.masked_paths),
         "readonly_paths": tuple(context.readonly_paths),
     }
-
-
-def all_devices() -> Iterator[Device]:
-    """The host's, for a privileged container: but those that every container has its own of."""
-    for directory, names, nodes in os.walk("/dev"):
-        if directory == "/dev":
-            names[:] = [name for name in names if name not in _OWN_DEVICES]
-            nodes = [name for name in nodes if name not in (*_OWN_DEVICES, *_STANDARD_DEVICES)]
-        for path in (os.path.join(directory, name) for name in sorted(nodes)):
-            mode = os.lstat(path).st_mode
-            if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-                yield Device(source=path, target=path)
 
 
 def _user(context: messages.LinuxContainerSecurityContext) -> str | None:
@@ -99,17 +76,21 @@ def _file(path: str) -> str:
     return path
 
 
-def _check_labels(context: messages.LinuxContainerSecurityContext) -> None:
-    """Names of profiles and labels that nobody here would put on the task are refused, not ignored."""
+def _labels(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
+    """A profile that the kernel has nobody to go by is refused; a label then means nothing to it."""
     name = context.apparmor_profile
     local = context.apparmor.profile_type == _PROFILES.Localhost if context.HasField("apparmor") else False
-    if (local or name.startswith(_LOCALHOST)) and not context.privileged:
-        raise InvalidRequest(
-            f"no AppArmor profiles are loaded here: {context.apparmor.localhost_ref or name}"
-        )
     if name and not name.startswith(_LOCALHOST) and name not in ("runtime/default", "unconfined"):
         raise InvalidRequest(f"invalid AppArmor profile {name!r}")
+    fields: dict[str, Any] = {}
+    if (local or name.startswith(_LOCALHOST)) and not context.privileged:
+        profile = context.apparmor.localhost_ref if local else name.removeprefix(_LOCALHOST)
+        if not labels.has_apparmor():
+            raise InvalidRequest(f"no AppArmor profiles are loaded here: {profile}")
+        fields["apparmor"] = profile
     label = context.selinux_options
-    asked = any((label.user, label.role, label.type, label.level))
-    if asked and os.path.isdir(_SELINUX):
-        raise InvalidRequest("SELinux labels are not supported: leave out selinux_options")
+    parts = (label.user, label.role, label.type, label.level)
+    if any(parts) and labels.has_selinux():
+        defaults = ("system_u", "system_r", "container_t", "s0")
+        fields["selinux"] = ":".join(part or default for part, default in zip(parts, defaults, strict=True))
+    return fields

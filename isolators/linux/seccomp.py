@@ -11,16 +11,20 @@ import functools
 import os
 
 from isolators.isolator import BUILTIN_SECCOMP, UNCONFINED, ContainerConfig, Isolator, IsolatorFlags, Need
-from isolators.linux import granted, seccomp_profile
-from isolators.linux.seccomp_filter import ABIS, compile_profile
+from isolators.linux import granted, seccomp_cache
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import capabilities, seccomp
 from launcher.launch_info import LaunchInfo
 
+# A profile, the machine, the task's capabilities, and whether its files are kept in their project.
+_Asked = tuple[str, str, tuple[str, ...], bool]
+
+MACHINES = ("x86_64", "aarch64")  # isolators.linux.seccomp_filter.ABIS
+
 
 def _machine_is_known() -> bool:
-    return os.uname().machine in ABIS
+    return os.uname().machine in MACHINES
 
 
 class LinuxSeccomp(Isolator):
@@ -30,37 +34,56 @@ class LinuxSeccomp(Isolator):
         Need(
             f"a table of the system calls of {os.uname().machine}",
             _machine_is_known,
-            f"use one of {', '.join(ABIS)}, or leave linux/seccomp out of --isolation",
+            f"use one of {', '.join(MACHINES)}, or leave linux/seccomp out of --isolation",
         ),
     )
 
     def __init__(self, flags: IsolatorFlags, status: str = capabilities.STATUS) -> None:
         super().__init__(flags)
         self.host = capabilities.bounding_set(status)
+        self._kept = os.path.join(flags.own_state, "seccomp")
+
+        self._known: set[_Asked] = set()  # whose programs are kept
+
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        """Keep the compiled program for commands that come later."""
+        asked = self._asked(config)
+        if asked and asked not in self._known:
+            seccomp_cache.keep(self._kept, asked, _program(self._kept, asked))
+            self._known.add(asked)
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        if config.seccomp == UNCONFINED:
+        asked = self._asked(config)
+        if asked is None:
             return LaunchInfo()
-        if config.seccomp.startswith("/"):
-            return LaunchInfo(seccomp=_of_file(config.seccomp, granted.granted(config, self.host)))
-        if config.seccomp != BUILTIN_SECCOMP:
-            hint = f"use {BUILTIN_SECCOMP}, {UNCONFINED}, or the absolute path of one"
-            raise InvalidRequest(f"unknown seccomp profile {config.seccomp!r}", hint=hint)
-        deciding = seccomp_profile.deciding(granted.granted(config, self.host))
+        program = _program(self._kept, asked)
+        text = binascii.b2a_base64(program[1:], newline=False).decode()
+        return LaunchInfo(seccomp=text, seccomp_flags=program[0] or None)
+
+    def _asked(self, config: ContainerConfig) -> _Asked | None:
+        """All that decides about the filter; None: there is to be none. Raises InvalidRequest."""
+        profile = config.seccomp
+        if profile == UNCONFINED:
+            return None
+        if profile.startswith("/"):
+            from isolators.linux import seccomp_document  # for those with a profile of their own
+
+            profile = seccomp_document.read(profile)
+        elif profile != BUILTIN_SECCOMP and not profile.lstrip().startswith("{"):
+            hint = f"use {BUILTIN_SECCOMP}, {UNCONFINED}, or a profile's JSON or absolute path"
+            raise InvalidRequest(f"unknown seccomp profile {profile!r:.60}", hint=hint)
         # Perhaps by a project's quota; a nested one's files are of its parent's project.
         limited = config.resources.disk is not None or config.parent is not None
-        return LaunchInfo(seccomp=_builtin(deciding, os.uname().machine, keeps_projects=limited))
+        return profile, os.uname().machine, granted.granted(config, self.host), limited
 
 
-def _of_file(path: str, capabilities: tuple[str, ...]) -> str:
-    from isolators.linux import seccomp_file  # for those with a profile of their own
+@functools.lru_cache(maxsize=64)
+def _program(kept: str, asked: _Asked) -> bytes:
+    """The flags of seccomp(2) in a byte, and the filter; compiled if not kept. Raises InvalidRequest."""
+    found = seccomp_cache.find(kept, asked)
+    if found is not None:
+        return found
+    from isolators.linux import seccomp_compiled  # not needed where it is kept
 
-    program = compile_profile(seccomp_file.read(path, capabilities), os.uname().machine)
-    return binascii.b2a_base64(program, newline=False).decode()
-
-
-@functools.cache
-def _builtin(deciding: frozenset[str], machine: str, *, keeps_projects: bool) -> str:
-    """The built-in profile's program, as it crosses to the child."""
-    program = compile_profile(seccomp_profile.profile(deciding, keeps_projects=keeps_projects), machine)
-    return binascii.b2a_base64(program, newline=False).decode()
+    profile, machine, capabilities, limited = asked
+    return seccomp_compiled.program(profile, machine, capabilities, keeps_projects=limited)

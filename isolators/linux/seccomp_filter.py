@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from isolators.linux.syscalls import numbers
 from launcher.data import Data
@@ -33,6 +33,8 @@ ABIS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "x86_64": (("x86_64", 0xC000003E), ("i386", 0x40000003)),
     "aarch64": (("aarch64", 0xC00000B7),),
 }
+
+_X32 = 0x40000000  # __X32_SYSCALL_BIT of asm/unistd.h, and no number of any other ABI
 
 # struct seccomp_data: int nr; __u32 arch; __u64 instruction_pointer; __u64 args[6]
 _NUMBER = 0
@@ -87,18 +89,21 @@ class Profile(Data, kw_only=True):
     # Calls that are younger than the table, x32's among them: as by a kernel that has none of them,
     # for that is what programs are prepared for.
     unknown: int = errno_action(errno.ENOSYS)
+    ends_at_named: bool = False  # likewise calls that are younger than all that the rules name
 
 
 _Answer = tuple[tuple[tuple[Condition, ...], int], ...]  # (conditions, action), till there are none
 
 
-def compile_profile(profile: Profile, machine: str) -> bytes:
+def compile_profile(profile: Profile, machine: str, abis: Collection[str] = ()) -> bytes:
     """The program, for launcher.kernel.seccomp. Raises InvalidRequest for one that is too long.
 
-    `machine` is one of ABIS, as uname(2) names it.
+    `machine` is one of ABIS, as uname(2) names it; `abis` names those of its ABIs that there are, or all.
     """
     code: Code = [(_LOAD, 0, 0, _ARCHITECTURE)]
     for name, architecture in ABIS[machine]:
+        if abis and name not in abis:
+            continue
         section = [(_LOAD, 0, 0, _NUMBER), *_search(_ranges(profile, numbers(name)))]
         code += [(_EQUAL, 1, 0, architecture), (_JUMP, 0, 0, len(section)), *section]
     code.append((_RETURN, 0, 0, KILL_PROCESS))
@@ -123,9 +128,15 @@ def _ranges(profile: Profile, table: Mapping[str, int]) -> list[tuple[int, _Answ
         if answers[number] != ranges[-1][1]:
             ranges.append((number, answers[number]))
         after = number + 1
-    if ranges[-1][1] != default:
-        ranges.append((after, default))
-    return [*ranges, (max(table.values()) + 1, (((), profile.unknown),))]
+    if profile.ends_at_named:
+        last = after
+    else:
+        last = max(table.values()) + 1
+        if ranges[-1][1] != default:
+            ranges.append((after, default))
+    # Whatever the default is: the numbers of x32 would be a way around the rules of x86_64.
+    x32 = (_X32, (((), errno_action(errno.ENOSYS)),))
+    return [*ranges, (last, (((), profile.unknown),)), x32]
 
 
 def _answers(profile: Profile, table: Mapping[str, int]) -> dict[int, _Answer]:

@@ -6,16 +6,32 @@ of this machine.
 
 from __future__ import annotations
 
+import functools
+
 ACTIONS = "/proc/sys/kernel/seccomp/actions_avail"  # Linux 4.14, with CONFIG_SECCOMP_FILTER
 
 INSTRUCTION = 8  # bytes, of struct sock_filter
 MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
 
+# Flags of seccomp(2) that a profile may ask for.
+FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": 1,
+    "SECCOMP_FILTER_FLAG_LOG": 2,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+}
+
+
 def is_supported() -> bool:
     """Whether the kernel filters system calls, and knows every answer that our filters give."""
+    return {"allow", "errno", "kill_process"} <= actions()
+
+
+@functools.cache
+def actions() -> frozenset[str]:
+    """What a filter may answer here, by the kernel's names; nothing where it has no filters."""
     try:
         with open(ACTIONS) as file:
-            return {"allow", "errno", "kill_process"} <= set(file.read().split())
+            return frozenset(file.read().split())
     except OSError:
-        return False
+        return frozenset()

@@ -74,6 +74,7 @@ _TABLE = """
     prlimit64             302     261     325     334
     setns                 308     268     350     339
     renameat2             316     276     357     347
+    seccomp               317     277     358     348
 """
 
 # From 424 on, system calls have one number on every architecture.
