@@ -7,6 +7,8 @@ Whatever happens, all that was started is removed, and the host is compared with
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import re
 import shlex
 import shutil
@@ -99,6 +101,7 @@ def main() -> int:
         print("\nstopped", file=sys.stderr)
         code = 128 + signal.SIGINT
     finally:
+        end_namespaces(work / "state")
         shutil.rmtree(work)
     return code if nothing_is_left(before, work) else code or 1
 
@@ -107,7 +110,8 @@ def show(work: Path, interrupts: Interrupts) -> None:
     check_the_host()
     say(f"images, sandboxes and state go to {work}, and away at the end; containers get that name, too")
     with ExitStack() as stack:
-        walk_through(Command(work, interrupts), publish(stack, work))
+        walk = walk_through if os.geteuid() == 0 else walk_through_without_root
+        walk(Command(work, interrupts), publish(stack, work))
 
 
 def walk_through(command: Command, image: str) -> None:
@@ -119,13 +123,25 @@ def walk_through(command: Command, image: str) -> None:
     command.show("run", "--rm", *LIMITS, image, "tail", "/dev/zero", expect=KILLED)
     say("start processes without end: 20 is where it stops")
     command.show("run", "--rm", *LIMITS, image, "sh", "-c", MULTIPLY, expect=2, shown=HIDDEN)
+    name_what_is_not_there(command, image)
+
+
+def walk_through_without_root(command: Command, image: str) -> None:
+    say("what would run: each setting, and the isolator that gives it")
+    command.show("plan", image, abridge=first_of_each_isolator)
+    say("run it as root of a user namespace, with what limits this user may set: this is what it sees")
+    command.show("run", "--rm", "--best-effort", *LIMITS, image, "sh", "-c", looking(), shown=HIDDEN)
+    name_what_is_not_there(command, image)
+
+
+def name_what_is_not_there(command: Command, image: str) -> None:
     say("name a command that the image lacks: one line, and the exit code of a shell")
     command.show("run", "--rm", image, "no-such-command", expect=127)
 
 
 def check_the_host() -> None:
-    if requires.missing("root"):
-        raise DemoFailed("namespaces and cgroups need root: run it as root, or install sudo")
+    if requires.missing("root") and requires.missing("userns"):
+        raise DemoFailed("namespaces need root, or a host where ordinary users may have them: run it as root")
     if not CONTAINERIZER.exists():
         raise DemoFailed(f"{CONTAINERIZER} is missing: run `make venv`")
     if requires.missing("busybox"):
@@ -160,6 +176,13 @@ def first_of_each_isolator(rows: list[str]) -> list[str]:
         field, isolator, value = re.split(" {2,}", row, maxsplit=2)
         first.setdefault(isolator, f"{field:30} {isolator:20} {value:.50}")
     return [*first.values(), f"… and {len(rows) - len(first)} more"]
+
+
+def end_namespaces(state: Path) -> None:
+    """Those of an ordinary user outlive its commands; the next one would make others."""
+    holder = state / "rootless/holder.json"
+    if holder.exists():
+        os.kill(json.loads(holder.read_text())["pid"], signal.SIGKILL)
 
 
 def nothing_is_left(before: leaks.Snapshot, work: Path) -> bool:
@@ -199,7 +222,8 @@ class Command:
         words = (*arguments[: len(arguments) - len(shown)], *shown)
         print("   $", shlex.join(("containerizer", *words)).replace("'…'", "…"), flush=True)
         code, output = self._run(*arguments)
-        for line in abridge(output.splitlines()):
+        lines = output.splitlines()
+        for line in abridge(lines) if code == expect else lines:
             print(f"   | {line}", flush=True)
         if code != expect:
             raise DemoFailed(f"`containerizer {arguments[0]}` exited with {code}, not with {expect}")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.ordinary_user import ordinary_user
+
 DEMO = Path(__file__).parent.parent / "docs" / "demo.py"
 NOTHING_LEFT = "no process, mount, cgroup or file of all this is left"
 
@@ -58,6 +60,21 @@ def test_without_a_registry_it_says_so_and_goes_on(tmp_path: Path) -> None:
     assert "docker-registry is not installed (apt-get install docker-registry); going on" in output
     assert seen(output, "process id") == "1"
     assert NOTHING_LEFT in output
+
+
+@pytest.mark.requires("registry", "userns", "uidmap")
+def test_an_ordinary_user_can_show_it(tmp_path: Path) -> None:
+    with ordinary_user() as user:
+        done = subprocess.run(
+            user.python("/mnt/docs/demo.py"), stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        user.run(user.image, "true")  # for those who leave
+    assert seen(done.stdout, "user") == "root"
+    assert seen(done.stdout, "capabilities") == "00000000a80425fb"
+    assert "memory is not limited: cgroups/mem does, and lacks permission to make cgroups" in done.stdout
+    assert "no-such-command" in done.stdout
+    assert NOTHING_LEFT in done.stdout
 
 
 @pytest.mark.requires("registry")

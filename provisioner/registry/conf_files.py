@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from launcher.kernel.process import is_rootless
+
 ENVIRONMENT = "CONTAINERS_REGISTRIES_CONF"
 _HOST_FILE = "/etc/containers/registries.conf"
 _SEARCHED = b"unqualified-search-registries"
@@ -46,4 +48,5 @@ def _drop_ins(directory: str) -> list[str]:
 
 
 def _cache() -> str:
-    return "/var/cache" if os.geteuid() == 0 else os.path.expanduser("~/.cache")
+    """Root of an ordinary user's namespace is that user."""
+    return os.path.expanduser("~/.cache") if is_rootless() else "/var/cache"

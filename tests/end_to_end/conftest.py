@@ -28,6 +28,7 @@ from tests.support.registry import Registry
 Write = Callable[..., str]
 Configure = Callable[..., str]
 
+_ROOT = "root"
 _TIMEOUT = 60  # seconds until a command counts as hung
 
 
@@ -38,11 +39,12 @@ class Cli:
     root: Path
     state: Path
     within: tuple[str, ...] = ()  # the command that runs it elsewhere, such as in other namespaces
+    interpreter: str = sys.executable
 
     @property
     def argv(self) -> list[str]:
         options = ["--root", str(self.root), "--state", str(self.state)]
-        return [*self.within, sys.executable, "-m", "containerizer", *options]
+        return [*self.within, self.interpreter, "-m", "containerizer", *options]
 
     def cgroup(self, controller: str, name: str) -> str:
         """The directory of a container's; the name has a level of nesting a dot."""
@@ -149,11 +151,28 @@ def directories(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cli(directories: Path) -> Iterator[Cli]:
-    """A command whose containers must all be gone at the end of the test."""
-    command = Cli(directories / "root", directories / "state")
-    yield command
-    assert command.left() == []
+def cli(request: pytest.FixtureRequest, directories: Path) -> Iterator[Cli]:
+    """A command whose containers must all be gone at the end of the test; root's, unless told otherwise."""
+    with contextlib.ExitStack() as stack:
+        if getattr(request, "param", _ROOT) == _ROOT:
+            command = Cli(directories / "root", directories / "state")
+        else:
+            from tests.end_to_end.ordinary_user import ordinary_user
+
+            command = stack.enter_context(ordinary_user()).cli
+        yield command
+        assert command.left() == []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "anyone: run as root, and once more as an ordinary user")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("anyone"):
+        needs = pytest.mark.requires("userns", "uidmap")
+        people = [_ROOT, pytest.param("ordinary user", marks=needs)]
+        metafunc.parametrize("cli", people, indirect=True)
 
 
 @pytest.fixture

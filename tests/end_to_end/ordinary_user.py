@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.conftest import Cli
 from tests.launcher.support import wait_for_end
 from tests.support import images
 
@@ -30,6 +31,9 @@ mount --bind {files}/subid /etc/subgid && mount --bind {project} /mnt && {tun} &
 test ! -e {files}/resolv.conf || mount --bind {files}/resolv.conf /etc/resolv.conf; cd {home} &&
 exec setpriv --reuid {uid} --regid {uid} --clear-groups env -i {environment} "$@"
 """
+
+
+_NO_TUN = "{ test ! -d /dev/net || mount -t tmpfs -o mode=755 none /dev/net; }"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,17 @@ class User:
         return subprocess.run(self.argv(*arguments), input=stdin, text=True, capture_output=True, timeout=60)
 
     def argv(self, *arguments: str) -> list[str]:
+        return self.python("-m", "containerizer", *arguments)
+
+    @property
+    def cli(self) -> Cli:
+        """The same, for tests of what everybody does."""
+        *within, interpreter = self.python()
+        root, state = self.home / ".local/share/containerizer", self.home / "run/containerizer"
+        return Cli(root, state, within=tuple(within), interpreter=interpreter)
+
+    def python(self, *words: str) -> list[str]:
+        """A command of this user's."""
         environment = {
             "HOME": str(self.home),
             "XDG_RUNTIME_DIR": f"{self.home}/run",
@@ -57,13 +72,13 @@ class User:
         script = INSIDE.format(
             files=self.home.parent,
             project=ROOT,
-            tun=f"mount --bind {self.home.parent}/tun /dev/net/tun" if self.tun else "true",
+            tun=f"mount --bind {self.home.parent}/tun /dev/net/tun" if self.tun else _NO_TUN,
             home=self.home,
             uid=self.uid,
             environment=" ".join(shlex.quote(f"{name}={value}") for name, value in environment.items()),
         )
         inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
-        return [*self.within, *inside, "/mnt/.venv/bin/python", "-m", "containerizer", *arguments]
+        return [*self.within, *inside, "/mnt/.venv/bin/python", *words]
 
     def run(self, *words: str) -> str:
         """The output of a container on the image."""

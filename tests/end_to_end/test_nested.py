@@ -42,6 +42,7 @@ def test_a_command_sees_what_the_container_does(cli: Cli, busybox: str, options:
         process.communicate("\n")
 
 
+@pytest.mark.anyone
 def test_options_input_and_exit_code(cli: Cli, busybox: str) -> None:
     with cli.start("run", "-i", "--rm", "--name", "opt", busybox, *WAITS) as process:
         until_end(process)
@@ -124,6 +125,7 @@ def test_nested_in_a_user_namespace(cli: Cli, busybox: str) -> None:
         process.communicate("\n")
 
 
+@pytest.mark.anyone
 def test_the_end_of_the_parent_is_the_nested_ones(cli: Cli, busybox: str) -> None:
     with cli.start("run", "-i", "--rm", "--name", "top", busybox, *WAITS) as process:
         until_end(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,33 @@ def test_what_people_do_with_containers(user: User) -> None:
     assert user("wait", "box").stdout == "137\n"
     assert user("rm", "box").returncode == 0
     assert user("run", user.image, "sh", "-c", "exit 7").returncode == 7
+
+
+def test_a_pod(user: User) -> None:
+    script = ["sh", "-c", "echo here > /own/file; until nc -w 5 127.0.0.1 80; do sleep 0.05; done"]
+    container = {"image": user.image, "volumeMounts": [{"name": "own", "mountPath": "/own"}]}
+    spec = {
+        "restartPolicy": "Never",
+        "containers": [
+            container | {"name": "one", "command": script},
+            container | {"name": "two", "command": ["nc", "-l", "-p", "80", "-e", "cat", "/own/file"]},
+        ],
+        "volumes": [{"name": "own", "emptyDir": {}}],
+    }
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
+    done = user("pod", "run", "--rm", "-", stdin=json.dumps(manifest))
+    assert (done.returncode, done.stdout) == (0, "one | here\n"), done.stderr
+
+
+def test_an_image_backend_that_copies(user: User) -> None:
+    script = "echo own > /bin/own && rm /bin/ls && cat /bin/own && test ! -e /bin/ls"
+    copied = ["--image-provisioner-backend", "copy"]
+    assert user.run(*copied, user.image, "sh", "-c", script) == "own\n"
+    assert (
+        user.run(*copied, "-u", "7:8", user.image, "sh", "-c", "stat -c %u:%g /bin/ls; id -u") == "0:0\n7\n"
+    )
+    plan = user("plan", "--json", user.image)
+    assert '"fstype": "overlay"' in plan.stdout  # and otherwise, it is overlayfs that puts layers together
 
 
 def test_limits_that_root_alone_can_set_are_refused_by_name(user: User) -> None:

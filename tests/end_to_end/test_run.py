@@ -46,6 +46,7 @@ def test_its_cgroup_carries_the_limits(cli: Cli, busybox: str) -> None:
     assert (memory, quota / period, pids) == (64 << 20, 0.5, 20)
 
 
+@pytest.mark.anyone
 def test_only_its_own_processes_and_devices(cli: Cli, busybox: str) -> None:
     done = cli("run", "--rm", busybox, "sh", "-c", "ls -d /proc/[0-9]*; ls /sys/class/net; cat /proc/net/dev")
     processes, _, devices = done.stdout.partition("lo\n")
@@ -100,11 +101,13 @@ def test_the_exit_code_is_the_tasks(cli: Cli, busybox: str, code: int) -> None:
     assert cli("run", "--rm", busybox, "sh", "-c", f"exit {code}").returncode == code
 
 
+@pytest.mark.anyone
 def test_the_image_says_what_to_run_and_the_request_overrides_it(cli: Cli, busybox: str) -> None:
     assert cli("run", "--rm", "-i", busybox, stdin="echo from stdin").stdout == "from stdin\n"
     assert cli("run", "--rm", "--entrypoint", "echo", busybox, "-n", "x").stdout == "x"
 
 
+@pytest.mark.anyone
 def test_environment_user_directory_and_hostname(cli: Cli, busybox: str, tmp_path: object) -> None:
     options = ("-e", "A=1", "-u", "1000:1000", "-w", "/made/here", "--hostname", "box")
     done = cli("run", "--rm", *options, busybox, "sh", "-c", "echo $A $(id -u):$(id -g) $(pwd) $(hostname)")
@@ -120,12 +123,14 @@ def test_output_and_errors_stay_apart(cli: Cli, busybox: str) -> None:
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
 
 
+@pytest.mark.anyone
 def test_read_only(cli: Cli, busybox: str) -> None:
     done = cli("run", "--rm", "--read-only", busybox, "touch", "/x")
     assert done.returncode == 1
     assert "Read-only" in done.stderr
 
 
+@pytest.mark.anyone
 def test_a_device_node_that_the_task_makes_opens_nothing(cli: Cli, busybox: str) -> None:
     """CAP_MKNOD is in Docker's set, and there is no devices cgroup yet: `nodev` is the shield."""
     for place in ("/", "/dev", "/tmp"):
@@ -133,7 +138,8 @@ def test_a_device_node_that_the_task_makes_opens_nothing(cli: Cli, busybox: str)
         done = cli("run", "--rm", busybox, "sh", "-c", script)
         assert done.returncode != 0
         assert done.stdout == ""
-        assert "ermission denied" in done.stderr
+        # To open it; an ordinary user may not even make it: mknod(2) takes the host's root.
+        assert "ermission denied" in done.stderr or "not permitted" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -144,6 +150,7 @@ def test_the_hosts_settings_cannot_be_written(cli: Cli, busybox: str, path: str)
     assert done.returncode in (1, 9), "written!"
 
 
+@pytest.mark.anyone
 def test_capabilities_are_added_and_dropped(cli: Cli, busybox: str) -> None:
     options = ("--cap-drop", "ALL", "--cap-add", "chown")
     done = cli("run", "--rm", *options, busybox, "grep", "CapEff", "/proc/self/status")
@@ -155,6 +162,7 @@ def test_the_hosts_own_filesystem_as_the_image(cli: Cli) -> None:
     assert done.stdout.splitlines() == ["1", "sh"]
 
 
+@pytest.mark.anyone
 def test_without_rm_it_is_kept_until_it_is_removed(cli: Cli, busybox: str) -> None:
     assert cli("run", "--name", "kept", busybox, "sh", "-c", "echo data > /file; exit 3").returncode == 3
     (listed,) = cli.containers()
@@ -168,6 +176,7 @@ def test_without_rm_it_is_kept_until_it_is_removed(cli: Cli, busybox: str) -> No
     assert cli("rm", "kept").stdout == "kept\n"
 
 
+@pytest.mark.anyone
 def test_a_volume_of_the_image_is_filled_and_writable(cli: Cli, registry: Registry) -> None:
     """Writable even when the root is not, and with what the image has at its place."""
     parts = images.busybox({"Volumes": {"/root": {}}, "Cmd": ["sh"]})

@@ -37,6 +37,7 @@ def test_detached_with_rm_nothing_is_left(cli: Cli, busybox: str) -> None:
     assert cli.left() == []
 
 
+@pytest.mark.anyone
 def test_a_terminal_session(cli: Cli, busybox: str) -> None:
     with person(cli, "run", "--rm", "-it", busybox, *SHELL) as me:
         before = me.modes
@@ -61,6 +62,7 @@ def test_ctrl_c_is_the_tasks(cli: Cli, busybox: str) -> None:
         assert me.sees_the_end() == 9
 
 
+@pytest.mark.anyone
 def test_detach_and_attach_again(cli: Cli, busybox: str) -> None:
     with person(cli, "run", "--rm", "-it", "--name", "left", busybox, *SHELL) as me:
         before = me.modes

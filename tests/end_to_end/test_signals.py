@@ -35,6 +35,7 @@ def test_a_signal_goes_on_to_the_task(cli: Cli, busybox: str, name: str) -> None
     assert (process.returncode, output, errors) == (5, f"got {name}\n", "")
 
 
+@pytest.mark.anyone
 def test_a_task_that_does_not_listen_is_killed_at_the_third_time(cli: Cli, busybox: str) -> None:
     script = "trap 'echo no' INT; echo ready; while :; do :; done"
     with cli.start("run", "--rm", busybox, "sh", "-c", script) as process:
