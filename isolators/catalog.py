@@ -195,7 +195,10 @@ def load(
         _check_launcher(isolator_class, launcher)
         _check_required(isolator_class, names)
         _check_needs(isolator_class)
-    return [isolator_class(flags) for isolator_class in classes]
+    isolators = [isolator_class(flags) for isolator_class in classes]
+    for isolator in isolators:
+        isolator.meet(isolators)
+    return isolators
 
 
 def defaults() -> tuple[str, ...]:

@@ -258,12 +258,19 @@ class Isolator:
     watches_what_is_asked: ClassVar[bool] = False
     # It overrides `prepare`, but only for launches that ask for some of `enforces`: others may be alike.
     prepares_what_is_asked: ClassVar[bool] = False
+    makes_every_cgroup: ClassVar[bool] = False  # whether `create` makes the container's in each hierarchy
     stays = False  # whether `close` will be called in the end
     pauses: ClassVar[bool] = False  # whether it has pause, resume and paused
     keeps_cgroups: ClassVar[bool] = False  # of no use for a container that shares its parent's
 
     def __init__(self, flags: IsolatorFlags) -> None:
         self.flags = flags
+
+    def meet(self, isolators: Sequence[Isolator]) -> None:
+        """Called once, with all that were loaded together, itself among them: they serve the same containers.
+
+        What another one does anyway need not be done twice.
+        """
 
     def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
         """Remove what containers have left that are gone; what was, for people.

@@ -92,6 +92,7 @@ class CgroupIsolator(Isolator):
         self.others = {name: h for name in self.companions if (h := cgroups.find(name, mountinfo))}
         self.root = checked_root(flags.cgroups_root)
         self._hybrid = any(h.version == 1 for h in cgroups.hierarchies(mountinfo))
+        self._are_made = False  # by another isolator, before
 
     # What an isolator of this family adds.
 
@@ -114,6 +115,10 @@ class CgroupIsolator(Isolator):
 
     # The contract.
 
+    def meet(self, isolators: Sequence[Isolator]) -> None:
+        before = isolators[: isolators.index(self)]
+        self._are_made = any(isolator.makes_every_cgroup for isolator in before)
+
     def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
         return [each for _, h in self._hierarchies() for each in sweep(h, self.root, is_there, self.flags)]
 
@@ -131,6 +136,8 @@ class CgroupIsolator(Isolator):
             parents.note(self.flags, container_id, config.cgroup_parent)
         root = self._root_of(container_id)
         for controller, hierarchy in self._hierarchies():
+            if hierarchy.version == 1 and self._are_made:
+                continue
             if hierarchy.version == 2 and container_id.parent:
                 _vacate(hierarchy, root, container_id.parent)
             cgroups.create(hierarchy, path_of(root, container_id), controller)
@@ -175,6 +182,10 @@ class CgroupIsolator(Isolator):
         hierarchy = self.others[companion] if companion else self.hierarchy
         return f"{hierarchy.mount_point}/{self._path(container_id)}"
 
+    def kept_in(self) -> list[Hierarchy]:
+        """The hierarchies in which it makes and removes cgroups."""
+        return [hierarchy for _, hierarchy in self._hierarchies()]
+
     def _path(self, container_id: ContainerId) -> str:
         return path_of(self._root_of(container_id), container_id)
 
@@ -185,8 +196,7 @@ class CgroupIsolator(Isolator):
 
     def _mounts(self, path: str) -> tuple[Mount, ...]:
         """What shows the container its cgroup in each hierarchy; co-mounted controllers share one."""
-        hierarchies = [hierarchy for _, hierarchy in self._hierarchies()]
-        return tuple(dict.fromkeys(_mount(h, path, hybrid=self._hybrid) for h in hierarchies))
+        return tuple(dict.fromkeys(_mount(h, path, hybrid=self._hybrid) for h in self.kept_in()))
 
     def _hierarchies(self) -> list[tuple[str, Hierarchy]]:
         return [(self.controller, self.hierarchy), *self.others.items()]

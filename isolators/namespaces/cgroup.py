@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from isolators.cgroups import parents
-from isolators.cgroups.subsystem import checked_root, path_of, permission_need, sweep
+from isolators.cgroups.subsystem import CgroupIsolator, checked_root, path_of, permission_need, sweep
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, shares
 from launcher.container_id import ContainerId
 from launcher.kernel import cgroups
@@ -22,6 +22,7 @@ from launcher.launch_info import LaunchInfo
 class CgroupNamespace(Isolator):
     name = "namespaces/cgroup"
     keeps_cgroups = True
+    makes_every_cgroup = True
     needs = (
         Need(
             "cgroup namespaces",
@@ -36,6 +37,11 @@ class CgroupNamespace(Isolator):
         self.root = checked_root(flags.cgroups_root)
         # A hierarchy may be mounted in several places: the first will do.
         self._hierarchies = {h.identity: h for h in reversed(cgroups.hierarchies(mountinfo))}.values()
+        self._removed = frozenset[tuple[str, ...]]()  # identities of those in which others remove the cgroups
+
+    def meet(self, isolators: Sequence[Isolator]) -> None:
+        others = [isolator for isolator in isolators if isinstance(isolator, CgroupIsolator)]
+        self._removed = frozenset(h.identity for isolator in others for h in isolator.kept_in())
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         path = path_of(config.cgroup_parent or self._root_of(container_id), container_id)
@@ -61,7 +67,8 @@ class CgroupNamespace(Isolator):
     def cleanup(self, container_id: ContainerId) -> None:
         path = path_of(self._root_of(container_id), container_id)
         for hierarchy in self._hierarchies:
-            cgroups.remove(f"{hierarchy.mount_point}/{path}")
+            if hierarchy.identity not in self._removed:
+                cgroups.remove(f"{hierarchy.mount_point}/{path}")
         parents.forget(self.flags, container_id, path)
         if not self.stays:
             self.close()
