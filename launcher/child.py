@@ -76,7 +76,7 @@ class Child:
         self.view = RootView(-1)  # as long as the program is written
         self.makes_root = False  # itself, the mounts of the root filesystem, and not the launcher
         self.directories: tuple[bool, ...] = ()  # of each of the mounts: whether its target is one
-        self.elsewhere: dict[str, int] = {}  # target → what is mounted there that no path leads to
+        self.detached: dict[str, int] = {}  # target → what is mounted there, made already: launcher.detached
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None
         self.proc: Slot | None = None  # the host's, where another one may be in sight
@@ -87,8 +87,8 @@ class Child:
     def look_at_sources(self, opened: contextlib.ExitStack) -> None:
         """Find out what is mounted below the root. Raises OSError."""
         self.program.stage = "open the sources of the mounts"
-        self.elsewhere = root_view.open_elsewhere(self.info, opened)
-        self.directories = tuple(root_view.is_directory(mount, self.elsewhere) for mount in self.info.mounts)
+        self.detached = root_view.open_detached(self.info, opened)
+        self.directories = tuple(root_view.is_directory(mount, self.detached) for mount in self.info.mounts)
 
     def look_into_root(self, opened: contextlib.ExitStack) -> None:
         """Open the view, with the mounts of the root filesystem. Raises OSError."""
@@ -387,9 +387,7 @@ STEPS_AFTER_INTERMEDIATE = tuple(step for step in STEPS if step[1] is not join_c
 def write_steps(child: Child, steps: Sequence[tuple[str, Callable[[Child], None]]]) -> None:
     """Write the child's program from its release on. Raises OSError for what can be told by now."""
     child.program.stage = "mount the filesystems"
-    for mount in child.info.mounts:
-        if mount.populate:
-            child.view.populate(mount)
+    child.view.fill_volumes(child.info, child.user)
     child.program.stage = "wait for the release"
     hide(child)
     take_channel(child)

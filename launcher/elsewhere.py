@@ -1,7 +1,5 @@
 """Mounts of another mount namespace: a copy of one, attached nowhere, to be attached in a third.
 
-The host's, too, where what is mounted there later is to come in: the child's own copies are private.
-
 The kernel copies a mount only for who is in its namespace (open_tree(2)); the copy may be attached in
 any. So a process of its own enters, copies, and sends the copy.
 """
@@ -10,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import Mount
@@ -23,23 +20,6 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 def clone_tree(mount: Mount) -> int:
     """What `mount` binds, from the namespace that it names, with its flags. Raises OSError."""
-    return _of_host(mount) if mount.propagation else _of_another(mount)
-
-
-def _of_host(mount: Mount) -> int:
-    """A copy of a shared mount is its peer, until it is made to receive only."""
-    recursive = mount.fstype == "rbind"
-    tree = kernel.clone_tree(mount.source, mount.flags, recursive=recursive)
-    try:
-        if mount.propagation == "slave":
-            kernel.set_propagation(tree, kernel.MS_SLAVE, recursive=recursive)
-    except OSError:
-        os.close(tree)
-        raise
-    return tree
-
-
-def _of_another(mount: Mount) -> int:
     program = Program()
     with open(mount.within, "rb") as namespace:
         entered = program.pass_descriptor(namespace.fileno())

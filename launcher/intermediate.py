@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from launcher import namespaces, root_filesystem
 from launcher.child import Child, hide, join_cgroups
@@ -24,7 +24,7 @@ from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo
 from launcher.program import mounts
-from launcher.program.assembler import CHANNEL, Argument, Label
+from launcher.program.assembler import CHANNEL, Argument, Label, Program
 from launcher.program.files import open_proc, write_file
 from launcher.program.messages import CLONED, message_with_descriptor, say_to_supervisor
 from launcher.program.objects import Explained
@@ -80,35 +80,38 @@ def mount_with_mapped_owners(own: Intermediate) -> None:
     own.program.call("unshare", CLONE_FLAGS["mnt"], on="mnt")
     mounts.make_all_private(own.program)
     for directory in own.info.idmapped_paths:
-        _cover(own, directory)
-    # Through an idmapped mount an id that is not mapped can make nothing, root's among them: setfsuid(2).
-    # What is mounted meanwhile goes on with these ids; overlayfs keeps the mounter's privileges.
-    own.program.call("setfsgid", _root(own.info.gid_map))
-    own.program.call("setfsuid", _root(own.info.uid_map))
-    _keep_capabilities(own)
+        cover(own.program, directory, own.opened["user"])
+    act_as_root_of(own.program, own.info.uid_map or (), own.info.gid_map or ())
     for mount in own.info.rootfs_mounts:
         root_filesystem.make_mount(own.program, mount)
     own.program.call("setfsuid", 0)
     own.program.call("setfsgid", 0)
 
 
-def _keep_capabilities(own: Intermediate) -> None:
-    """All that this process has, which another filesystem user id has lowered."""
+def act_as_root_of(program: Program, uid_map: Iterable[IdMapping], gid_map: Iterable[IdMapping]) -> None:
+    """Through an idmapped mount an id that is not mapped can make nothing, root's among them: setfsuid(2).
+
+    What is mounted meanwhile goes on with these ids; overlayfs keeps the mounter's privileges.
+    """
+    program.call("setfsgid", _root(gid_map))
+    program.call("setfsuid", _root(uid_map))
+    # All that this process has, which another filesystem user id has lowered.
     sets = capabilities.packed(*capabilities.get_capabilities())
-    header, data = (own.program.constant(part) for part in sets)
-    own.program.call("capset", header, data)
+    header, data = (program.constant(part) for part in sets)
+    program.call("capset", header, data)
 
 
-def _cover(own: Intermediate, directory: str) -> None:
-    tree = mounts.clone_tree(own.program, directory, on=directory)
-    mounts.map_owners(own.program, tree, own.opened["user"], Explained(directory, {errno.EINVAL: _NO_IDMAP}))
+def cover(program: Program, directory: str, user_namespace: Argument) -> None:
+    """Mount on the directory itself, with its owners as the namespace maps them."""
+    tree = mounts.clone_tree(program, directory, on=directory)
+    mounts.map_owners(program, tree, user_namespace, Explained(directory, {errno.EINVAL: _NO_IDMAP}))
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    target = own.program.call("openat", AT_FDCWD, os.fsencode(directory), flags, on=directory)
-    mounts.attach(own.program, tree, target, directory)
+    target = program.call("openat", AT_FDCWD, os.fsencode(directory), flags, on=directory)
+    mounts.attach(program, tree, target, directory)
 
 
-def _root(mapping: tuple[IdMapping, ...] | None) -> int:
-    return next(part.outside for part in mapping or () if part.inside == 0)
+def _root(mapping: Iterable[IdMapping]) -> int:
+    return next(part.outside for part in mapping if part.inside == 0)
 
 
 def enter_namespaces(own: Intermediate) -> None:

@@ -52,6 +52,31 @@ class MemoryFile(Data, kw_only=True):
         return f"MemoryFile(mode={self.mode:o}, uid={self.uid}, gid={self.gid})"
 
 
+class IdMapping(Data):
+    """A range of user or group ids: `count` of them, from `inside` the container and `outside` it."""
+
+    inside: int
+    outside: int
+    count: int
+
+    @classmethod
+    def decode(cls, value: dict[str, int]) -> IdMapping:
+        return cls(**value)
+
+
+class Owners(Data, kw_only=True):
+    """Whose the files of a mount are, by an idmapped mount: mount_setattr(2). On disk they are `inside`."""
+
+    uids: tuple[IdMapping, ...] = ()  # (): as the container's user namespace maps them, if it has one
+    gids: tuple[IdMapping, ...] = ()
+    relative: bool = True  # `outside` are the container's ids, not the host's
+
+    @classmethod
+    def decode(cls, value: dict[str, Any]) -> Owners:
+        maps = {name: tuple(map(IdMapping.decode, value.get(name, ()))) for name in ("uids", "gids")}
+        return cls(**{**value, **maps})
+
+
 class Mount(Data, kw_only=True):
     """One mount, as data. The child makes it inside the container's own mount namespace."""
 
@@ -60,19 +85,26 @@ class Mount(Data, kw_only=True):
     source: str = ""  # bind: a path of the host; otherwise what shows in /proc/mounts
     flags: tuple[str, ...] = ()  # "ro", "nosuid", "nodev", "noexec", "relatime" …: kernel.mounts
     options: tuple[tuple[str, str], ...] = ()  # the filesystem's own; a key may come repeatedly
-    part: str = ""  # bind: what of source, a directory, with source as the / of every link on the way
-    propagation: str = ""  # bind: "slave": mounts of the host below source come in; "shared": go out, too
+    part: str = ""  # bind, overlay: what of it, a directory, with that as the / of every link on the way
     within: str = ""  # bind: the mount namespace that source is in, by its path; "": the host's
+    top_flags: tuple[str, ...] = ()  # rbind: further ones, not of what is mounted below
+    propagation: str = ""  # bind: "slave" or "shared", of mounts that come later; "": they do not follow
+    owners: Owners | None = None  # bind, overlay: None: those on disk
     populate: bool = False  # bind of a fresh volume: first copy in what the image has at target
+    once: str = ""  # populate, unless this file says that it was done; it is locked meanwhile
+    chown: bool = False  # bind: first give all in it to the task's user
     file: MemoryFile | None = None  # what is mounted, in the place of `source`; fstype "ramfs"
 
     @classmethod
     def decode(cls, value: dict[str, Any]) -> Mount:
         value = dict(value)
         value["flags"] = tuple(value.get("flags", ()))
+        value["top_flags"] = tuple(value.get("top_flags", ()))
         value["options"] = tuple((key, text) for key, text in value.get("options", ()))
         if value.get("file") is not None:
             value["file"] = MemoryFile(**value["file"])
+        if "owners" in value:
+            value["owners"] = Owners.decode(value["owners"])
         return cls(**value)
 
 
@@ -119,18 +151,6 @@ class Capabilities(Data, kw_only=True):
     @classmethod
     def decode(cls, value: dict[str, Any]) -> Capabilities:
         return cls(**{name: tuple(names) for name, names in value.items()})
-
-
-class IdMapping(Data):
-    """A range of user or group ids: `count` of them, from `inside` the container and `outside` it."""
-
-    inside: int
-    outside: int
-    count: int
-
-    @classmethod
-    def decode(cls, value: dict[str, int]) -> IdMapping:
-        return cls(**value)
 
 
 def _each(decode: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:

@@ -108,7 +108,7 @@ class Filler:
         self._root = child.root
         self._info = child.info
         self._view = child.view
-        self._elsewhere = child.elsewhere
+        self._detached = child.detached
         self._are_directories = child.directories
         self._mounted: dict[str, str] = {}  # target → filesystem type
         self._directories: dict[str, Slot | int] = {}  # open ones, by their paths
@@ -118,8 +118,8 @@ class Filler:
     def open_sources(self) -> None:
         """Copy the mounts that are bound below the root, while the paths of the host are in sight."""
         for mount in self._info.mounts:
-            if mount.target in self._elsewhere:
-                tree = self._elsewhere[mount.target]
+            if mount.target in self._detached:
+                tree = self._detached[mount.target]
                 self._sources[mount.target] = self._program.pass_descriptor(tree)
             elif mount.fstype in _BINDS:
                 recursive = mount.fstype == "rbind"

@@ -53,22 +53,13 @@ class RootView:
                 self.found[path] = False
         return self.found[path]
 
-    def populate(self, mount: Mount) -> None:
-        """Copy what the image has at a volume's place into the fresh volume. Raises OSError."""
-        try:
-            source = open_beneath(self.root, mount.target, os.O_PATH)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        from launcher.copy_tree import copy_tree  # few images have volumes
+    def fill_volumes(self, info: LaunchInfo, user: User) -> None:
+        """See to what is in them, for this container and its task's user. Raises OSError."""
+        for mount in info.mounts:
+            if mount.populate or mount.chown:
+                from launcher import volume_content  # few have volumes
 
-        try:
-            target = os.open(mount.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                copy_tree(source, target)
-            finally:
-                os.close(target)
-        finally:
-            os.close(source)
+                volume_content.make(mount, self.root, info, user)
 
     def _read(self, path: str) -> str:
         """The text of an image's file, "" if it has none. A fifo or device is never opened for real."""
@@ -110,13 +101,13 @@ def opened(info: LaunchInfo) -> Iterator[RootView]:
             yield RootView(at[info.rootfs], trees)
 
 
-def is_directory(mount: Mount, elsewhere: Mapping[str, int]) -> bool:
-    """What is mounted. `elsewhere`: what `open_elsewhere` has opened. Raises OSError.
+def is_directory(mount: Mount, detached: Mapping[str, int]) -> bool:
+    """What is mounted. `detached`: what `open_detached` has opened. Raises OSError.
 
     If what is bound is changed meanwhile, the kernel refuses to put the one on the other.
     """
-    if mount.target in elsewhere:
-        return stat.S_ISDIR(os.fstat(elsewhere[mount.target]).st_mode)
+    if mount.target in detached:
+        return stat.S_ISDIR(os.fstat(detached[mount.target]).st_mode)
     if mount.fstype not in _BINDS:
         return True
     return _is_directory(mount.source, mount.part) if mount.part else os.path.isdir(mount.source)
@@ -134,20 +125,23 @@ def _is_directory(source: str, part: str) -> bool:
         os.close(found)
 
 
-def open_elsewhere(info: LaunchInfo, opened: contextlib.ExitStack) -> dict[str, int]:
-    """Detached mounts of what this one's paths do not lead to, by target. Raises OSError, InvalidRequest."""
+def open_detached(info: LaunchInfo, opened: contextlib.ExitStack) -> dict[str, int]:
+    """What the launcher has to make by itself, by target. Raises OSError, InvalidRequest."""
     trees = {}
-    for mount in info.mounts:
-        if mount.within or mount.propagation:
-            from launcher import elsewhere  # for those in pods
+    if any(map(_may_be_detached, info.mounts)):
+        from launcher import detached  # few have such volumes
 
-            trees[mount.target] = elsewhere.clone_tree(mount)
-            opened.callback(os.close, trees[mount.target])
+        trees = detached.open_all(info, opened)
     if any(mount.file for mount in info.mounts):
         from launcher import memory_files  # for those with secrets
 
         trees |= memory_files.trees(info, opened)
     return trees
+
+
+def _may_be_detached(mount: Mount) -> bool:
+    special = mount.within or mount.owners or mount.propagation or mount.top_flags
+    return bool(special or mount.fstype == "overlay")
 
 
 def _root_of(namespace: str) -> int:

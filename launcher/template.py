@@ -80,8 +80,8 @@ def key(written: Child, request: LaunchRequest, ends: Ends) -> Hashable:
     info, like = request.info, request.like
     if like is None or len(like.container_id) != len(request.container_id):
         return None
-    asks = any(getattr(info, field) for field in _ASKING) or any(m.populate or m.within for m in info.mounts)
-    if asks or intermediate.is_needed(info):
+    asks = any(getattr(info, field) for field in _ASKING) or any(m.populate or m.chown for m in info.mounts)
+    if asks or written.detached or intermediate.is_needed(info):
         return None
     return (
         id(like),  # which its template keeps alive

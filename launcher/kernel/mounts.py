@@ -40,6 +40,7 @@ FSCONFIG_CMD_CREATE = 6
 MNT_DETACH = 2
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
 
 # A mount's flag → MOUNT_ATTR_* to set. "relatime" is the kernel's default, 0.
 ATTRIBUTES = {
@@ -140,6 +141,12 @@ def set_attributes(mount: int, attributes: int, *, recursive: bool = False) -> N
 def set_propagation(mount: int, propagation: int, *, recursive: bool = False) -> None:
     """Make the mount whose root is the descriptor private, or receive only: MS_*."""
     _mount_setattr(mount, "", AT_RECURSIVE if recursive else 0, _MountAttr(propagation=propagation))
+
+
+def map_owners(mount: int, user_namespace: int, *, recursive: bool) -> None:
+    """Let a detached mount show the owners that the user namespace maps."""
+    attr = _MountAttr(attr_set=IDMAP, userns_fd=user_namespace)
+    _mount_setattr(mount, "", AT_RECURSIVE if recursive else 0, attr)
 
 
 def attribute_bits(flags: Iterable[str]) -> int:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from launcher.launch_info import Capabilities, FileOperation, Hook, IdMapping, LaunchInfo, MemoryFile, Mount
+from launcher.launch_info import (
+    Capabilities,
+    FileOperation,
+    Hook,
+    IdMapping,
+    LaunchInfo,
+    MemoryFile,
+    Mount,
+    Owners,
+)
 from launcher.process_attributes import (
     CpuAffinity,
     IoPriority,
@@ -21,6 +30,7 @@ paths = words.map(lambda word: f"/{word}")
 tuples = st.lists(words, max_size=3, unique=True).map(tuple)
 mappings = st.dictionaries(words, words, max_size=3)
 
+ranges = st.lists(st.builds(IdMapping, *[st.integers(0, 2**32)] * 3), max_size=2, unique=True).map(tuple)
 mounts = st.builds(
     Mount,
     target=paths,
@@ -28,8 +38,13 @@ mounts = st.builds(
     source=words,
     flags=tuples,
     options=st.lists(st.tuples(words, words), max_size=3).map(tuple),
+    top_flags=tuples,
+    propagation=st.sampled_from(["", "slave", "shared"]),
+    owners=st.none() | st.builds(Owners, uids=ranges, gids=ranges, relative=st.booleans()),
     populate=st.booleans(),
     file=st.none() | st.builds(MemoryFile, content=words, mode=st.integers(0, 0o777)),
+    once=words,
+    chown=st.booleans(),
 )
 operations = st.builds(
     FileOperation,
@@ -58,7 +73,7 @@ unlimited = st.builds(Rlimit, soft=st.none(), hard=st.none(), policy=policies)
 schedulers = st.builds(Scheduler, name=st.just("fifo"), priority=st.integers(1, 99), policy=policies)
 io_priorities = st.builds(IoPriority, name=st.just("realtime"), level=st.integers(0, 7), policy=policies)
 affinities = st.builds(CpuAffinity, cpus=st.just((0, 3)), policy=policies)
-id_maps = st.lists(st.builds(IdMapping, *[st.integers(0, 2**32)] * 3), max_size=2, unique=True).map(tuple)
+id_maps = ranges
 
 # One strategy a field; test_launch_info.py checks that none is missing.
 FIELDS: dict[str, st.SearchStrategy[object]] = {
