@@ -42,6 +42,7 @@ def settled(flags: IsolatorFlags, paths: Paths) -> IsolatorFlags:
         cgroup_parents=paths.cgroup_parents if os.path.isdir(paths.cgroup_parents) else None,
         own_state=paths.state,
         networks=paths.networks,
+        volumes=paths.volumes,
         networks_state=paths.networks_state,
     )
 

@@ -12,7 +12,17 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from containerizer import cgroups_root, checkpoint, ending, launchers, merging, nested, sandbox, stages
+from containerizer import (
+    cgroups_root,
+    checkpoint,
+    ending,
+    launchers,
+    merging,
+    nested,
+    provisioning,
+    sandbox,
+    stages,
+)
 from containerizer import record as records
 from containerizer.cleanup import take_back
 from containerizer.container import Container
@@ -23,9 +33,9 @@ from containerizer.lifecycle import State
 from containerizer.liveness import own_start, processes_of
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
-from containerizer.request import HOST, ContainerRequest, with_image
+from containerizer.request import HOST, ContainerRequest
 from isolators import catalog
-from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags
+from isolators.isolator import Isolator, IsolatorFlags
 from isolators.resources import Usage
 from launcher.base import Launcher, LaunchRequest
 from launcher.container_id import ContainerId
@@ -41,7 +51,6 @@ if TYPE_CHECKING:
     from launcher.attach import Attachment
     from launcher.merge import Merged
     from launcher.task import Task
-    from provisioner.image import Image
     from provisioner.progress import Progress
     from provisioner.registry.options import RegistryOptions
     from provisioner.store.prune import Criteria
@@ -85,7 +94,8 @@ class Containerizer:
         self.paths = Paths.of(root, state)
         self.fetch_options = fetch_options
         self.flags = cgroups_root.settled(flags or IsolatorFlags(), self.paths)
-        self.isolators = catalog.load(launchers.isolation(launcher, isolation), self.flags, launcher)
+        names = launchers.isolation(launcher, isolation, served=served)
+        self.isolators = catalog.load(names, self.flags, launcher)
         self.provisioner = Provisioner(
             self.paths.root,
             insecure_registries=insecure_registries,
@@ -166,8 +176,8 @@ class Containerizer:
         """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
         self._begin(request)
         with nested.with_parent(self, request) as request:
-            image = None if request.image == HOST else self._pull(request, progress)
-            config = self._described(request, image)
+            image = None if request.image == HOST else provisioning.pull(self, request, progress)
+            config = provisioning.described(self, request, image, progress)
             return merging.planned(self._isolation.of(config).isolators, request, config)
 
     def containers(self) -> list[ContainerRecord]:
@@ -245,40 +255,24 @@ class Containerizer:
 
     def _provision(self, container: Container, request: ContainerRequest, progress: Progress | None) -> None:
         container.enter(State.PROVISIONING)
-        if request.image == HOST:
-            return
-        image = self.provisioner.present(request.image, policy=request.pull, platform=request.platform)
-        if image is None:
-            container.save()  # for now it is not brief
-            image = self._pull(request, progress)
-        container.image = image
-        rootfs = self.provisioner.provision(image, str(container.id), container.config.sandbox)
-        container.config = with_image(container.config, image, rootfs)
-
-    def _pull(self, request: ContainerRequest, progress: Progress | None) -> Image:
-        return self.provisioner.pull(
-            request.image, policy=request.pull, platform=request.platform, progress=progress
-        )
+        provisioning.provision(self, container, request, progress)
 
     def _kind(self, container: Container, request: ContainerRequest, stdio: Stdio) -> Kind | None:
         """What is known of such launches, if there have been some."""
 
         def learn(placeholder: ContainerId) -> LaunchRequest:
             other = replace(request, container_id=placeholder)
-            info = merging.planned(self.isolators, other, self._described(other, container.image)).info
+            info = merging.planned(
+                self.isolators, other, provisioning.described(self, other, container.image)
+            ).info
             return self._requests.make(placeholder, info, stdio)
 
         return self._kinds.find(request, container.image, learn)
 
-    def _described(self, request: ContainerRequest, image: Image | None) -> ContainerConfig:
-        """The configuration of a container of which nothing is there."""
-        config = replace(request.config, sandbox=self.paths.sandbox(request.container_id))
-        if image is None:
-            return config
-        return with_image(config, image, self.provisioner.describe(image, config.sandbox))
-
     def _prepare(self, container: Container, request: ContainerRequest, kind: Kind | None) -> LaunchInfo:
         container.enter(State.PREPARING)
+        if request.config.volumes:
+            provisioning.note_volumes(self.paths, container.id, request)
         if kind is not None:
             info = kind.info(container.id)
             self._isolation.create(container.id, container.config, info)
@@ -387,11 +381,16 @@ class Containerizer:
         if container.task is not None:
             container.task.destroy()
 
-    def delete(self, container_id: ContainerId) -> None:
-        """Delete all files of a container that nobody else is about to end, and those in it before."""
+    def delete(self, container_id: ContainerId, *, volumes: bool = True) -> None:
+        """Delete all files of a container that nobody else is about to end, and those in it before.
+
+        `volumes`: and the anonymous ones.
+        """
         for within in records.nested(self.paths, container_id):
             with contextlib.suppress(NoSuchContainer):
-                self._remote(within).remove(force=True)
+                self._remote(within).remove(force=True, volumes=volumes)
+        if volumes:
+            provisioning.remove_volumes(self.paths, container_id)
         directory = self.paths.sandbox(container_id)
         self.provisioner.destroy(str(container_id), directory)
         sandbox.delete(directory)

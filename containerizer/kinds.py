@@ -80,7 +80,7 @@ class Kinds:
 
     def _key(self, request: ContainerRequest, image: Image | None) -> Hashable:
         length = len(request.container_id.name)
-        own = request.fetch or request.volumes or request.debugs or request.config.namespaces
+        own = request.fetch or request.config.volumes or request.debugs or request.config.namespaces
         own = own or request.config.secret_environment  # which nothing keeps here
         if own or not self._repeatable or length < _SHORTEST or request.container_id.parent is not None:
             return None

@@ -24,8 +24,10 @@ def make(name: str, *, in_process: bool) -> Launcher:
     return LinuxLauncher(in_process=in_process)
 
 
-def isolation(name: str, asked: str | Sequence[str] | None) -> Sequence[str]:
+def isolation(name: str, asked: str | Sequence[str] | None, *, served: bool = False) -> Sequence[str]:
     """The isolators to load: those asked for, a list or one with commas, or else the launcher's default.
+
+    And those of volumes, but for an agent (`served`), which loads for a request what that needs.
 
     Raises InvalidRequest for an unknown launcher.
     """
@@ -33,7 +35,8 @@ def isolation(name: str, asked: str | Sequence[str] | None) -> Sequence[str]:
         hint = f"use {' or '.join(catalog.LAUNCHERS)}"
         raise InvalidRequest(f"unknown launcher {name!r}", hint=hint)
     if asked is None:
-        return catalog.DEFAULT_POSIX if name == "posix" else catalog.defaults()
+        further = () if served else catalog.VOLUMES
+        return catalog.DEFAULT_POSIX if name == "posix" else (*catalog.defaults(), *further)
     return [word for word in asked.split(",") if word] if isinstance(asked, str) else asked
 
 

@@ -11,7 +11,7 @@ from isolators.isolator import ContainerConfig, Isolator
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import InvalidRequest
-from launcher.launch_info import LaunchInfo
+from launcher.launch_info import LaunchInfo, Mount
 from launcher.merge import Merged, merge
 
 _Method = Callable[[ContainerId, ContainerConfig], LaunchInfo]
@@ -23,10 +23,6 @@ def prepared(isolators: Sequence[Isolator], request: ContainerRequest, config: C
         from containerizer import fetching  # what most never do
 
         fetching.make_directory(config)
-    if request.volumes:
-        from containerizer import sandbox_volumes
-
-        sandbox_volumes.make(config.sandbox, request.volumes)
     return _merged(request, config, [(isolator, isolator.prepare) for isolator in isolators])
 
 
@@ -44,7 +40,7 @@ def _merged(
         from containerizer import fetching  # what most never do
 
         config = fetching.starting_there(config)
-    places = [each.target for kind in (request.volumes, request.tmpfs, request.mounts) for each in kind]
+    places = [each.target for kind in (config.volumes, request.tmpfs, request.mounts) for each in kind]
     if places:
         config = replace(config, mounted=tuple(places))
 
@@ -62,6 +58,8 @@ def _merged(
     merged.fill("request", of_request(config))
     _edit(merged)
     _search(merged)
+    if places:
+        _arrange(merged, places)
     if config.parent is not None:
         merged.fill("parent", nested.shared(config))
     if config.rootfs is not None and "rootfs" not in merged.values:
@@ -82,10 +80,6 @@ def _others(request: ContainerRequest, config: ContainerConfig) -> Iterator[tupl
         from containerizer import fetching
 
         yield "fetcher", fetching.contribution(config)
-    if request.volumes:
-        from containerizer import sandbox_volumes
-
-        yield "volumes", LaunchInfo(mounts=sandbox_volumes.mounts(config.sandbox, request.volumes))
     if config.share_cgroups and config.rootfs is not None and config.parent is not None:
         from isolators.cgroups import subsystem
 
@@ -97,6 +91,22 @@ def _others(request: ContainerRequest, config: ContainerConfig) -> Iterator[tupl
         yield "tmpfs", tmpfs.contribution(request.tmpfs)
     if request.mounts:
         yield "request", LaunchInfo(mounts=request.mounts)
+
+
+def _arrange(merged: Merged, places: Sequence[str]) -> None:
+    """Mount what is around other mounts before them: what a request asks for, by its places alone.
+
+    After all that others mount, unless one of these would lie in it.
+    """
+    mounts = merged.values.get("mounts", ())
+    asked = sorted((each for each in mounts if each.target in places or each.populate), key=_place)
+    others = [each for each in mounts if each not in asked]
+    around = [each for each in asked if any(other.target.startswith(f"{each.target}/") for other in others)]
+    merged.values["mounts"] = (*around, *others, *(each for each in asked if each not in around))
+
+
+def _place(mount: Mount) -> str:
+    return mount.target
 
 
 def _edit(merged: Merged) -> None:

@@ -6,6 +6,7 @@
 |-- fetched/                        what several containers fetch: containerizer.fetcher.cache
 |-- cri/                            what kubelets have asked for: containerizer.cri.store
 |-- networks/                       which there are, and who is in them: isolators.network.places
+|-- volumes/                        those with a name: isolators.volume_store
 `-- containers/
     `-- <name>/                     a container's sandbox
         |-- rootfs/ upper/ work/    the backend's: mount point and writable layer
@@ -14,7 +15,8 @@
         |-- fetched/                what was fetched for the task: containerizer.fetching
         |-- pod-volumes/            of a pod: its emptyDir volumes
         |-- previous-logs/          of a pod: those of its containers' runs before the last
-        |-- shared-volumes/         of this container and those in it: containerizer.sandbox_volumes
+        |-- shared-volumes/         of this container and those in it: isolators.volume.sandbox_path
+        |-- image-volumes/          what it writes to images: isolators.volume.image
         |-- log log.1 log.2         the task's output, the newest first: launcher.io.log_file
         `-- containers/<name>/ …    nested containers
 
@@ -34,6 +36,7 @@
         |-- exit_status             written by the supervisor when the task has ended
         |-- reached                 limits that it ran into and goes on within: containerizer.reached
         |-- attach.sock             where the task's stdio is served: launcher.attach_protocol
+        |-- volumes.json            which ones it has: containerizer.volumes.kept
         |-- checks.json             of an agent's container that has some: containerizer.api.checking
         |-- pod.json                of a pod: what is in it: containerizer.pods.status
         |-- pod-volumes/            of a pod: where its own mount namespace has those that are in memory
@@ -108,6 +111,10 @@ class Paths(Data):
         return os.path.join(self.root, "networks")
 
     @property
+    def volumes(self) -> str:
+        return os.path.join(self.root, "volumes")
+
+    @property
     def networks_state(self) -> str:
         return os.path.join(self.state, "networks")
 
@@ -160,6 +167,9 @@ class Paths(Data):
 
     def attach_socket(self, container_id: ContainerId) -> str:
         return f"{self.container_state(container_id)}/attach.sock"
+
+    def volumes_of(self, container_id: ContainerId) -> str:
+        return f"{self.container_state(container_id)}/volumes.json"
 
     def checks(self, container_id: ContainerId) -> str:
         return os.path.join(self.container_state(container_id), "checks.json")

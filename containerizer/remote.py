@@ -185,9 +185,10 @@ class RemoteContainer:
             with end:
                 self._end(end, timeout)
 
-    def remove(self, *, force: bool = False, timeout: float = DESTROY_TIMEOUT) -> None:
+    def remove(self, *, force: bool = False, timeout: float = DESTROY_TIMEOUT, volumes: bool = True) -> None:
         """Delete what is left of a container that has ended; with `force` destroy it first.
 
+        `volumes`: those without a name of their own, too.
         Raises what `destroy` does and, without `force`, InvalidRequest if it runs and NoSuchContainer.
         """
         if not force and liveness.is_running(self.record):
@@ -198,7 +199,7 @@ class RemoteContainer:
         if end is not None:
             with end, end.locked():
                 if not end.removed:
-                    self._owner.delete(self.id)
+                    self._owner.delete(self.id, volumes=volumes)
 
     def reap(self) -> None:
         """The task has ended and the launcher is gone: do what is left to do."""

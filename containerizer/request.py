@@ -17,7 +17,6 @@ from launcher.namespaces import KINDS, NEW
 if TYPE_CHECKING:
     from containerizer.checks.docker import HealthOptions
     from containerizer.fetcher.uri import FetchUri
-    from containerizer.sandbox_volumes import SandboxVolume
     from containerizer.tmpfs import Tmpfs
     from isolators.devices import Device
     from provisioner.image import Image, Rootfs
@@ -43,7 +42,6 @@ class ContainerRequest(Data, kw_only=True):
     platform: str | None = None  # "linux/arm64/v8"; None: this machine's
     keep: bool = False  # leave sandbox and termination behind until they are removed by name
     mounts: tuple[Mount, ...] = ()  # further ones, after all others: what is bound is the caller's choice
-    volumes: tuple[SandboxVolume, ...] = ()  # as those: directories of sandboxes
     tmpfs: tuple[Tmpfs, ...] = ()  # as those: filesystems in memory, and the size of /dev/shm
     debugs: bool = False  # its parent: containerizer.debugging
     health: HealthOptions | None = None  # in place of the image's; an agent tries it
@@ -82,8 +80,8 @@ class ContainerRequest(Data, kw_only=True):
     ) -> ContainerRequest:
         """A request in the words of a Python program: sizes as "64m" or bytes, ids as text, else as of `run`.
 
-        `options` are `tmpfs`, `shm_size`, the words of containerizer.networking, and fields of Resources
-        and ContainerConfig. Raises InvalidRequest.
+        `options` are `volumes`, `tmpfs`, `shm_size`, the words of containerizer.networking, and fields of
+        Resources and ContainerConfig. Raises InvalidRequest.
         """
         if isinstance(command, str):
             hint = "pass a list of words: there is no shell between"
@@ -98,7 +96,7 @@ class ContainerRequest(Data, kw_only=True):
         )
         return cls(
             image=image,
-            tmpfs=_in_memory(options.pop("tmpfs", ()), options.pop("shm_size", None)),
+            tmpfs=_in_memory(options),
             config=ContainerConfig(
                 command=tuple(command),
                 environment=_texts(env or {}),
@@ -173,13 +171,20 @@ def _devices(devices: Sequence[Device | str]) -> dict[str, Any]:
     return told_apart(devices)
 
 
-def _in_memory(asked: Sequence[Tmpfs | str], shm_size: int | str | None) -> tuple[Tmpfs, ...]:
+def _in_memory(options: dict[str, Any]) -> tuple[Tmpfs, ...]:
+    """Taken out of the options, in which the volumes are data then; `--mount` may say either."""
+    asked, shm_size = options.pop("tmpfs", ()), options.pop("shm_size", None)
+    of_mounts: tuple[Tmpfs, ...] = ()
+    if options.get("volumes"):
+        from containerizer.volumes.words import told_apart  # for those who ask for some
+
+        options["volumes"], of_mounts = told_apart(options["volumes"])
     if not asked and shm_size is None:
-        return ()
+        return of_mounts
     from containerizer import tmpfs  # for those who ask for some
 
     found = tuple(tmpfs.parse(each) if isinstance(each, str) else each for each in asked)
-    return found if shm_size is None else (*found, tmpfs.shm(shm_size))
+    return (*found, *of_mounts, *(() if shm_size is None else (tmpfs.shm(shm_size),)))
 
 
 def _whole(name: str, value: int | None) -> int | None:

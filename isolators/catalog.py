@@ -26,6 +26,11 @@ TABLE: Mapping[str, str] = {
     "filesystem/linux": "isolators.filesystem.linux:FilesystemLinux",
     # After the standard mounts: an image's volume may lie below none of them.
     "docker/runtime": "isolators.docker.runtime:DockerRuntime",
+    # In this order they take what they need; where they are mounted goes by the places alone.
+    "volume/sandbox_path": "isolators.volume.sandbox_path:VolumeSandboxPath",
+    "volume/named": "isolators.volume.named:VolumeNamed",
+    "volume/host_path": "isolators.volume.host_path:VolumeHostPath",
+    "volume/image": "isolators.volume.image:VolumeImage",
     # Mounts the driver over what the image's volumes have there.
     "docker/volume": "isolators.docker.volume:DockerVolume",
     "volume/csi": "isolators.volume.csi:VolumeCsi",
@@ -130,6 +135,10 @@ ON_DEMAND: Mapping[str, str] = {
     "device_access": "cgroups/devices",
     "networks": "network/cni",
     "usermode_network": "network/usermode",
+    "host_path_volumes": "volume/host_path",
+    "named_volumes": "volume/named",
+    "sandbox_volumes": "volume/sandbox_path",
+    "image_volumes": "volume/image",
     "listen_ports": "network/ports",
     "disk": "disk/du",
     "pressure": "cgroups/pressure",
@@ -138,6 +147,9 @@ ON_DEMAND: Mapping[str, str] = {
     "secret_volumes": "volume/secret",
     "environment_secrets": "environment_secret",
 }
+
+# What a program's containerizer loads besides, which does not know yet what it will be asked for.
+VOLUMES = ("volume/sandbox_path", "volume/named", "volume/host_path", "volume/image")
 
 # Who gives devices → who keeps the container from others; loaded with it on demand, if the host can do that.
 COMPANIONS: Mapping[str, str] = {

@@ -15,6 +15,10 @@ class IsolatorFlags(Data, kw_only=True):
     cgroup_parents: str | None = None  # where requests' are noted: isolators/cgroups/parents.py
     state: str = "/run/containerizer"  # what is given out once on the host; forgotten at a reboot
     own_state: str = "/run/containerizer"  # likewise, of the containerizer's own containers
+    volumes: str = "/var/lib/containerizer/volumes"  # those with a name: isolators.volume_store
+    # Directories of which volumes may be, and in which missing sources are made.
+    host_path_volume_allowed: tuple[str, ...] | None = None  # None: all
+    host_path_volume_force_creation: tuple[str, ...] = ()
     networks: str = "/var/lib/containerizer/networks"  # what survives a reboot: isolators.network.places
     networks_state: str = "/run/containerizer/networks"  # and what does not
     cni_config_dirs: tuple[str, ...] = ("/etc/cni/net.d",)  # looked at after those of `network create`

@@ -140,6 +140,9 @@ class ContainerConfig(Data, kw_only=True):
     rootfs: str | None = None  # where the root filesystem will be mounted; None: the host's own
     rootfs_mounts: tuple[Mount, ...] = ()  # what makes it, from the provisioner
     rootfs_inside: tuple[Mount, ...] = ()  # what belongs to it besides; mounted in it before all others
+    image_layers: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # of image volumes, bottom first
     mounted: tuple[str, ...] = ()  # where the request mounts something itself, so that nobody else does
     image_config: Mapping[str, Any] | None = None  # "config" of the OCI image configuration
     granted_devices: tuple[str, ...] = ()  # LaunchInfo.devices of the isolators that have prepared already

@@ -6,16 +6,17 @@ mounts of those, and of no others.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.data import Data
 from launcher.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from isolators.csi import CsiVolume
-    from isolators.isolator import ContainerConfig
+    from isolators.isolator import ContainerConfig, IsolatorFlags
     from isolators.secrets import Secret
 
 # The kinds.
@@ -116,6 +117,46 @@ def word_of(kind: str) -> str:
 def of(config: ContainerConfig, word: str) -> list[Volume]:
     """Those that one isolator serves, what is around others first."""
     return sorted((each for each in config.volumes if each.word == word), key=lambda each: each.target)
+
+
+def source_of(path: str, part: str, flags: IsolatorFlags) -> dict[str, Any]:
+    """The `source` and `part` of a Mount for what is at a path of the host. Raises InvalidRequest.
+
+    Where the operator says which directories volumes may be of, others may write to these: then each link
+    on the way counts from there only.
+    """
+    within = allowed(path, flags)
+    if within is None:
+        return {"source": path, "part": part}
+    part = posixpath.normpath(posixpath.join(posixpath.relpath(path, within), part))
+    return {"source": within, "part": "" if part == "." else part}
+
+
+def allowed(path: str, flags: IsolatorFlags) -> str | None:
+    """The directory of the operator's that it is in; None: all are allowed. Raises InvalidRequest."""
+    directories = flags.host_path_volume_allowed
+    if directories is None:
+        return None
+    for directory in directories:
+        if is_below(path, directory):
+            return directory
+    hint = f"the operator allows what is in {', '.join(directories) or 'no directory'}"
+    raise InvalidRequest(f"volumes from {path} are not allowed", hint=hint)
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Whether it is there or further down, by the names alone."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def check_place(volume: Volume, config: ContainerConfig) -> None:
+    """Whether it can be there in this container. Raises InvalidRequest.
+
+    On the host's own files nothing is made: the place has to be there.
+    """
+    if config.rootfs is None and not os.path.exists(volume.target):
+        hint = "make it, or run on an image"
+        raise InvalidRequest(f"{volume.target} is not there on the host's filesystem", hint=hint)
 
 
 def check_target(target: str) -> None:

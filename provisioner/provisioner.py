@@ -222,6 +222,20 @@ class Provisioner:
 
         return writable_size(directory)
 
+    def keep(self, container: str, image: Image | None, others: Sequence[Image]) -> None:
+        """Keep the layers of further images too, as `provision` does for its own, or for none.
+
+        Raises ImageNotFound, StoreError.
+        """
+        try:
+            self._store.lease(container, image, others)
+        except OSError as error:
+            raise StoreError(f"cannot keep the images of container {container}: {reason(error)}") from error
+
+    def layers_of(self, image: Image) -> list[str]:
+        """The directories of its layers, bottom first. To be kept by whoever uses them."""
+        return self._lowers(image)
+
     def _lowers(self, image: Image) -> list[str]:
         return [self._store.paths.diff(key) for key in image.layers]
 

@@ -47,6 +47,7 @@ from launcher.process_attributes import Clamped
 from launcher.stdio import Pipes, Stdio, Terminal, to_json
 
 if TYPE_CHECKING:
+    from containerizer.volumes.manager import Volumes
     from launcher.attach import Event
     from provisioner.image import Image
 
@@ -344,6 +345,12 @@ class Engine:
         Raises InvalidRequest if it runs.
         """
         await self.keeper.remove(container_id, force=force)
+
+    async def volumes(self, work: Callable[[Volumes], T]) -> T:
+        """Have something done with the volumes that have a name. Raises ContainerizerError."""
+        from containerizer.volumes.manager import Volumes
+
+        return await self._control.run(lambda owner: work(Volumes(owner.paths)))
 
     # Input and output --------------------------------------------------------------------------
 

@@ -132,6 +132,12 @@ TABLE: Mapping[str, Flag] = {
         "true", "end a container for what it writes beyond its `disk`; false: only measure", _truth
     ),
     "container_disk_watch_interval": Flag("15secs", "between two measurements of a sandbox", parse_duration),
+    "host_path_volume_allowed": Flag(
+        None, "directories of the host that volumes may be of, with colons (all)", _directories
+    ),
+    "host_path_volume_force_creation": Flag(
+        "", "directories in which a missing source of a volume is made, with colons", _directories
+    ),
     "xfs_project_range": Flag("5000-10000", "projects that disk/xfs and disk/ext4 give out", _range),
     "xfs_kill_containers": Flag("false", "true: they end containers rather than refuse them more", _truth),
     "xfs_quota_headroom": Flag("10MB", "beyond the limit, until a container is ended", parse_size),

@@ -193,6 +193,8 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
         cni_plugins_dirs=flags["network_cni_plugins_dir"],
         enforce_container_disk_quota=flags["enforce_container_disk_quota"],
         container_disk_watch_interval=flags["container_disk_watch_interval"],
+        host_path_volume_allowed=flags["host_path_volume_allowed"],
+        host_path_volume_force_creation=flags["host_path_volume_force_creation"],
         xfs_project_range=flags["xfs_project_range"],
         xfs_kill_containers=flags["xfs_kill_containers"],
         xfs_quota_headroom=flags["xfs_quota_headroom"],

@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from containerizer import tmpfs
-from containerizer.api import environment, limits, networks, process_options
+from containerizer.api import environment, limits, networks, process_options, volumes
 from containerizer.api.errors import BadRequest
 from containerizer.api.json_format import to_json
 from containerizer.api.proto import agent_pb2 as agent
@@ -21,7 +21,6 @@ from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import resources_pb2 as resource
 from containerizer.api.proto import values_pb2 as values
-from containerizer.api.volumes import Volumes
 from containerizer.checks.docker import HealthOptions
 from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import CONTAINER, HOST, ContainerRequest
@@ -51,7 +50,6 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
     """Raises InvalidRequest, BadRequest."""
     options = call.options
     image, cached = image_of(call.container)
-    volumes = Volumes(container_id, image, call.container.volumes)
     pull: Any = options.pull or ("missing" if cached else "always")
     return ContainerRequest(
         image=image,
@@ -59,8 +57,6 @@ def container_request(container_id: ContainerId, call: agent.Call.LaunchContaine
         config=_config(container_id, call),
         pull=pull,
         platform=options.platform or None,
-        mounts=volumes.mounts,
-        volumes=volumes.in_sandboxes,
         tmpfs=(*map(tmpfs.parse, options.tmpfs), *_shm(call.container.linux_info)),
         debugs=options.debug,
         health=_health(options.health) if options.HasField("health") else None,
@@ -185,6 +181,7 @@ def _config(container_id: ContainerId, call: agent.Call.LaunchContainer) -> Cont
         ),
         networks=networks.asked(container.network_infos, options.networks),
         listen_ports=_listen_ports(call),
+        volumes=volumes.asked(container_id, container.volumes, options.volumes),
         **environment.asked(call.command.environment),
         **{**_linux(container_id, container.linux_info), **_options(options)},
     )

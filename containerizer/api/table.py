@@ -20,6 +20,7 @@ from containerizer.api.handlers import (
     logs,
     pods,
     streams,
+    volumes,
 )
 from containerizer.api.proto.agent_pb2 import Call
 from launcher.data import Data
@@ -89,4 +90,9 @@ ROWS: Mapping[Any, Row] = {
     Call.RUN_POD: Row(pods.run_pod, "run_pod"),
     Call.LIST_PODS: Row(pods.list_pods),
     Call.REMOVE_POD: Row(pods.remove_pod, "remove_pod"),
+    Call.CREATE_VOLUME: Row(volumes.create_volume, "create_volume"),
+    Call.LIST_VOLUMES: Row(volumes.list_volumes),
+    Call.INSPECT_VOLUME: Row(volumes.inspect_volume, "inspect_volume"),
+    Call.REMOVE_VOLUME: Row(volumes.remove_volume, "remove_volume"),
+    Call.PRUNE_VOLUMES: Row(volumes.prune_volumes, "prune_volumes"),
 }

@@ -1,89 +1,127 @@
-"""Volumes that a client asks for: what is bound where, or a refusal that names the field.
+"""Volumes that a client asks for: in the words of isolators.volumes, or a refusal that names the field.
 
-Host paths and directories of sandboxes are served. A host path is the client's choice, as everything
-that root may read is: who may not have that gets no LAUNCH_* from the agent's ACLs.
+A host path is the client's choice, as everything that root may read is: who may not have that gets no
+LAUNCH_* from the agent's ACLs; an operator may bound it, too (volume/host_path).
 """
 
 from __future__ import annotations
 
-import os
-import posixpath
 from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.message import Message
 
 from containerizer.api.errors import BadRequest
 from containerizer.api.proto import containers_pb2 as containers
-from containerizer.request import HOST
-from containerizer.sandbox_volumes import SandboxVolume
+from containerizer.api.proto import extensions_pb2 as extensions
+from isolators.volumes import BIND, IMAGE, NAMED, SANDBOX, SECRET, Volume, normalised
 from launcher.container_id import ContainerId
-from launcher.launch_info import Mount
+from launcher.data import asdict
+from launcher.errors import InvalidRequest
 
 Source = containers.Volume.Source
 
-_RESERVED = ("/proc", "/sys", "/dev")  # mounts of our own are there
+_PROPAGATION = {
+    containers.MountPropagation.HOST_TO_CONTAINER: "rslave",
+    containers.MountPropagation.BIDIRECTIONAL: "rshared",
+}
+_TEXTS = ("kind", "target", "source", "driver", "recursive", "propagation", "subpath", "idmap", "pull")
+_TRUTHS = ("readonly", "nocopy", "chown", "create", "anonymous", "of_parent")
+_MAPS = ("options", "labels")
 
 
-class Volumes:
-    """What a request's volumes come to."""
-
-    def __init__(self, container_id: ContainerId, image: str, asked: Iterable[containers.Volume]) -> None:
-        """Raises BadRequest."""
-        self.mounts: tuple[Mount, ...] = ()
-        self.in_sandboxes: tuple[SandboxVolume, ...] = ()
-        targets: set[str] = set()
-        for volume in asked:
-            target = _target(volume.container_path, image)
-            if target in targets:
-                raise BadRequest(f"two volumes have the 'container_path' {target}")
-            targets.add(target)
-            self._add(container_id, volume, target)
-
-    def _add(self, container_id: ContainerId, volume: containers.Volume, target: str) -> None:
-        readonly = volume.mode == containers.Volume.RO
-        if volume.HasField("image"):
-            raise BadRequest("'volumes.image' is not supported", hint="run a container on the image")
-        if volume.source.type == Source.SANDBOX_PATH:
-            self.in_sandboxes += (_in_sandbox(container_id, volume.source, target, readonly=readonly),)
-        else:
-            flags = ("ro", "nodev") if readonly else ("nodev",)
-            self.mounts += (Mount(target=target, fstype="rbind", source=_host_path(volume), flags=flags),)
+def asked(
+    container_id: ContainerId,
+    of_container: Iterable[containers.Volume],
+    further: Iterable[extensions.LaunchVolume],
+) -> tuple[Volume, ...]:
+    """Raises BadRequest, InvalidRequest."""
+    volumes = (*(_volume(container_id, each) for each in of_container), *map(_further, further))
+    targets: set[str] = set()
+    for volume in volumes:
+        if volume.target in targets:
+            raise BadRequest(f"two volumes have the 'container_path' {volume.target}")
+        targets.add(volume.target)
+    return volumes
 
 
-def _host_path(volume: containers.Volume) -> str:
-    if volume.source.type not in (Source.UNKNOWN, Source.HOST_PATH):
-        kind = Source.Type.Name(volume.source.type)
-        raise BadRequest(
-            f"'volumes.source.type' {kind} is not supported", hint="HOST_PATH and SANDBOX_PATH are"
-        )
-    if volume.source.host_path.HasField("mount_propagation"):
-        raise BadRequest("'volumes.source.host_path.mount_propagation' is not supported")
-    path = volume.source.host_path.path or volume.host_path
+def _volume(container_id: ContainerId, asked: containers.Volume) -> Volume:
+    readonly = asked.mode == containers.Volume.RO
+    common: dict[str, Any] = {"target": _target(asked.container_path), "readonly": readonly}
+    if asked.HasField("image"):
+        from containerizer.api.launching import name_of  # which takes this module
+
+        pull = "missing" if asked.image.cached else "always"
+        return Volume(kind=IMAGE, source=name_of(asked.image), pull=pull, **common)
+    source = asked.source
+    if source.type == Source.SANDBOX_PATH:
+        return Volume(kind=SANDBOX, **common, **_in_sandbox(container_id, source.sandbox_path))
+    if source.type == Source.DOCKER_VOLUME:
+        options = tuple((each.key, each.value) for each in source.docker_volume.driver_options.parameter)
+        named = source.docker_volume
+        return Volume(kind=NAMED, source=named.name, driver=named.driver, options=options, **common)
+    if source.type not in (Source.UNKNOWN, Source.HOST_PATH):
+        kind = Source.Type.Name(source.type)
+        hint = "HOST_PATH, SANDBOX_PATH and DOCKER_VOLUME are"
+        raise BadRequest(f"'volumes.source.type' {kind} is not supported", hint=hint)
+    return Volume(kind=BIND, **common, **_on_host(asked))
+
+
+def _on_host(asked: containers.Volume) -> dict[str, Any]:
+    host_path = asked.source.host_path
+    path = host_path.path or asked.host_path
     if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
         hint = "write an absolute path without '..'; SANDBOX_PATH has directories of the sandbox"
         raise BadRequest(f"the 'host_path' {path!r} of a volume is invalid", hint=hint)
-    if not os.path.exists(path):
-        raise BadRequest(f"the 'host_path' {path!r} of a volume is not there")
-    return path
+    propagation = _PROPAGATION.get(host_path.mount_propagation.mode, "")
+    return {"source": normalised(path), "propagation": propagation}
 
 
-def _in_sandbox(container_id: ContainerId, source: Source, target: str, *, readonly: bool) -> SandboxVolume:
-    asked = source.sandbox_path
+def _in_sandbox(container_id: ContainerId, asked: Source.SandboxPath) -> dict[str, Any]:
     of_parent = asked.type == Source.SandboxPath.PARENT
     if of_parent and container_id.parent is None:
         raise BadRequest("'volumes.source.sandbox_path.type' is PARENT, and the container is in none")
     if "/" in asked.path:
         hint = "give it one name: what a task may write could be a link by the time that it is bound"
         raise BadRequest(f"the 'sandbox_path' {asked.path!r} has a slash", hint=hint)
-    return SandboxVolume(name=asked.path, target=target, of_parent=of_parent, readonly=readonly)
+    return {"source": asked.path, "of_parent": of_parent}
 
 
-def _target(path: str, image: str) -> str:
-    target = posixpath.normpath(path)
-    taken = any(target == place or target.startswith(f"{place}/") for place in _RESERVED)
-    if not path.startswith("/") or path.startswith("//") or ".." in path.split("/") or "\0" in path:
+def _target(path: str) -> str:
+    if not path.startswith("/") or path.startswith("//"):
         raise BadRequest(f"the 'container_path' {path!r} of a volume is no absolute path without '..'")
-    if target == "/" or taken:
-        raise BadRequest(f"the 'container_path' {path!r} of a volume is where mounts of our own are")
-    if image == HOST and not os.path.exists(target):
-        hint = "make it, or run on an image"
-        raise BadRequest(f"the 'container_path' {path!r} is not there on the host's filesystem", hint=hint)
-    return target
+    return normalised(path) if ".." not in path.split("/") else path
+
+
+# In all their words ---------------------------------------------------------------------------------
+
+
+def _further(asked: extensions.LaunchVolume) -> Volume:
+    given: dict[str, Any] = {
+        name: getattr(asked, name) for name in (*_TEXTS, *_TRUTHS) if asked.HasField(name)
+    }
+    given |= {name: tuple(sorted(getattr(asked, name).items())) for name in _MAPS if getattr(asked, name)}
+    if asked.kind == SECRET:
+        raise BadRequest("'volumes.kind' is secret", hint="give it as 'container.volumes.source.secret'")
+    return Volume(**given, flags=tuple(asked.flags))
+
+
+def add(messages: Any, volumes: Iterable[Volume]) -> None:
+    """As `asked` reads them. Raises InvalidRequest."""
+    for volume in volumes:
+        if volume.kind == SECRET:
+            hint = "ask for it on the agent's host, without --agent"
+            raise InvalidRequest(f"the secret at {volume.target} cannot be asked of an agent", hint=hint)
+        _fill(messages.add(), volume)
+
+
+def _fill(message: Message, volume: Volume) -> None:
+    default = Volume(kind=volume.kind, target=volume.target)
+    for name, value in asdict(volume).items():
+        if name in ("kind", "target") or value != getattr(default, name):
+            if name in _MAPS:
+                getattr(message, name).update(dict(value))
+            elif name == "flags":
+                message.flags.extend(value)  # type: ignore[attr-defined]
+            else:
+                setattr(message, name, value)

@@ -15,7 +15,9 @@ from containerizer.cli import (
     registry_options,
     secret_options,
     security_options,
+    volume_options,
 )
+from containerizer.paths import Paths
 from containerizer.request import PULL_POLICIES, ContainerRequest
 from isolators.catalog import default_for
 from isolators.isolator import ContainerConfig
@@ -60,6 +62,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     network_options.add(parser.add_argument_group("networks"))
     secret_options.add(parser.add_argument_group("secrets"))
     plugin_options.add(parser.add_argument_group("plug-ins"))
+    volume_options.add(parser.add_argument_group("volumes"))
     _add_shields(parser.add_argument_group("shields"))
     _add_image(parser.add_argument_group("the image"))
     parser.add_argument(
@@ -88,6 +91,7 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         hooks_dirs=tuple(map(os.path.abspath, arguments.hooks_dir)),
         share_cgroups=arguments.share_cgroups,
         devices=security_options.devices(arguments),
+        volumes=volume_options.asked(arguments),
         tmpfs=arguments.tmpfs,
         shm_size=arguments.shm_size,
         entrypoint=None if arguments.entrypoint is None else tuple(filter(None, [arguments.entrypoint])),
@@ -107,6 +111,10 @@ def request(arguments: argparse.Namespace, *, keep: bool = False) -> ContainerRe
         umask=attribute_options.umask(arguments),
         personality=arguments.personality,
     )
+    if not arguments.agent and (arguments.volumes_from or asked.config.volumes):
+        from containerizer.volumes import resolving  # for those who ask for some
+
+        asked = resolving.resolved(asked, Paths.of(arguments.root, arguments.state), arguments.volumes_from)
     asked = secret_options.with_secrets(replace(asked, health=health_options.of(arguments)), arguments)
     # What an agent can limit is not known here.
     return _applicable(asked, arguments) if arguments.best_effort and not arguments.agent else asked

@@ -43,6 +43,7 @@ COMMANDS = {
     "stop": Command("ask containers to stop, and kill those that do not", needs_root=False),
     "pod": Command("run pods from Kubernetes' manifests, list and remove them"),
     "network": Command("make, list and remove networks, and show who is in them"),
+    "volume": Command("make, list and remove volumes, and show who has them"),
     "healthcheck": Command("try once whether what runs in a container works"),
     "wait": Command("wait until containers have ended, and print their exit codes", needs_root=False),
     "pause": Command("stop all processes of containers", needs_root=False),
@@ -74,7 +75,7 @@ COMMANDS = {
 REMOTE = frozenset(
     (
         *("ps", "logs", "exec", "debug", "attach", "wait", "kill", "stop", "rm", "run", "pause", "unpause"),
-        *("images", "pull", "rmi", "top", "cp", "update", "pod", "events", "inspect"),
+        *("images", "pull", "rmi", "top", "cp", "update", "pod", "events", "inspect", "volume"),
     )
 )
 

@@ -15,6 +15,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_names(parser)
     parser.add_argument("-f", "--force", action="store_true", help="end what runs; fine if there is none")
     parser.add_argument(
+        "-v", "--volumes", action="store_true", help="with the volumes that have no name of their own"
+    )
+    parser.add_argument(
         "--timeout",
         type=float,
         default=DESTROY_TIMEOUT,
@@ -28,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     def remove(name: str) -> None:
         with contextlib.suppress(*([NoSuchContainer] if arguments.force else [])):
-            containerizer.get(name).remove(force=arguments.force, timeout=arguments.timeout)
+            containerizer.get(name).remove(
+                force=arguments.force, timeout=arguments.timeout, volumes=arguments.volumes
+            )
 
     return each(arguments.containers, remove)

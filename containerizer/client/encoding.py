@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from containerizer.api import environment, limits, networks, process_options
+from containerizer.api import environment, limits, networks, process_options, volumes
 from containerizer.api.ids import to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
@@ -23,7 +23,7 @@ from launcher.stdio import Pipes, Terminal
 
 _CARRIED_BESIDE = {
     *("image", "container_id", "config", "pull", "platform", "keep"),
-    *("fetch", "mounts", "volumes", "tmpfs", "debugs", "health"),
+    *("fetch", "tmpfs", "debugs", "health"),
 }
 _CARRIED = {
     *("command", "entrypoint", "environment", "user", "working_directory", "hostname", "stop_signal", "init"),
@@ -51,10 +51,9 @@ _CARRIED = {
         "time_offsets",
         "capabilities_ambient",
         "additional_gids",
+        "volumes",
     ),
 }
-
-_MODES = {False: containers.Volume.RW, True: containers.Volume.RO}
 
 
 def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Call:
@@ -106,24 +105,8 @@ def _add_container(container: containers.ContainerInfo, request: ContainerReques
             container.linux_info.ipc_mode = containers.LinuxInfo.SHARE_PARENT
         else:
             raise InvalidRequest(f"the {kind} namespace {which!r} cannot be asked of an agent")
-    _add_volumes(container, request)
     for name, limit in config.attributes.rlimits.items():
         _add_rlimit(container, name, limit)
-
-
-def _add_volumes(container: containers.ContainerInfo, request: ContainerRequest) -> None:
-    for mount in request.mounts:
-        if mount.fstype != "rbind" or mount.options or set(mount.flags) - {"ro"} != {"nodev"}:
-            raise InvalidRequest(f"the mount at {mount.target} cannot be asked of an agent")
-        host = container.volumes.add(container_path=mount.target, mode=_MODES["ro" in mount.flags])
-        host.source.type = containers.Volume.Source.HOST_PATH
-        host.source.host_path.path = mount.source
-    for volume in request.volumes:
-        own = container.volumes.add(container_path=volume.target, mode=_MODES[volume.readonly])
-        own.source.type = containers.Volume.Source.SANDBOX_PATH
-        kinds = containers.Volume.Source.SandboxPath
-        own.source.sandbox_path.type = kinds.PARENT if volume.of_parent else kinds.SELF
-        own.source.sandbox_path.path = volume.name
 
 
 def _add_rlimit(container: containers.ContainerInfo, name: str, limit: Rlimit) -> None:
@@ -150,6 +133,7 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     options.capabilities_drop.extend(config.capabilities_drop)
     options.devices.extend((*map(str, config.devices), *config.cdi_devices))
     options.tmpfs.extend(map(str, request.tmpfs))
+    volumes.add(options.volumes, config.volumes)
     if config.entrypoint is not None:
         options.entrypoint.extend(config.entrypoint or ("",))
     if request.health is not None:

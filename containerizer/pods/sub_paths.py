@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from containerizer.pods.containers import PodContainer
 from containerizer.pods.volumes import Place
 from launcher.errors import InvalidRequest
-from launcher.kernel.safe_path import open_beneath
+from launcher.kernel.safe_path import make_directories, open_beneath
 
 _DANGLING = "a link on the way leads to nothing in the volume"
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
@@ -38,30 +38,6 @@ def _open(volume: str, path: str) -> int:
         try:
             return open_beneath(root, path, os.O_PATH)
         except FileNotFoundError:
-            return _make(root, path)
+            return make_directories(root, path, os.fstat(root).st_mode & 0o7777)
     finally:
         os.close(root)
-
-
-def _make(root: int, path: str) -> int:
-    mode = os.fstat(root).st_mode & 0o7777
-    names = path.split("/")
-    at = os.dup(root)
-    for number, name in enumerate(names, 1):
-        try:
-            following = _step(root, at, "/".join(names[:number]), name, mode)
-        finally:
-            os.close(at)
-        at = following
-    return at
-
-
-def _step(root: int, at: int, path: str, name: str, mode: int) -> int:
-    """The directory `path` below `root`, which is `name` in `at` if it has to be made."""
-    try:
-        return open_beneath(root, path, _DIRECTORY)
-    except FileNotFoundError:
-        os.mkdir(name, dir_fd=at)
-    made = open_beneath(at, name, os.O_RDONLY | os.O_DIRECTORY, follow_symlinks=False)
-    os.fchmod(made, mode)
-    return made

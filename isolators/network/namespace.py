@@ -7,13 +7,9 @@ container that is gone it finds there.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 
 from launcher.kernel import mounts
-from launcher.kernel.libc import function
-
-_umount2 = function("umount2", ctypes.c_char_p, ctypes.c_int)
 
 
 def pin(pid: int, path: str) -> None:
@@ -35,7 +31,7 @@ def pin(pid: int, path: str) -> None:
 def unpin(path: str) -> None:
     """Take the name away; the namespace goes with its last process. Idempotent. Raises OSError."""
     if is_pinned(path):
-        _umount2(path, os.fsencode(path), mounts.MNT_DETACH)
+        mounts.unmount(path)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 

@@ -42,3 +42,19 @@ def mounted(descriptor: int) -> tuple[str, str] | None:
                 fstype, source, _ = line.partition(" - ")[2].split(" ", 2)
                 return fstype, source
     return None
+
+
+def propagation(path: str) -> tuple[str, tuple[str, ...]]:
+    """The mount point that the path is on, and of "shared", "master" what it is: mount_namespaces(7)."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        wanted = str(mount_of(descriptor))
+    finally:
+        os.close(descriptor)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            number, _, _, _, point, _, *rest = line.split()
+            if number == wanted:
+                tags = rest[: rest.index("-")]
+                return point, tuple(tag.partition(":")[0] for tag in tags)
+    return path, ()

@@ -16,6 +16,7 @@ from launcher.kernel.libc import (
     AT_FDCWD,
     AT_RECURSIVE,
     SyscallError,
+    function,
     syscall,
 )
 
@@ -57,6 +58,9 @@ ATTRIBUTES = {
 
 ATIME = 0x70  # MOUNT_ATTR__ATIME
 IDMAP = 0x00100000  # MOUNT_ATTR_IDMAP
+
+
+_umount2 = function("umount2", ctypes.c_char_p, ctypes.c_int)
 
 
 class _MountAttr(ctypes.Structure):
@@ -128,6 +132,11 @@ def attach(mount: int, target: int, name: str) -> None:
         b"",
         ctypes.c_uint(MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
     )
+
+
+def unmount(path: str) -> None:
+    """Take the topmost mount at `path` away; who still uses files of it goes on with them."""
+    _umount2(path, os.fsencode(path), MNT_DETACH)
 
 
 def set_attributes(mount: int, attributes: int, *, recursive: bool = False) -> None:

@@ -68,3 +68,31 @@ def open_beneath(
         if error not in (errno.EINTR, errno.EAGAIN):
             break
     raise OSError(error, f"openat2: {os.strerror(error)}", path)
+
+
+def make_directories(root_fd: int, path: str, mode: int) -> int:
+    """Open the directory `path` as `open_beneath` does; what is missing of it is made, with this mode.
+
+    A name that is a link leading nowhere is FileExistsError. Returns its O_PATH descriptor. Raises OSError.
+    """
+    names = [name for name in path.split("/") if name not in ("", ".")]
+    at = os.dup(root_fd)
+    for number, name in enumerate(names, 1):
+        try:
+            following = _step(root_fd, at, "/".join(names[:number]), name, mode)
+        finally:
+            os.close(at)
+        at = following
+    return at
+
+
+def _step(root_fd: int, at: int, path: str, name: str, mode: int) -> int:
+    """The directory `path` below `root_fd`, which is `name` in `at` if it has to be made."""
+    directory = os.O_PATH | os.O_DIRECTORY
+    try:
+        return open_beneath(root_fd, path, directory)
+    except FileNotFoundError:
+        os.mkdir(name, dir_fd=at)
+    made = open_beneath(at, name, os.O_RDONLY | os.O_DIRECTORY, follow_symlinks=False)
+    os.fchmod(made, mode)
+    return made

@@ -184,28 +184,29 @@ class Store:
 
     # Leases.
 
-    def lease(self, container: str, image: Image) -> None:
-        """Keep the image's parts until `release`. Raises ImageNotFound when one is gone already."""
-        record = {
-            "reference": image.reference,
-            "digest": image.digest,
-            "config_digest": image.config_digest,
-            "layers": list(image.layers),
-        }
+    def lease(self, container: str, image: Image | None, others: Sequence[Image] = ()) -> None:
+        """Keep the parts of the container's image, and of others, until `release`.
+
+        Raises ImageNotFound when one is gone already.
+        """
+        own = _leased(image) if image else {}
+        record = {**own, "others": [_leased(other) for other in others]} if others else own
         with locks.shared(self.paths.lock):
-            self.touch(image)
-            for key in image.layers:
-                if not self.has_layer(key):
-                    raise ImageNotFound(
-                        f"layer {key} of image {image.reference} is not in the store",
-                        hint="pull the image again",
-                    )
+            for each in (image, *others) if image else others:
+                self.touch(each)
+                for key in each.layers:
+                    if not self.has_layer(key):
+                        raise ImageNotFound(
+                            f"layer {key} of image {each.reference} is not in the store",
+                            hint="pull the image again",
+                        )
             # Deleters wait for the lock. A power cut ends the container too: its lease need not survive one.
             files.write_locked(self.paths.lease(container), json.dumps(record).encode())
 
     def lease_of(self, container: str) -> dict[str, Any] | None:
-        """What the container uses: reference, digest, config_digest and layers of its image."""
-        return files.read_json(self.paths.lease(container))
+        """What the container runs on: reference, digest, config_digest and layers of its image."""
+        lease = files.read_json(self.paths.lease(container))
+        return lease if lease and "layers" in lease else None
 
     def release(self, container: str) -> None:
         """Idempotent."""
@@ -220,7 +221,9 @@ class Store:
         for path in _records(self.paths.leases):
             if record := files.read_json(path):
                 name = os.path.relpath(path, self.paths.leases).removesuffix(".json")
-                yield name.replace("/", "."), record
+                for leased in (record, *record.get("others", ())):
+                    if "layers" in leased:
+                        yield name.replace("/", "."), leased
 
     # Garbage.
 
@@ -260,6 +263,15 @@ class Store:
         blobs.update(lease[key] for lease in leases for key in ("digest", "config_digest") if key in lease)
         blobs.update(digest for claim in claims for digest in claim["blobs"])
         return layers, blobs
+
+
+def _leased(image: Image) -> dict[str, Any]:
+    return {
+        "reference": image.reference,
+        "digest": image.digest,
+        "config_digest": image.config_digest,
+        "layers": list(image.layers),
+    }
 
 
 def _has_digest(image: Image, prefix: str) -> bool:

@@ -21,7 +21,6 @@ from containerizer.fetcher.options import FetchOptions
 from containerizer.nested import ExecRequest
 from containerizer.paths import Paths
 from containerizer.request import ContainerRequest
-from containerizer.sandbox_volumes import SandboxVolume
 from isolators import catalog
 from isolators.isolator import IsolatorFlags, ProcessAttributes
 from launcher.container_id import ContainerId
@@ -56,7 +55,6 @@ def kill_lane(paths: Paths, container_id: ContainerId = WEB) -> None:
 REQUEST = replace(
     ContainerRequest.of("busybox", ["a", "b"], name="web.inner", mem="64m", cpus=0.5, env={"A": ""}),
     mounts=(Mount(target="/a", fstype="tmpfs", flags=("ro",), options=(("size", "1m"), ("mode", "0700"))),),
-    volumes=(SandboxVolume(name="shared", target="/shared", of_parent=True),),
 )
 
 

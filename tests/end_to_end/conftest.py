@@ -250,3 +250,26 @@ def _whole(container: dict[str, Any], image: str) -> dict[str, Any]:
     script = own.pop("script", None)
     command = {} if script is None else {"command": ["sh", "-c", script]}
     return {"name": "one", "image": image, "imagePullPolicy": "IfNotPresent", **command, **own}
+
+
+@pytest.fixture(scope="session")
+def with_data(registry: Registry) -> str:
+    """An image with something at /data, a link at /link that leads out, and another below it."""
+    data = images.layer(
+        [
+            images.directory("data/", mode=0o2750, uid=7, gid=8),
+            images.entry("data/file", b"of the image", mode=0o640, uid=9, gid=10),
+            images.symlink("data/link", "file"),
+            images.symlink("link", "/../../../../../../../../../../../../tmp"),
+        ]
+    )
+    parts = images.image(*images.busybox().layers, data, config={"Env": ["PATH=/bin"]})
+    images.push(parts, registry.host, "with-data", "latest")
+    return f"{registry.host}/with-data"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "file").write_text("of the host")
+    return tmp_path / "host"

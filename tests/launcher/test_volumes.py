@@ -98,7 +98,7 @@ def test_owners_are_others_in_the_container(in_process: Launches, fields: dict[s
     os.chown(host / "file", 1000, 1001)
     owners = Owners(uids=(IdMapping(1000, 0, 1),), gids=(IdMapping(1001, 7, 1),), relative=False)
     bound = Mount(target="/v", fstype="bind", source=str(host), owners=owners)
-    os.chmod(host, 0o777)  # noqa: S103
+    os.chmod(host, 0o777)
     assert sh(in_process, fields, "stat -c %u:%g /v/file; touch /v/mine", bound).lines == ["0:7"]
     # Its group, 0, is none that is mapped: nothing can be made with it.
     assert not (host / "mine").exists()
@@ -214,7 +214,7 @@ def test_a_part_of_an_overlay(in_process: Launches, fields: dict[str, Any], tmp_
         *("/part:", "lower", "upper", "", "/whole:", "etc")
     ]
     out = Mount(target="/v", part="../../etc/passwd", **own)
-    with pytest.raises(LaunchFailed, match="[Nn]o such file"):
+    with pytest.raises(LaunchFailed, match=r"[Nn]o such file"):
         sh(in_process, fields, "true", out)
 
 

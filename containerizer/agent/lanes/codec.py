@@ -29,7 +29,6 @@ _LATE: Mapping[str, str | None] = {
     "HealthOptions": "containerizer.checks.docker",
     "Secret": "isolators.secrets",
     "SecretReference": "isolators.secrets",
-    "SandboxVolume": "containerizer.sandbox_volumes",
     "Tmpfs": "containerizer.tmpfs",
     "Volume": "isolators.volumes",
     "Policy": None,

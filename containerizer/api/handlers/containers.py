@@ -24,6 +24,7 @@ from containerizer.liveness import is_running
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import STOP_TIMEOUT, DestroyTimeout, NotRunning, RemoteContainer
+from containerizer.volumes import resolving
 from isolators.resources import Usage
 from launcher.container_id import ContainerId
 from launcher.data import asdict, replace
@@ -92,6 +93,8 @@ async def launch_now(
 ) -> None:
     """`first` as in Engine.launch. Raises BadRequest, LaunchRefused."""
     request = launching.container_request(container_id, asked)
+    if request.config.volumes:
+        request = resolving.resolved(request, context.engine.paths)
     stdio = launching.stdio_of(launching.tty_of(asked.container), stdin=asked.options.stdin)
     asked_checks = checking.asked_of(asked.options)
 

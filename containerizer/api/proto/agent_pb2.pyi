@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Call(_message.Message):
-    __slots__ = ["attach_container_input", "attach_container_output", "await_container", "copy_in", "copy_out", "exec", "follow_logs", "get_containers", "get_metrics", "kill_container", "kill_nested_container", "launch_container", "launch_nested_container", "launch_nested_container_session", "launch_session", "list_containers", "list_files", "list_processes", "pause_container", "prune_images", "pull_image", "read_file", "remove_container", "remove_image", "remove_nested_container", "remove_pod", "run_pod", "set_logging_level", "stop_container", "type", "unpause_container", "update_container", "wait_container", "wait_nested_container"]
+    __slots__ = ["attach_container_input", "attach_container_output", "await_container", "copy_in", "copy_out", "create_volume", "exec", "follow_logs", "get_containers", "get_metrics", "inspect_volume", "kill_container", "kill_nested_container", "launch_container", "launch_nested_container", "launch_nested_container_session", "launch_session", "list_containers", "list_files", "list_processes", "list_volumes", "pause_container", "prune_images", "prune_volumes", "pull_image", "read_file", "remove_container", "remove_image", "remove_nested_container", "remove_pod", "remove_volume", "run_pod", "set_logging_level", "stop_container", "type", "unpause_container", "update_container", "wait_container", "wait_nested_container"]
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class AttachContainerInput(_message.Message):
@@ -164,6 +164,8 @@ class Call(_message.Message):
     COPY_IN_FIELD_NUMBER: _ClassVar[int]
     COPY_OUT: Call.Type
     COPY_OUT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_VOLUME: Call.Type
+    CREATE_VOLUME_FIELD_NUMBER: _ClassVar[int]
     EVENTS: Call.Type
     EXEC: Call.Type
     EXEC_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +186,8 @@ class Call(_message.Message):
     GET_STATE: Call.Type
     GET_TASKS: Call.Type
     GET_VERSION: Call.Type
+    INSPECT_VOLUME: Call.Type
+    INSPECT_VOLUME_FIELD_NUMBER: _ClassVar[int]
     KILL_CONTAINER: Call.Type
     KILL_CONTAINER_FIELD_NUMBER: _ClassVar[int]
     KILL_NESTED_CONTAINER: Call.Type
@@ -204,11 +208,15 @@ class Call(_message.Message):
     LIST_PODS: Call.Type
     LIST_PROCESSES: Call.Type
     LIST_PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    LIST_VOLUMES: Call.Type
+    LIST_VOLUMES_FIELD_NUMBER: _ClassVar[int]
     MARK_RESOURCE_PROVIDER_GONE: Call.Type
     PAUSE_CONTAINER: Call.Type
     PAUSE_CONTAINER_FIELD_NUMBER: _ClassVar[int]
     PRUNE_IMAGES: Call.Type
     PRUNE_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_VOLUMES: Call.Type
+    PRUNE_VOLUMES_FIELD_NUMBER: _ClassVar[int]
     PULL_IMAGE: Call.Type
     PULL_IMAGE_FIELD_NUMBER: _ClassVar[int]
     READ_FILE: Call.Type
@@ -222,6 +230,8 @@ class Call(_message.Message):
     REMOVE_POD: Call.Type
     REMOVE_POD_FIELD_NUMBER: _ClassVar[int]
     REMOVE_RESOURCE_PROVIDER_CONFIG: Call.Type
+    REMOVE_VOLUME: Call.Type
+    REMOVE_VOLUME_FIELD_NUMBER: _ClassVar[int]
     RUN_POD: Call.Type
     RUN_POD_FIELD_NUMBER: _ClassVar[int]
     SET_LOGGING_LEVEL: Call.Type
@@ -244,10 +254,12 @@ class Call(_message.Message):
     await_container: _extensions_pb2.AwaitContainer
     copy_in: _extensions_pb2.CopyIn
     copy_out: _extensions_pb2.CopyOut
+    create_volume: _extensions_pb2.CreateVolume
     exec: _extensions_pb2.Exec
     follow_logs: _extensions_pb2.FollowLogs
     get_containers: Call.GetContainers
     get_metrics: Call.GetMetrics
+    inspect_volume: _extensions_pb2.InspectVolume
     kill_container: Call.KillContainer
     kill_nested_container: Call.KillNestedContainer
     launch_container: Call.LaunchContainer
@@ -257,14 +269,17 @@ class Call(_message.Message):
     list_containers: _extensions_pb2.ListContainers
     list_files: Call.ListFiles
     list_processes: _extensions_pb2.ListProcesses
+    list_volumes: _extensions_pb2.ListVolumes
     pause_container: _extensions_pb2.PauseContainer
     prune_images: Call.PruneImages
+    prune_volumes: _extensions_pb2.PruneVolumes
     pull_image: _extensions_pb2.PullImage
     read_file: Call.ReadFile
     remove_container: Call.RemoveContainer
     remove_image: _extensions_pb2.RemoveImage
     remove_nested_container: Call.RemoveNestedContainer
     remove_pod: _pods_pb2.RemovePod
+    remove_volume: _extensions_pb2.RemoveVolume
     run_pod: _pods_pb2.RunPod
     set_logging_level: Call.SetLoggingLevel
     stop_container: _extensions_pb2.StopContainer
@@ -273,10 +288,10 @@ class Call(_message.Message):
     update_container: _extensions_pb2.UpdateContainer
     wait_container: Call.WaitContainer
     wait_nested_container: Call.WaitNestedContainer
-    def __init__(self, type: _Optional[_Union[Call.Type, str]] = ..., get_metrics: _Optional[_Union[Call.GetMetrics, _Mapping]] = ..., set_logging_level: _Optional[_Union[Call.SetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Call.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Call.ReadFile, _Mapping]] = ..., get_containers: _Optional[_Union[Call.GetContainers, _Mapping]] = ..., launch_nested_container: _Optional[_Union[Call.LaunchNestedContainer, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Call.WaitNestedContainer, _Mapping]] = ..., kill_nested_container: _Optional[_Union[Call.KillNestedContainer, _Mapping]] = ..., remove_nested_container: _Optional[_Union[Call.RemoveNestedContainer, _Mapping]] = ..., launch_nested_container_session: _Optional[_Union[Call.LaunchNestedContainerSession, _Mapping]] = ..., attach_container_input: _Optional[_Union[Call.AttachContainerInput, _Mapping]] = ..., attach_container_output: _Optional[_Union[Call.AttachContainerOutput, _Mapping]] = ..., launch_container: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Call.WaitContainer, _Mapping]] = ..., kill_container: _Optional[_Union[Call.KillContainer, _Mapping]] = ..., remove_container: _Optional[_Union[Call.RemoveContainer, _Mapping]] = ..., prune_images: _Optional[_Union[Call.PruneImages, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.Exec, _Mapping]] = ..., pause_container: _Optional[_Union[_extensions_pb2.PauseContainer, _Mapping]] = ..., unpause_container: _Optional[_Union[_extensions_pb2.UnpauseContainer, _Mapping]] = ..., update_container: _Optional[_Union[_extensions_pb2.UpdateContainer, _Mapping]] = ..., follow_logs: _Optional[_Union[_extensions_pb2.FollowLogs, _Mapping]] = ..., copy_in: _Optional[_Union[_extensions_pb2.CopyIn, _Mapping]] = ..., copy_out: _Optional[_Union[_extensions_pb2.CopyOut, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.PullImage, _Mapping]] = ..., remove_image: _Optional[_Union[_extensions_pb2.RemoveImage, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.AwaitContainer, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.ListContainers, _Mapping]] = ..., stop_container: _Optional[_Union[_extensions_pb2.StopContainer, _Mapping]] = ..., launch_session: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.ListProcesses, _Mapping]] = ..., run_pod: _Optional[_Union[_pods_pb2.RunPod, _Mapping]] = ..., remove_pod: _Optional[_Union[_pods_pb2.RemovePod, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[Call.Type, str]] = ..., get_metrics: _Optional[_Union[Call.GetMetrics, _Mapping]] = ..., set_logging_level: _Optional[_Union[Call.SetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Call.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Call.ReadFile, _Mapping]] = ..., get_containers: _Optional[_Union[Call.GetContainers, _Mapping]] = ..., launch_nested_container: _Optional[_Union[Call.LaunchNestedContainer, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Call.WaitNestedContainer, _Mapping]] = ..., kill_nested_container: _Optional[_Union[Call.KillNestedContainer, _Mapping]] = ..., remove_nested_container: _Optional[_Union[Call.RemoveNestedContainer, _Mapping]] = ..., launch_nested_container_session: _Optional[_Union[Call.LaunchNestedContainerSession, _Mapping]] = ..., attach_container_input: _Optional[_Union[Call.AttachContainerInput, _Mapping]] = ..., attach_container_output: _Optional[_Union[Call.AttachContainerOutput, _Mapping]] = ..., launch_container: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Call.WaitContainer, _Mapping]] = ..., kill_container: _Optional[_Union[Call.KillContainer, _Mapping]] = ..., remove_container: _Optional[_Union[Call.RemoveContainer, _Mapping]] = ..., prune_images: _Optional[_Union[Call.PruneImages, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.Exec, _Mapping]] = ..., pause_container: _Optional[_Union[_extensions_pb2.PauseContainer, _Mapping]] = ..., unpause_container: _Optional[_Union[_extensions_pb2.UnpauseContainer, _Mapping]] = ..., update_container: _Optional[_Union[_extensions_pb2.UpdateContainer, _Mapping]] = ..., follow_logs: _Optional[_Union[_extensions_pb2.FollowLogs, _Mapping]] = ..., copy_in: _Optional[_Union[_extensions_pb2.CopyIn, _Mapping]] = ..., copy_out: _Optional[_Union[_extensions_pb2.CopyOut, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.PullImage, _Mapping]] = ..., remove_image: _Optional[_Union[_extensions_pb2.RemoveImage, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.AwaitContainer, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.ListContainers, _Mapping]] = ..., stop_container: _Optional[_Union[_extensions_pb2.StopContainer, _Mapping]] = ..., launch_session: _Optional[_Union[Call.LaunchContainer, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.ListProcesses, _Mapping]] = ..., run_pod: _Optional[_Union[_pods_pb2.RunPod, _Mapping]] = ..., remove_pod: _Optional[_Union[_pods_pb2.RemovePod, _Mapping]] = ..., create_volume: _Optional[_Union[_extensions_pb2.CreateVolume, _Mapping]] = ..., list_volumes: _Optional[_Union[_extensions_pb2.ListVolumes, _Mapping]] = ..., inspect_volume: _Optional[_Union[_extensions_pb2.InspectVolume, _Mapping]] = ..., remove_volume: _Optional[_Union[_extensions_pb2.RemoveVolume, _Mapping]] = ..., prune_volumes: _Optional[_Union[_extensions_pb2.PruneVolumes, _Mapping]] = ...) -> None: ...
 
 class Response(_message.Message):
-    __slots__ = ["await_container", "exec", "get_agent", "get_containers", "get_executors", "get_flags", "get_frameworks", "get_health", "get_logging_level", "get_metrics", "get_operations", "get_resource_providers", "get_state", "get_tasks", "get_version", "list_containers", "list_files", "list_images", "list_pods", "list_processes", "pull_image", "read_file", "run_pod", "type", "wait_container", "wait_nested_container"]
+    __slots__ = ["await_container", "create_volume", "exec", "get_agent", "get_containers", "get_executors", "get_flags", "get_frameworks", "get_health", "get_logging_level", "get_metrics", "get_operations", "get_resource_providers", "get_state", "get_tasks", "get_version", "inspect_volume", "list_containers", "list_files", "list_images", "list_pods", "list_processes", "list_volumes", "prune_volumes", "pull_image", "read_file", "run_pod", "type", "wait_container", "wait_nested_container"]
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class GetAgent(_message.Message):
@@ -434,6 +449,8 @@ class Response(_message.Message):
         def __init__(self, exit_status: _Optional[int] = ..., state: _Optional[_Union[_tasks_pb2.TaskState, str]] = ..., reason: _Optional[_Union[_tasks_pb2.TaskStatus.Reason, str]] = ..., limitation: _Optional[_Union[_tasks_pb2.TaskResourceLimitation, _Mapping]] = ..., message: _Optional[str] = ...) -> None: ...
     AWAIT_CONTAINER: Response.Type
     AWAIT_CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    CREATE_VOLUME: Response.Type
+    CREATE_VOLUME_FIELD_NUMBER: _ClassVar[int]
     EXEC: Response.Type
     EXEC_FIELD_NUMBER: _ClassVar[int]
     GET_AGENT: Response.Type
@@ -462,6 +479,8 @@ class Response(_message.Message):
     GET_TASKS_FIELD_NUMBER: _ClassVar[int]
     GET_VERSION: Response.Type
     GET_VERSION_FIELD_NUMBER: _ClassVar[int]
+    INSPECT_VOLUME: Response.Type
+    INSPECT_VOLUME_FIELD_NUMBER: _ClassVar[int]
     LIST_CONTAINERS: Response.Type
     LIST_CONTAINERS_FIELD_NUMBER: _ClassVar[int]
     LIST_FILES: Response.Type
@@ -472,6 +491,10 @@ class Response(_message.Message):
     LIST_PODS_FIELD_NUMBER: _ClassVar[int]
     LIST_PROCESSES: Response.Type
     LIST_PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    LIST_VOLUMES: Response.Type
+    LIST_VOLUMES_FIELD_NUMBER: _ClassVar[int]
+    PRUNE_VOLUMES: Response.Type
+    PRUNE_VOLUMES_FIELD_NUMBER: _ClassVar[int]
     PULL_IMAGE: Response.Type
     PULL_IMAGE_FIELD_NUMBER: _ClassVar[int]
     READ_FILE: Response.Type
@@ -485,6 +508,7 @@ class Response(_message.Message):
     WAIT_NESTED_CONTAINER: Response.Type
     WAIT_NESTED_CONTAINER_FIELD_NUMBER: _ClassVar[int]
     await_container: _extensions_pb2.Awaited
+    create_volume: _extensions_pb2.NamedVolume
     exec: _extensions_pb2.ExecStarted
     get_agent: Response.GetAgent
     get_containers: Response.GetContainers
@@ -499,15 +523,18 @@ class Response(_message.Message):
     get_state: Response.GetState
     get_tasks: Response.GetTasks
     get_version: Response.GetVersion
+    inspect_volume: _extensions_pb2.NamedVolume
     list_containers: _extensions_pb2.Containers
     list_files: Response.ListFiles
     list_images: _extensions_pb2.Images
     list_pods: _pods_pb2.Pods
     list_processes: _extensions_pb2.Processes
+    list_volumes: _extensions_pb2.NamedVolumes
+    prune_volumes: _extensions_pb2.NamedVolumes
     pull_image: _extensions_pb2.ImageInfo
     read_file: Response.ReadFile
     run_pod: _pods_pb2.PodStarted
     type: Response.Type
     wait_container: Response.WaitContainer
     wait_nested_container: Response.WaitNestedContainer
-    def __init__(self, type: _Optional[_Union[Response.Type, str]] = ..., get_health: _Optional[_Union[Response.GetHealth, _Mapping]] = ..., get_flags: _Optional[_Union[Response.GetFlags, _Mapping]] = ..., get_version: _Optional[_Union[Response.GetVersion, _Mapping]] = ..., get_metrics: _Optional[_Union[Response.GetMetrics, _Mapping]] = ..., get_logging_level: _Optional[_Union[Response.GetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Response.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Response.ReadFile, _Mapping]] = ..., get_state: _Optional[_Union[Response.GetState, _Mapping]] = ..., get_containers: _Optional[_Union[Response.GetContainers, _Mapping]] = ..., get_frameworks: _Optional[_Union[Response.GetFrameworks, _Mapping]] = ..., get_executors: _Optional[_Union[Response.GetExecutors, _Mapping]] = ..., get_operations: _Optional[_Union[Response.GetOperations, _Mapping]] = ..., get_tasks: _Optional[_Union[Response.GetTasks, _Mapping]] = ..., get_agent: _Optional[_Union[Response.GetAgent, _Mapping]] = ..., get_resource_providers: _Optional[_Union[Response.GetResourceProviders, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Response.WaitNestedContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Response.WaitContainer, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.ExecStarted, _Mapping]] = ..., list_images: _Optional[_Union[_extensions_pb2.Images, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.ImageInfo, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.Awaited, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.Containers, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.Processes, _Mapping]] = ..., run_pod: _Optional[_Union[_pods_pb2.PodStarted, _Mapping]] = ..., list_pods: _Optional[_Union[_pods_pb2.Pods, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[Response.Type, str]] = ..., get_health: _Optional[_Union[Response.GetHealth, _Mapping]] = ..., get_flags: _Optional[_Union[Response.GetFlags, _Mapping]] = ..., get_version: _Optional[_Union[Response.GetVersion, _Mapping]] = ..., get_metrics: _Optional[_Union[Response.GetMetrics, _Mapping]] = ..., get_logging_level: _Optional[_Union[Response.GetLoggingLevel, _Mapping]] = ..., list_files: _Optional[_Union[Response.ListFiles, _Mapping]] = ..., read_file: _Optional[_Union[Response.ReadFile, _Mapping]] = ..., get_state: _Optional[_Union[Response.GetState, _Mapping]] = ..., get_containers: _Optional[_Union[Response.GetContainers, _Mapping]] = ..., get_frameworks: _Optional[_Union[Response.GetFrameworks, _Mapping]] = ..., get_executors: _Optional[_Union[Response.GetExecutors, _Mapping]] = ..., get_operations: _Optional[_Union[Response.GetOperations, _Mapping]] = ..., get_tasks: _Optional[_Union[Response.GetTasks, _Mapping]] = ..., get_agent: _Optional[_Union[Response.GetAgent, _Mapping]] = ..., get_resource_providers: _Optional[_Union[Response.GetResourceProviders, _Mapping]] = ..., wait_nested_container: _Optional[_Union[Response.WaitNestedContainer, _Mapping]] = ..., wait_container: _Optional[_Union[Response.WaitContainer, _Mapping]] = ..., exec: _Optional[_Union[_extensions_pb2.ExecStarted, _Mapping]] = ..., list_images: _Optional[_Union[_extensions_pb2.Images, _Mapping]] = ..., pull_image: _Optional[_Union[_extensions_pb2.ImageInfo, _Mapping]] = ..., await_container: _Optional[_Union[_extensions_pb2.Awaited, _Mapping]] = ..., list_containers: _Optional[_Union[_extensions_pb2.Containers, _Mapping]] = ..., list_processes: _Optional[_Union[_extensions_pb2.Processes, _Mapping]] = ..., run_pod: _Optional[_Union[_pods_pb2.PodStarted, _Mapping]] = ..., list_pods: _Optional[_Union[_pods_pb2.Pods, _Mapping]] = ..., create_volume: _Optional[_Union[_extensions_pb2.NamedVolume, _Mapping]] = ..., list_volumes: _Optional[_Union[_extensions_pb2.NamedVolumes, _Mapping]] = ..., inspect_volume: _Optional[_Union[_extensions_pb2.NamedVolume, _Mapping]] = ..., prune_volumes: _Optional[_Union[_extensions_pb2.NamedVolumes, _Mapping]] = ...) -> None: ...

@@ -107,6 +107,32 @@ class CopyOut(_message.Message):
     path: str
     def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., path: _Optional[str] = ..., follow_link: bool = ...) -> None: ...
 
+class CreateVolume(_message.Message):
+    __slots__ = ["driver", "labels", "name", "options"]
+    class LabelsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class OptionsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    driver: str
+    labels: _containers.ScalarMap[str, str]
+    name: str
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class Event(_message.Message):
     __slots__ = ["details", "kind", "missed", "subject", "time"]
     class DetailsEntry(_message.Message):
@@ -208,8 +234,14 @@ class Images(_message.Message):
     images: _containers.RepeatedCompositeFieldContainer[ImageInfo]
     def __init__(self, images: _Optional[_Iterable[_Union[ImageInfo, _Mapping]]] = ...) -> None: ...
 
+class InspectVolume(_message.Message):
+    __slots__ = ["name"]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
 class LaunchOptions(_message.Message):
-    __slots__ = ["additional_gids", "capabilities_add", "capabilities_ambient", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "listen_ports", "networks", "new_privileges", "personality", "platform", "process", "pull", "readonly_rootfs", "stdin", "stop_signal", "time_offsets", "tmpfs", "umask", "userns", "working_directory"]
+    __slots__ = ["additional_gids", "capabilities_add", "capabilities_ambient", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "listen_ports", "networks", "new_privileges", "personality", "platform", "process", "pull", "readonly_rootfs", "stdin", "stop_signal", "time_offsets", "tmpfs", "umask", "userns", "volumes", "working_directory"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +292,7 @@ class LaunchOptions(_message.Message):
     TMPFS_FIELD_NUMBER: _ClassVar[int]
     UMASK_FIELD_NUMBER: _ClassVar[int]
     USERNS_FIELD_NUMBER: _ClassVar[int]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     additional_gids: _containers.RepeatedScalarFieldContainer[int]
     capabilities_add: _containers.RepeatedScalarFieldContainer[str]
@@ -289,8 +322,63 @@ class LaunchOptions(_message.Message):
     tmpfs: _containers.RepeatedScalarFieldContainer[str]
     umask: int
     userns: str
+    volumes: _containers.RepeatedCompositeFieldContainer[LaunchVolume]
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LaunchVolume, _Mapping]]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+
+class LaunchVolume(_message.Message):
+    __slots__ = ["anonymous", "chown", "create", "driver", "flags", "idmap", "kind", "labels", "nocopy", "of_parent", "options", "propagation", "pull", "readonly", "recursive", "source", "subpath", "target"]
+    class LabelsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class OptionsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    CHOWN_FIELD_NUMBER: _ClassVar[int]
+    CREATE_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
+    IDMAP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    NOCOPY_FIELD_NUMBER: _ClassVar[int]
+    OF_PARENT_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    PROPAGATION_FIELD_NUMBER: _ClassVar[int]
+    PULL_FIELD_NUMBER: _ClassVar[int]
+    READONLY_FIELD_NUMBER: _ClassVar[int]
+    RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SUBPATH_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    anonymous: bool
+    chown: bool
+    create: bool
+    driver: str
+    flags: _containers.RepeatedScalarFieldContainer[str]
+    idmap: str
+    kind: str
+    labels: _containers.ScalarMap[str, str]
+    nocopy: bool
+    of_parent: bool
+    options: _containers.ScalarMap[str, str]
+    propagation: str
+    pull: str
+    readonly: bool
+    recursive: str
+    source: str
+    subpath: str
+    target: str
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., source: _Optional[str] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., readonly: bool = ..., recursive: _Optional[str] = ..., propagation: _Optional[str] = ..., flags: _Optional[_Iterable[str]] = ..., subpath: _Optional[str] = ..., nocopy: bool = ..., chown: bool = ..., idmap: _Optional[str] = ..., create: bool = ..., anonymous: bool = ..., of_parent: bool = ..., pull: _Optional[str] = ...) -> None: ...
 
 class LimitReached(_message.Message):
     __slots__ = ["isolator", "limit", "message", "resource", "time", "usage"]
@@ -417,6 +505,12 @@ class ListProcesses(_message.Message):
     container_id: _values_pb2.ContainerID
     def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
 
+class ListVolumes(_message.Message):
+    __slots__ = ["filters"]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    filters: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, filters: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class LogEntry(_message.Message):
     __slots__ = ["data", "stream", "timestamp"]
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -426,6 +520,46 @@ class LogEntry(_message.Message):
     stream: _process_io_pb2.ProcessIO.Data.Type
     timestamp: str
     def __init__(self, timestamp: _Optional[str] = ..., stream: _Optional[_Union[_process_io_pb2.ProcessIO.Data.Type, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class NamedVolume(_message.Message):
+    __slots__ = ["anonymous", "containers", "created_at", "driver", "labels", "mountpoint", "name", "options"]
+    class LabelsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class OptionsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
+    CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    MOUNTPOINT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    anonymous: bool
+    containers: _containers.RepeatedScalarFieldContainer[str]
+    created_at: _values_pb2.TimeInfo
+    driver: str
+    labels: _containers.ScalarMap[str, str]
+    mountpoint: str
+    name: str
+    options: _containers.ScalarMap[str, str]
+    def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_values_pb2.TimeInfo, _Mapping]] = ..., mountpoint: _Optional[str] = ..., anonymous: bool = ..., containers: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NamedVolumes(_message.Message):
+    __slots__ = ["volumes"]
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
+    volumes: _containers.RepeatedCompositeFieldContainer[NamedVolume]
+    def __init__(self, volumes: _Optional[_Iterable[_Union[NamedVolume, _Mapping]]] = ...) -> None: ...
 
 class NetworkOptions(_message.Message):
     __slots__ = ["aliases", "dns_options", "dns_search", "dns_servers", "egress_rate", "extra_hosts", "ingress_rate", "mac_address", "ports"]
@@ -524,6 +658,14 @@ class Processes(_message.Message):
     processes: _containers.RepeatedCompositeFieldContainer[Processes.Process]
     def __init__(self, processes: _Optional[_Iterable[_Union[Processes.Process, _Mapping]]] = ...) -> None: ...
 
+class PruneVolumes(_message.Message):
+    __slots__ = ["all", "filters"]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    all: bool
+    filters: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, all: bool = ..., filters: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class PullImage(_message.Message):
     __slots__ = ["name", "platform", "pull"]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -539,6 +681,14 @@ class RemoveImage(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     name: str
     def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class RemoveVolume(_message.Message):
+    __slots__ = ["force", "name"]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    force: bool
+    name: str
+    def __init__(self, name: _Optional[str] = ..., force: bool = ...) -> None: ...
 
 class StopContainer(_message.Message):
     __slots__ = ["container_id", "grace_period"]

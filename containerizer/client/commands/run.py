@@ -20,6 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.isolation is not None or arguments.launcher != "linux":
         hint = "the agent has been started with them"
         raise InvalidRequest("isolators and launcher cannot be chosen with --agent", hint=hint)
+    if arguments.volumes_from:
+        raise InvalidRequest("--volumes-from cannot be asked of an agent", hint="name the volumes with -v")
     client = client_of(arguments)
     request = container_options.request(arguments, keep=not arguments.rm)
     if arguments.detach:
