@@ -30,6 +30,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "stop": (("stop -t 30 web db", "half a minute to end by themselves"),),
     "pod": (("pod run -d pod.yaml", "a pod that stays"), ("pod logs -f pod", "what it writes")),
     "network": (("network create --internal backend", "one with no way out"),),
+    "volume": (
+        ("volume create --label for=db data", "a place that outlives containers"),
+        ("volume prune", "those that no container uses"),
+    ),
     "healthcheck": (("healthcheck --http 8080/ready web", "does it answer?"),),
     "wait": (("wait web", "its exit code, once it has one"),),
     "pause": (("pause web", "it uses no CPU until `unpause`"),),
