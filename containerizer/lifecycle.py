@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 
 
-class State(enum.Enum):
+class State(enum.StrEnum):
     """Where a container is in its life; the value is what is stored and shown."""
 
     STARTING = "starting"  # the name is taken, nothing else is

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from launcher.base import LaunchRequest
 
 _ANCILLARY = socket.CMSG_SPACE(4)
-_LONGEST = 64 * 1024  # bytes; what the fork server says of its failure
+_LONGEST = 4 * 1024  # bytes; what a fork server says of its failure
+_DONE = Program()
 _CHILD_KILLED = protocol.Failed("prepare the task", "", "", 0, "the child was killed")
 
 
@@ -113,7 +114,7 @@ class LinuxTask(Task):
         self._child.close()
         self._runs = True
         self.clamped = (*self._written.granted, *self._reported)
-        self._written = replace(self._written, program=Program())  # 100 KiB that are of no use any more
+        self._written = replace(self._written, program=_DONE)  # the other has 100 KiB, of no use any more
         if self._request.info.hooks:
             self._run_hooks()
 

@@ -152,15 +152,66 @@ def _answers(profile: Profile, table: Mapping[str, int]) -> dict[int, _Answer]:
 
 
 def _search(ranges: list[tuple[int, _Answer]]) -> Code:
-    """Find the range of the number that is loaded, and answer."""
-    if len(ranges) == 1:
-        return [instruction for case in ranges[0][1] for instruction in _case(*case)]
+    """Find the range of the number that is loaded, and answer.
+
+    The kernel translates a filter anew for each container, so it is to be short: ranges share the
+    instructions that answer them, as far as a jump reaches.
+    """
+    tree = _Tree()
+    tree.grow(ranges)
+    if (code := tree.resolved()) is not None:
+        return code
     middle = len(ranges) // 2
     lower, upper = _search(ranges[:middle]), _search(ranges[middle:])
-    first = ranges[middle][0]
-    if len(lower) <= _FURTHEST:
-        return [(_GREATER_EQUAL, len(lower), 0, first), *lower, *upper]
-    return [(_GREATER_EQUAL, 0, 1, first), (_JUMP, 0, 0, len(lower)), *lower, *upper]
+    return [(_GREATER_EQUAL, 0, 1, ranges[middle][0]), (_JUMP, 0, 0, len(lower)), *lower, *upper]
+
+
+class _Tree:
+    """A binary search in the making: its jumps to what answers are not resolved yet."""
+
+    def __init__(self) -> None:
+        self._code: list[tuple[int, int | _Answered, int | _Answered, int]] = []
+
+    def grow(self, ranges: list[tuple[int, _Answer]]) -> None:
+        """Add the search in these."""
+        if len(ranges) == 1:
+            self._code += [instruction for case in ranges[0][1] for instruction in _case(*case)]
+            return
+        middle, place = len(ranges) // 2, len(self._code)
+        self._code.append((_GREATER_EQUAL, 0, 0, 0))
+        below = self._branch(place, ranges[:middle])
+        above = self._branch(place, ranges[middle:])
+        self._code[place] = (_GREATER_EQUAL, above, below, ranges[middle][0])
+
+    def _branch(self, place: int, ranges: list[tuple[int, _Answer]]) -> int | _Answered:
+        """Where the instruction there is to jump for these."""
+        cases = ranges[0][1]
+        if len(ranges) == 1 and not cases[0][0]:
+            return _Answered(cases[0][1])
+        distance = len(self._code) - place - 1
+        self.grow(ranges)
+        return distance
+
+    def resolved(self) -> Code | None:
+        """None: a jump is too far."""
+        jumps = [target for _, *targets, _ in self._code for target in targets]
+        actions = dict.fromkeys(int(target) for target in jumps if isinstance(target, _Answered))
+        answers = {action: len(self._code) + number for number, action in enumerate(actions)}
+
+        def distance(target: int | _Answered, place: int) -> int:
+            return answers[target] - place - 1 if isinstance(target, _Answered) else target
+
+        code: Code = [
+            (operation, distance(true, place), distance(false, place), value)
+            for place, (operation, true, false, value) in enumerate(self._code)
+        ]
+        if any(max(true, false) > _FURTHEST for _, true, false, _ in code):
+            return None
+        return [*code, *((_RETURN, 0, 0, action) for action in actions)]
+
+
+class _Answered(int):
+    """In the place of a distance: the action that answers."""
 
 
 def _case(conditions: tuple[Condition, ...], action: int) -> Code:
