@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 # Programs that tests and the demo start, and the Debian packages that have them.
 PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uidmap openssl:openssl protoc:protobuf-compiler \
 	/usr/lib/cni/bridge:containernetworking-plugins iptables:iptables nft:nftables ip:iproute2 stress-ng:stress-ng chromium:chromium chromedriver:chromium-driver \
-	slirp4netns:slirp4netns pasta:passt
+	slirp4netns:slirp4netns pasta:passt sshfs:sshfs /usr/lib/openssh/sftp-server:openssh-sftp-server
 VM_TESTS := tests/isolators tests/end_to_end/test_disk_quota.py tests/end_to_end/test_limits_table.py -q
 VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.xfs:xfsprogs
 
@@ -29,7 +29,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network bench-cri fuzz clean reference man dist
+.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network fuzz clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -93,20 +93,6 @@ bench-pull: venv packages ## pull times, ours and those of the tools installed h
 
 bench-network: venv packages ## networks: throughput and launches, ours and podman's where it is installed
 	@$(AS_ROOT) $(PYTHON) -m benchmarks.network
-
-bench-cri: venv packages ## pods through the CRI: ours and containerd's, where it is installed, and 60 at once
-	@$(AS_ROOT) $(PYTHON) -m benchmarks.cri
-reference: venv ## docs/reference/, from the code
-	@$(PYTHON) docs/reference.py
-
-man: venv ## manual pages in build/man, from the code
-	@$(PYTHON) docs/reference.py build/man
-	@echo "made: build/man/*.1; look at one with: man -l build/man/containerizer-run.1"
-
-dist: venv ## a wheel and a source distribution, in dist
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input build
-	@rm -rf dist build/lib && $(PYTHON) -m build --outdir dist . >dist.log 2>&1 || { tail -n 20 dist.log >&2; exit 1; }
-	@rm -f dist.log && ls dist/*
 
 fuzz: venv ## a minute of looking for archives that break the tar reader
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input atheris

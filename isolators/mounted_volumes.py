@@ -88,7 +88,8 @@ class MountedVolumes:
     def __init__(self, directory: str) -> None:
         self._directory = directory
 
-    def key(self, *words: str) -> str:
+    @staticmethod
+    def key(*words: str) -> str:
         """Of the volume that these tell from all others."""
         return _hash("\0".join(words))
 

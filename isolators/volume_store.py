@@ -190,9 +190,14 @@ class VolumeStore:
             raise NoSuchVolume(f"volume {name!r} was removed just now") from None
 
 
+def is_name(name: str) -> bool:
+    """Whether a volume here can be called so."""
+    return bool(_NAME.fullmatch(name)) and len(name) <= _LONGEST
+
+
 def check_name(name: str) -> str:
     """Raises InvalidRequest."""
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+    if not is_name(name):
         hint = f"use at most {_LONGEST} letters, digits, '_', '.' or '-', a letter or digit first"
         raise InvalidRequest(f"invalid name of a volume {name!r:.100}", hint=hint)
     return name

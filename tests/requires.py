@@ -190,6 +190,15 @@ def _uidmap() -> str | None:
     return next(filter(None, (_program(name, "uidmap")() for name in ("newuidmap", "newgidmap"))), None)
 
 
+def _sshfs() -> str | None:
+    """With a server on this host, and FUSE (apt-get install sshfs openssh-sftp-server)."""
+    if not os.path.exists("/dev/fuse"):
+        return "the kernel has no FUSE: /dev/fuse is missing"
+    if not os.path.exists("/usr/lib/openssh/sftp-server"):
+        return "sftp-server is not installed (apt-get install openssh-sftp-server)"
+    return _program("sshfs", "sshfs")()
+
+
 NEEDS: Mapping[str, Probe] = {
     "root": _root,
     "userns": _userns,
@@ -209,6 +218,7 @@ NEEDS: Mapping[str, Probe] = {
     "nftables": _nftables,
     "slirp4netns": _program("slirp4netns", "slirp4netns"),
     "pasta": _program("pasta", "passt"),
+    "sshfs": _sshfs,
     "macvlan": _device("macvlan"),
     "ipvlan": _device("ipvlan"),
     "vlan": _device("vlan", "id", "7"),

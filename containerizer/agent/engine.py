@@ -350,7 +350,7 @@ class Engine:
         """Have something done with the volumes that have a name. Raises ContainerizerError."""
         from containerizer.volumes.manager import Volumes
 
-        return await self._control.run(lambda owner: work(Volumes(owner.paths)))
+        return await self._control.run(lambda owner: work(Volumes(owner.paths, owner.flags)))
 
     # Input and output --------------------------------------------------------------------------
 

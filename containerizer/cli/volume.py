@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Protocol
 
+from containerizer.cli import plugin_options
 from containerizer.cli.several import each
 from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.paths import Paths
+from isolators.flags import IsolatorFlags
 from launcher.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rm.add_argument("-f", "--force", action="store_true", help="fine if there is none")
     prune = commands.add_parser("prune", help="remove the volumes that no container has")
     prune.add_argument("-a", "--all", action="store_true", help="those with a name of their own, too")
+    for command in (create, ls, inspect, rm, prune):
+        plugin_options.add(command)
     for command in (ls, prune):
         command.add_argument("--filter", action="append", default=[], metavar=_FILTER, help="only those")
 
@@ -72,7 +76,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from containerizer.volumes.manager import Volumes
 
-    return work(Volumes(Paths.of(arguments.root, arguments.state)), arguments)
+    flags = IsolatorFlags(**plugin_options.flags(arguments))
+    return work(Volumes(Paths.of(arguments.root, arguments.state), flags), arguments)
 
 
 def work(volumes: Manager, arguments: argparse.Namespace) -> int:

@@ -155,9 +155,7 @@ class ContainerCalls:
         """What is not named stays."""
         container = self._store.container(request.container_id)
         async with self._service.lock(container.id):
-            limits = container_requests.changed(
-                request.linux, huge_pages=self._service.settings.limits_huge_pages
-            )
+            limits = container_requests.changed(request.linux)
             if container.state == messages.CONTAINER_RUNNING:
                 await self._service.engine.update(id_of(container), limits)
             elif container.state != messages.CONTAINER_CREATED:
@@ -198,7 +196,7 @@ class ContainerCalls:
                 raise InvalidRequest(f"container {other.id} is in another pod")
             target = running(self._store, other.id)
         resolver = resolver_of(self._service, container)
-        return container_requests.request(pod, container, image.any, resolver, self._service.settings, target)
+        return container_requests.request(pod, container, image.any, resolver, target)
 
     def _ready(self, text: str) -> StoredPod:
         """Raises NoSuchPod, NotNow."""

@@ -7,10 +7,14 @@ than "local" keeps what is in its volumes by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from isolators.docker.plugins import PluginFailed
+from isolators.flags import IsolatorFlags
 from isolators.volumes import LOCAL
-from launcher.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from isolators.docker.volume_driver import VolumeDriver
 
 
 class Driver(Protocol):
@@ -26,8 +30,37 @@ class Driver(Protocol):
         """Where it is on the host; "" while it is mounted nowhere."""
 
 
-def of(name: str) -> Driver | None:
-    """The driver; None for our own, for which the store does all. Raises InvalidRequest."""
-    if name == LOCAL:
-        return None
-    raise InvalidRequest(f"unknown volume driver {name!r}", hint=f"there is {LOCAL}")
+class PluginDriver:
+    """One of Docker's plug-ins, found again for each call: isolators.docker.volume_driver."""
+
+    def __init__(self, name: str, flags: IsolatorFlags) -> None:
+        self._name = name
+        self._flags = flags
+
+    def create(self, name: str, options: Mapping[str, str]) -> None:
+        self._found().ensure(name, options)
+
+    def remove(self, name: str) -> None:
+        """What it has lost already is no failure."""
+        driver = self._found()
+        try:
+            driver.remove(name)
+        except PluginFailed:
+            if driver.get(name) is not None:
+                raise
+
+    def mountpoint(self, name: str) -> str:
+        """By what we know: whoever lists volumes is to wait for no plug-in."""
+        from isolators.docker.volume import mountpoint
+
+        return mountpoint(self._flags, self._name, name)
+
+    def _found(self) -> VolumeDriver:
+        from isolators.docker import volume_driver  # HTTP, for those who have plug-ins
+
+        return volume_driver.find(self._name, self._flags)
+
+
+def of(name: str, flags: IsolatorFlags) -> Driver | None:
+    """The driver; None for our own, for which the store does all."""
+    return None if name == LOCAL else PluginDriver(name, flags)

@@ -9,13 +9,14 @@ from containerizer import checkpoint
 from containerizer.agent.lanes.codec import decode, encode
 from containerizer.paths import Paths
 from isolators.volume_store import NoSuchVolume, VolumeInUse, VolumeStore
-from isolators.volumes import SECRET, Volume
+from isolators.volumes import CSI, SECRET, Volume
 from launcher.container_id import ContainerId
 
 
 def note(paths: Paths, container_id: ContainerId, volumes: tuple[Volume, ...]) -> None:
     """Before they are made: whoever takes the launch back finds those that were made for it."""
-    kept = [encode(each) for each in volumes if each.kind != SECRET]  # which nobody else is to have
+    # What may be secret of them nobody else is to have.
+    kept = [encode(each) for each in volumes if each.kind not in (SECRET, CSI)]
     checkpoint.write_text(paths.volumes_of(container_id), json.dumps(kept))
 
 

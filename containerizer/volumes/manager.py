@@ -10,6 +10,7 @@ from containerizer.paths import Paths
 from containerizer.volumes import drivers
 from containerizer.volumes.words import anonymous_name
 from isolators import volume_mounts
+from isolators.flags import IsolatorFlags
 from isolators.volume_store import NoSuchVolume, VolumeInUse, VolumeRecord, VolumeStore
 from isolators.volumes import LOCAL
 from launcher.data import Data
@@ -44,8 +45,10 @@ class VolumeInfo(Data, kw_only=True):
 class Volumes:
     """Those of one root directory. Each method raises ContainerizerError."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, flags: IsolatorFlags | None = None) -> None:
+        """`flags`: where plug-ins are."""
         self._store = VolumeStore(paths.volumes)
+        self._flags = flags or IsolatorFlags()
 
     def create(
         self,
@@ -59,7 +62,7 @@ class Volumes:
         options = options or {}
         if driver == LOCAL:
             volume_mounts.check(options)
-        elif (other := drivers.of(driver)) is not None:
+        elif (other := drivers.of(driver, self._flags)) is not None:
             other.create(name, options)
         record = VolumeRecord(
             name=name or anonymous_name(),
@@ -84,7 +87,7 @@ class Volumes:
         """Raises VolumeInUse, and without `force` NoSuchVolume."""
         try:
             record = self._store.find(name)
-            driver = drivers.of(record.driver)
+            driver = drivers.of(record.driver, self._flags)
             unmount = partial(volume_mounts.unmount_removed, self._store)
             self._store.remove(name, unmount if driver is None else driver.remove)
         except NoSuchVolume:
@@ -106,11 +109,8 @@ class Volumes:
         if record.driver == LOCAL:
             mountpoint = self._store.data(record.name)
         else:
-            try:
-                driver = drivers.of(record.driver)
-                mountpoint = driver.mountpoint(record.name) if driver is not None else ""
-            except InvalidRequest:  # of a plug-in that is gone
-                mountpoint = ""
+            driver = drivers.of(record.driver, self._flags)
+            mountpoint = driver.mountpoint(record.name) if driver is not None else ""
         return VolumeInfo(
             record=record, mountpoint=mountpoint, containers=tuple(self._store.users(record.name))
         )

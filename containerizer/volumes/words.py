@@ -145,7 +145,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "bind-create-src": (BIND,),
     "rro": (BIND,),
     "volume-driver": (NAMED,),
-    "volume-opt": (NAMED, CSI),
+    "volume-opt": (NAMED,),
     "volume-label": (NAMED,),
     "volume-nocopy": (NAMED,),
     "volume-subpath": (BIND, NAMED, IMAGE, SANDBOX),
@@ -171,6 +171,10 @@ def parse_mount(text: str) -> Volume | Tmpfs:
     if kind not in _KINDS:
         hint = f"use type={', '.join(_KINDS)} or tmpfs"
         raise InvalidRequest(f"unknown type {kind!r} of --mount {text!r}", hint=hint)
+    if _KINDS[kind] == CSI:
+        from containerizer.volumes import csi  # for those who have some
+
+        return csi.parse(text, pairs)
     return _volume(text, _KINDS[kind], pairs)
 
 

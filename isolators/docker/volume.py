@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isolators import ownership, volumes
+from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig, Isolator
+from isolators.volume_owners import owners_of
+from isolators.volume_store import VolumeRecord, VolumeStore, is_name
 from isolators.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import replace
@@ -43,7 +46,7 @@ class DockerVolume(Isolator):
         asked = volumes.of(config, _WORD)
         if not asked:
             return LaunchInfo()
-        _check(asked)
+        _check(asked, config)
         holder = ownership.holder(self.flags, container_id)
         mounted: dict[tuple[str, str], str] = {}
         for volume in sorted(
@@ -59,7 +62,7 @@ class DockerVolume(Isolator):
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         """In the place of a path, which only the plug-in will know, the name of the volume."""
         asked = volumes.of(config, _WORD)
-        _check(asked)
+        _check(asked, config)
         return LaunchInfo(
             mounts=tuple(_mount(each, f"{each.driver}:{each.source}", config) for each in asked)
         )
@@ -99,8 +102,7 @@ class DockerVolume(Isolator):
 
     @property
     def _directory(self) -> str:
-        around = self.flags.own_state if process.is_rootless() else self.flags.state
-        return os.path.join(around, _DIRECTORY)
+        return _directory(self.flags)
 
     def _known(self) -> MountedVolumes:
         from isolators.mounted_volumes import MountedVolumes  # for those who have some
@@ -118,20 +120,37 @@ class DockerVolume(Isolator):
         patience = 2 * self.flags.docker_volume_timeout + self.flags.docker_volume_retries
         with known.locked(key, patience, f"volume {volume.source} of {volume.driver}") as mounted:
             mounted.add(holder)
+            options = self._noted(volume, holder)
             there = str((mounted.record or {}).get("mountpoint") or "")
             # Or the plug-in has been started again, say, and knows nothing of it.
             if there and volume_driver.is_there(there) and driver.path(volume.source) == there:
                 return there
-            return self._mount_it(driver, volume, mounted, key)
+            return self._mount_it(driver, volume, options, mounted)
 
-    def _mount_it(self, driver: VolumeDriver, volume: Volume, mounted: MountedVolume, key: str) -> str:
+    def _noted(self, volume: Volume, holder: str) -> Mapping[str, str]:
+        """Have it be among the volumes that people see; the options that it was made with."""
+        options = dict(volume.options)
+        if not is_name(volume.source):  # plug-ins may have others than we do
+            return options
+        record = VolumeRecord(
+            name=volume.source, driver=volume.driver, options=options, labels=dict(volume.labels)
+        )
+        return (
+            VolumeStore(self.flags.volumes).use(replace(record, anonymous=volume.anonymous), holder).options
+        )
+
+    def _mount_it(
+        self, driver: VolumeDriver, volume: Volume, options: Mapping[str, str], mounted: MountedVolume
+    ) -> str:
         from isolators.docker import volume_driver
+        from isolators.mounted_volumes import MountedVolumes
 
+        key = MountedVolumes.key(volume.driver, volume.source)
         record: dict[str, Any] = {"driver": volume.driver, "name": volume.source, "id": key, "mountpoint": ""}
         # By which whoever unmounts it finds the plug-in again.
         record |= {"directories": self.flags.docker_plugins_dirs, "dvdcli": self.flags.dvdcli}
         mounted.write(record)
-        driver.ensure(volume.source, dict(volume.options))
+        driver.ensure(volume.source, options)
         mountpoint = driver.mount(volume.source, key)
         if not volume_driver.is_there(mountpoint):
             message = f"plug-in {volume.driver} has mounted the volume {volume.source} at {mountpoint!r}"
@@ -157,8 +176,21 @@ class DockerVolume(Isolator):
         return True
 
 
-def _check(asked: Sequence[Volume]) -> None:
+def mountpoint(flags: IsolatorFlags, driver: str, name: str) -> str:
+    """Where a volume is mounted on this host; "" if it is not, as far as we know."""
+    from isolators.mounted_volumes import MountedVolumes
+
+    record = MountedVolumes(_directory(flags)).peek(MountedVolumes.key(driver, name))
+    return str((record or {}).get("mountpoint") or "")
+
+
+def _directory(flags: IsolatorFlags) -> str:
+    return os.path.join(flags.own_state if process.is_rootless() else flags.state, _DIRECTORY)
+
+
+def _check(asked: Sequence[Volume], config: ContainerConfig) -> None:
     for volume in asked:
+        volumes.check_place(volume, config)
         if not volume.source or volume.source.startswith("/") or "\0" in volume.source:
             hint = "a path of the host needs no driver"
             raise InvalidRequest(f"invalid name of a volume {volume.source!r} of {volume.driver}", hint=hint)
@@ -166,5 +198,12 @@ def _check(asked: Sequence[Volume]) -> None:
 
 def _mount(volume: Volume, source: str, config: ContainerConfig) -> Mount:
     return Mount(
-        target=volume.target, fstype="rbind", source=source, part=volume.subpath, flags=volume.mount_flags
+        target=volume.target,
+        fstype="rbind",
+        source=source,
+        part=volume.subpath,
+        flags=volume.mount_flags,
+        propagation="" if "private" in volume.propagation else volume.propagation.removeprefix("r"),
+        owners=owners_of(volume, config),
+        chown=volume.chown,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isolators import ownership, volumes
 from isolators.isolator import ContainerConfig, Isolator
+from isolators.volume_owners import owners_of
 from isolators.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import replace
@@ -50,12 +51,12 @@ class VolumeCsi(Isolator):
         for volume in sorted(asked, key=_which):  # so that no two wait crosswise
             if _which(volume) not in published:
                 published[_which(volume)] = self._published(volume, holder)
-        return _launch_info(asked, [published[_which(volume)] for volume in asked])
+        return _launch_info(asked, [published[_which(volume)] for volume in asked], config)
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         """In the place of a path the name of the volume: a dry run asks no plug-in."""
         asked = _checked(config)
-        return _launch_info(asked, [f"{volume.driver}:{volume.source}" for volume in asked])
+        return _launch_info(asked, [f"{volume.driver}:{volume.source}" for volume in asked], config)
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         known = self._known()
@@ -202,6 +203,7 @@ def _checked(config: ContainerConfig) -> list[Volume]:
 
     asked = volumes.of(config, volumes.word_of(volumes.CSI))
     for volume in asked:
+        volumes.check_place(volume, config)
         if not volume.source or not volume.driver or "\0" in volume.source:
             hint = "name its plug-in and its id"
             raise InvalidRequest(f"the CSI volume at {volume.target} is not named", hint=hint)
@@ -210,7 +212,7 @@ def _checked(config: ContainerConfig) -> list[Volume]:
     return [volume if volume.csi else replace(volume, csi=CsiVolume()) for volume in asked]
 
 
-def _launch_info(asked: Sequence[Volume], sources: Sequence[str]) -> LaunchInfo:
+def _launch_info(asked: Sequence[Volume], sources: Sequence[str], config: ContainerConfig) -> LaunchInfo:
     mounts, rules = [], list[str]()
     for volume, source in zip(asked, sources, strict=True):
         assert volume.csi is not None
@@ -219,10 +221,16 @@ def _launch_info(asked: Sequence[Volume], sources: Sequence[str]) -> LaunchInfo:
         if volume.csi.block:
             flags = tuple(flag for flag in flags if flag not in ("nodev", "ro"))
             rules += _rules(source, readonly=readonly)
-        kind = "bind" if volume.csi.block else "rbind"
-        mounts.append(
-            Mount(target=volume.target, fstype=kind, source=source, part=volume.subpath, flags=flags)
+        mount = Mount(
+            target=volume.target,
+            fstype="bind" if volume.csi.block else "rbind",
+            source=source,
+            part=volume.subpath,
+            flags=flags,
+            owners=owners_of(volume, config),
+            chown=volume.chown,
         )
+        mounts.append(mount)
     return LaunchInfo(mounts=tuple(mounts), devices=tuple(rules))
 
 

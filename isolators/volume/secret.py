@@ -6,8 +6,6 @@ place (launcher/memory_files.py): none is left, however a container ends, and no
 
 from __future__ import annotations
 
-import os
-
 from isolators import secrets, volumes
 from isolators.isolator import ContainerConfig, Isolator
 from isolators.volumes import Volume
@@ -46,9 +44,7 @@ def _checked(config: ContainerConfig) -> list[Volume]:
     for volume in asked:
         if volume.secret is None:
             raise InvalidRequest(f"the secret at {volume.target} has neither a value nor a reference")
-        if config.rootfs is None and not os.path.isfile(volume.target):
-            hint = "make the file, or run an image"
-            raise InvalidRequest(f"the host has no file {volume.target} to show a secret at", hint=hint)
+        volumes.check_place(volume, config)
     return asked
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Cli
+from tests.end_to_end.ordinary_user import ordinary_user
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
@@ -161,3 +162,18 @@ def test_resolvers_are_asked_at_each_launch(cli: Cli, busybox: str, file: Path, 
 def test_bad_ones_are_refused(cli: Cli, busybox: str, options: tuple[str, ...], told: str) -> None:
     done = cli("run", "--rm", *options, busybox, "true")
     assert (done.returncode, told in done.stderr) == (125, True), done.stderr
+
+
+@pytest.mark.requires("userns", "uidmap")
+def test_an_ordinary_user_has_them_too() -> None:
+    with ordinary_user(subordinate=True) as user:
+        file = user.home / "password"
+        file.write_text(VALUE)
+        options = ("--secret", f"pw,src={file},mode=400", "--secret", f"pw,src={file},type=env,target=PW")
+        command = (user.image, "sh", "-c", "cat /run/secrets/pw > /tmp/read; exec sleep 1000")
+        assert user("run", "-d", "--name", "box", *options, *command).returncode == 0
+        asked = user(
+            "exec", "box", "sh", "-c", "until test -s /tmp/read; do :; done; cat /tmp/read; echo $PW"
+        )
+        assert asked.stdout == f"{VALUE}{VALUE}\n", asked.stderr
+        assert user("rm", "-f", "box").returncode == 0

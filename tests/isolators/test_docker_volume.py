@@ -43,6 +43,7 @@ def flags(tmp_path: Path) -> IsolatorFlags:
     return IsolatorFlags(
         state=str(tmp_path / "host"),
         own_state=str(tmp_path / "state"),
+        volumes=str(tmp_path / "named"),
         docker_plugins_dirs=(str(tmp_path / "run"),),
         docker_volume_retries=0,
     )

@@ -82,7 +82,7 @@ def test_without_an_image_the_file_has_to_be_there(tmp_path: Path) -> None:
     """Or the host would be left with an empty one."""
     isolator = VolumeSecret(IsolatorFlags())
     config = ContainerConfig(volumes=(volume(given(), str(tmp_path / "password")),))
-    with pytest.raises(InvalidRequest, match="the host has no file"):
+    with pytest.raises(InvalidRequest, match="is not there on the host"):
         isolator.prepare(WEB, config)
     (tmp_path / "password").touch()
     assert isolator.prepare(WEB, config).mounts

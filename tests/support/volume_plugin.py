@@ -57,6 +57,14 @@ class VolumePlugin:
             while _is_mounted(path):
                 subprocess.run(["umount", str(path)], check=True)
 
+    def mount(self, name: str) -> None:
+        """For the first user."""
+        subprocess.run(["mount", "--bind", self.data / name, self.mounts / name], check=True)
+
+    def unmount(self, name: str) -> None:
+        """After the last."""
+        subprocess.run(["umount", self.mounts / name], check=True)
+
     def answer(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
         if self.behaviour.get(method) == "error":
             return {"Err": f"storage says no to {method}"}
@@ -84,7 +92,7 @@ class VolumePlugin:
             return {"Err": "no such volume"}
         users = self.users.setdefault(name, set())
         if not users:
-            subprocess.run(["mount", "--bind", self.data / name, self.mounts / name], check=True)
+            self.mount(name)
         users.add(body["ID"])
         return {"Mountpoint": str(self.mounts / name)}
 
@@ -94,7 +102,7 @@ class VolumePlugin:
             return {"Err": "not mounted by this ID"}
         users.discard(body["ID"])
         if not users:
-            subprocess.run(["umount", self.mounts / body["Name"]], check=True)
+            self.unmount(body["Name"])
         return {}
 
     def _path(self, body: dict[str, Any]) -> dict[str, Any]:
