@@ -53,7 +53,7 @@ class Secret(Data, kw_only=True):
         if not (0 <= self.uid < _IDS and 0 <= self.gid < _IDS):
             raise InvalidRequest(f"invalid owner of a secret {self.uid}:{self.gid}")
         if self.content is not None:
-            check(_decoded(self.content), "a secret")
+            check(decoded(self.content), "a secret")
 
     def __repr__(self) -> str:
         return f"Secret({self.reference or 'a value'}, mode={self.mode:o}, uid={self.uid}, gid={self.gid})"
@@ -79,7 +79,8 @@ def variable(value: bytes, name: str) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _decoded(content: str) -> bytes:
+def decoded(content: str) -> bytes:
+    """Of `Secret.content`. Raises InvalidRequest, which does not tell it."""
     try:
         return base64.b64decode(content, validate=True)
     except (binascii.Error, ValueError):

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from containerizer.api import secrets
 from containerizer.api.errors import BadRequest
 from containerizer.api.proto import containers_pb2 as containers
-from containerizer.api.proto import values_pb2 as values
 from isolators.secrets import SecretReference
-from launcher.errors import InvalidRequest
 
 SECRET = containers.Environment.Variable.SECRET
 
-_Variable = containers.Environment.Variable
 _KINDS = ("environment", "secret_environment", "environment_secrets")
 
 
@@ -43,40 +41,29 @@ def of_command(environment: containers.Environment) -> dict[str, Any]:
     return kinds
 
 
-def add(command: containers.CommandInfo, environment: Mapping[str, str], secrets: Mapping[str, str]) -> None:
-    """The client's side: variables and secrets by their values."""
+def add(
+    command: containers.CommandInfo,
+    environment: Mapping[str, str],
+    secret_values: Mapping[str, str],
+    references: Mapping[str, SecretReference] | None = None,
+) -> None:
+    """The client's side. Raises InvalidRequest for a reference that names its resolver."""
     for name, value in environment.items():
         command.environment.variables.add(name=name, value=value)
-    for name, value in secrets.items():
-        variable = command.environment.variables.add(name=name, type=SECRET)
-        variable.secret.type = values.Secret.VALUE
-        variable.secret.value.data = value.encode()
+    for name, value in secret_values.items():
+        secrets.fill(command.environment.variables.add(name=name, type=SECRET).secret, value.encode())
+    for name, reference in (references or {}).items():
+        secrets.fill(command.environment.variables.add(name=name, type=SECRET).secret, reference)
 
 
-def add_references(command: containers.CommandInfo, references: Mapping[str, SecretReference]) -> None:
-    """Likewise. Raises InvalidRequest for one that names its resolver."""
-    for name, reference in references.items():
-        if reference.resolver is not None:
-            hint = "the agent has its own: --secret-resolver"
-            raise InvalidRequest(f"the resolver of the secret {reference} cannot be chosen", hint=hint)
-        variable = command.environment.variables.add(name=name, type=SECRET)
-        variable.secret.type = values.Secret.REFERENCE
-        variable.secret.reference.name = reference.name
-        if reference.key is not None:
-            variable.secret.reference.key = reference.key
-
-
-def _value(variable: _Variable) -> tuple[str, Any]:
+def _value(variable: containers.Environment.Variable) -> tuple[str, Any]:
     """Whose it is, and what it is there. No message has the value of a secret."""
     if variable.type != SECRET:
         return "environment", variable.value
-    secret = variable.secret
-    if secret.type == values.Secret.REFERENCE and secret.HasField("reference"):
-        key = secret.reference.key if secret.reference.HasField("key") else None
-        return "environment_secrets", SecretReference(name=secret.reference.name, key=key)
-    if secret.type != values.Secret.VALUE:
-        raise BadRequest(f"the secret of {variable.name!r} has neither a value nor a reference")
+    secret = secrets.asked(variable.secret, repr(variable.name))
+    if isinstance(secret, SecretReference):
+        return "environment_secrets", secret
     try:
-        return "secret_environment", secret.value.data.decode()
+        return "secret_environment", secret.decode()
     except UnicodeDecodeError:
         raise BadRequest(f"the secret of {variable.name!r} is no UTF-8") from None

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf.message import Message
-
+from containerizer.api import secrets
 from containerizer.api.errors import BadRequest
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
+from containerizer.api.proto import values_pb2 as values
+from isolators.secrets import Secret, decoded, encoded
 from isolators.volumes import BIND, IMAGE, NAMED, SANDBOX, SECRET, Volume, normalised
 from launcher.container_id import ContainerId
 from launcher.data import asdict
-from launcher.errors import InvalidRequest
 
 Source = containers.Volume.Source
 
@@ -28,6 +28,7 @@ _PROPAGATION = {
 _TEXTS = ("kind", "target", "source", "driver", "recursive", "propagation", "subpath", "idmap", "pull")
 _TRUTHS = ("readonly", "nocopy", "chown", "create", "anonymous", "of_parent")
 _MAPS = ("options", "labels")
+_OF_SECRET = ("mode", "uid", "gid")
 
 
 def asked(
@@ -60,11 +61,20 @@ def _volume(container_id: ContainerId, asked: containers.Volume) -> Volume:
         options = tuple((each.key, each.value) for each in source.docker_volume.driver_options.parameter)
         named = source.docker_volume
         return Volume(kind=NAMED, source=named.name, driver=named.driver, options=options, **common)
+    if source.type == Source.SECRET:
+        return Volume(kind=SECRET, secret=_secret(source.secret, asked.container_path), **common)
     if source.type not in (Source.UNKNOWN, Source.HOST_PATH):
         kind = Source.Type.Name(source.type)
-        hint = "HOST_PATH, SANDBOX_PATH and DOCKER_VOLUME are"
+        hint = "HOST_PATH, SANDBOX_PATH, DOCKER_VOLUME and SECRET are"
         raise BadRequest(f"'volumes.source.type' {kind} is not supported", hint=hint)
     return Volume(kind=BIND, **common, **_on_host(asked))
+
+
+def _secret(secret: values.Secret, target: str, **of_file: Any) -> Secret:
+    value = secrets.asked(secret, target)
+    if isinstance(value, bytes):
+        return Secret(content=encoded(value), **of_file)
+    return Secret(reference=value, **of_file)
 
 
 def _on_host(asked: containers.Volume) -> dict[str, Any]:
@@ -101,27 +111,34 @@ def _further(asked: extensions.LaunchVolume) -> Volume:
         name: getattr(asked, name) for name in (*_TEXTS, *_TRUTHS) if asked.HasField(name)
     }
     given |= {name: tuple(sorted(getattr(asked, name).items())) for name in _MAPS if getattr(asked, name)}
-    if asked.kind == SECRET:
-        raise BadRequest("'volumes.kind' is secret", hint="give it as 'container.volumes.source.secret'")
+    if asked.HasField("secret"):
+        numbers = {name: getattr(asked.secret, name) for name in _OF_SECRET if asked.secret.HasField(name)}
+        given["secret"] = _secret(asked.secret.secret, asked.target, **numbers)
     return Volume(**given, flags=tuple(asked.flags))
 
 
 def add(messages: Any, volumes: Iterable[Volume]) -> None:
     """As `asked` reads them. Raises InvalidRequest."""
     for volume in volumes:
-        if volume.kind == SECRET:
-            hint = "ask for it on the agent's host, without --agent"
-            raise InvalidRequest(f"the secret at {volume.target} cannot be asked of an agent", hint=hint)
         _fill(messages.add(), volume)
 
 
-def _fill(message: Message, volume: Volume) -> None:
+def _fill_secret(message: extensions.LaunchVolume.SecretFile, secret: Secret | None) -> None:
+    assert secret is not None
+    for name in _OF_SECRET:
+        setattr(message, name, getattr(secret, name))
+    secrets.fill(message.secret, secret.reference or decoded(secret.content or ""))
+
+
+def _fill(message: extensions.LaunchVolume, volume: Volume) -> None:
     default = Volume(kind=volume.kind, target=volume.target)
     for name, value in asdict(volume).items():
         if name in ("kind", "target") or value != getattr(default, name):
             if name in _MAPS:
                 getattr(message, name).update(dict(value))
             elif name == "flags":
-                message.flags.extend(value)  # type: ignore[attr-defined]
+                message.flags.extend(value)
+            elif name == "secret":
+                _fill_secret(message.secret, volume.secret)
             else:
                 setattr(message, name, value)

@@ -80,8 +80,7 @@ def _add_command(command: containers.CommandInfo, config: ContainerConfig) -> No
     command.arguments.extend(config.command)
     if config.user is not None:
         command.user = config.user
-    environment.add(command, config.environment, config.secret_environment)
-    environment.add_references(command, config.environment_secrets)
+    environment.add(command, config.environment, config.secret_environment, config.environment_secrets)
 
 
 def _add_container(container: containers.ContainerInfo, request: ContainerRequest) -> None:

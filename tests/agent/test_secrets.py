@@ -12,6 +12,7 @@ import pytest
 
 from tests.agent import api
 from tests.agent.process import AgentProcess, started
+from tests.support import images
 
 pytestmark = pytest.mark.requires("root")
 
@@ -90,8 +91,10 @@ def test_a_failed_launch_tells_no_secret(tmp_path: Path) -> None:
         assert _VALUE not in agent.stop()
 
 
+@pytest.mark.requires("overlay", "busybox")
 def test_a_secret_that_is_referred_to(tmp_path: Path) -> None:
     """The operator's resolver has it, and a container whose secret it does not have is not launched."""
+    images.write_layout([("v1", images.busybox())], tmp_path / "layout")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "token").write_text(_VALUE)
     flags = "--secret-resolver=file", f"--secrets-dir={tmp_path}/secrets"
@@ -106,6 +109,15 @@ def test_a_secret_that_is_referred_to(tmp_path: Path) -> None:
         command = _command(f"{_SAME} && exec sleep 1000", referring("token"))
         assert api.call(agent, "LAUNCH_CONTAINER", **asked, command=command) == (200, None)
         assert _run(agent, _SAME) == 0
+        assert _with_value(*places) == []
+        value = {"type": "VALUE", "value": {"data": _ENCODED}}
+        volume = {"mode": "RO", "container_path": "/s", "source": {"type": "SECRET", "secret": value}}
+        image = {"type": "DOCKER", "docker": {"name": f"oci:{tmp_path / 'layout'}:v1"}}
+        container = {"type": "MESOS", "mesos": {"image": image}, "volumes": [volume]}
+        reads = _command(f'test "$(sha256sum < /s)" = "{_DIGEST}  -"; exit $((9 + $?))')
+        file = {"container_id": api.container_id("box.file"), "container": container, "command": reads}
+        assert api.call(agent, "LAUNCH_CONTAINER", **file) == (200, None)
+        assert api.wait(agent, "box.file")["exit_status"] == 9 << 8
         assert _with_value(*places) == []
         nested = {"container_id": api.container_id("box.in"), "command": _command("true", referring("other"))}
         status, answer = api.call(agent, "LAUNCH_CONTAINER", **nested)

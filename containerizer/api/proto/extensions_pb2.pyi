@@ -327,7 +327,7 @@ class LaunchOptions(_message.Message):
     def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LaunchVolume, _Mapping]]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class LaunchVolume(_message.Message):
-    __slots__ = ["anonymous", "chown", "create", "driver", "flags", "idmap", "kind", "labels", "nocopy", "of_parent", "options", "propagation", "pull", "readonly", "recursive", "source", "subpath", "target"]
+    __slots__ = ["anonymous", "chown", "create", "driver", "flags", "idmap", "kind", "labels", "nocopy", "of_parent", "options", "propagation", "pull", "readonly", "recursive", "secret", "source", "subpath", "target"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -342,6 +342,17 @@ class LaunchVolume(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretFile(_message.Message):
+        __slots__ = ["gid", "mode", "secret", "uid"]
+        GID_FIELD_NUMBER: _ClassVar[int]
+        MODE_FIELD_NUMBER: _ClassVar[int]
+        SECRET_FIELD_NUMBER: _ClassVar[int]
+        UID_FIELD_NUMBER: _ClassVar[int]
+        gid: int
+        mode: int
+        secret: _values_pb2.Secret
+        uid: int
+        def __init__(self, secret: _Optional[_Union[_values_pb2.Secret, _Mapping]] = ..., mode: _Optional[int] = ..., uid: _Optional[int] = ..., gid: _Optional[int] = ...) -> None: ...
     ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     CHOWN_FIELD_NUMBER: _ClassVar[int]
     CREATE_FIELD_NUMBER: _ClassVar[int]
@@ -357,6 +368,7 @@ class LaunchVolume(_message.Message):
     PULL_FIELD_NUMBER: _ClassVar[int]
     READONLY_FIELD_NUMBER: _ClassVar[int]
     RECURSIVE_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     SUBPATH_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
@@ -375,10 +387,11 @@ class LaunchVolume(_message.Message):
     pull: str
     readonly: bool
     recursive: str
+    secret: LaunchVolume.SecretFile
     source: str
     subpath: str
     target: str
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., source: _Optional[str] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., readonly: bool = ..., recursive: _Optional[str] = ..., propagation: _Optional[str] = ..., flags: _Optional[_Iterable[str]] = ..., subpath: _Optional[str] = ..., nocopy: bool = ..., chown: bool = ..., idmap: _Optional[str] = ..., create: bool = ..., anonymous: bool = ..., of_parent: bool = ..., pull: _Optional[str] = ...) -> None: ...
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., source: _Optional[str] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., readonly: bool = ..., recursive: _Optional[str] = ..., propagation: _Optional[str] = ..., flags: _Optional[_Iterable[str]] = ..., subpath: _Optional[str] = ..., nocopy: bool = ..., chown: bool = ..., idmap: _Optional[str] = ..., create: bool = ..., anonymous: bool = ..., of_parent: bool = ..., pull: _Optional[str] = ..., secret: _Optional[_Union[LaunchVolume.SecretFile, _Mapping]] = ...) -> None: ...
 
 class LimitReached(_message.Message):
     __slots__ = ["isolator", "limit", "message", "resource", "time", "usage"]
