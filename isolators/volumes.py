@@ -94,6 +94,7 @@ class Volume(Data, kw_only=True):
                     f"the volume at {self.target} has an unknown {what} {value!r}",
                     hint=f"use one of {', '.join(known)}",
                 )
+        _check_source(self)
         _check_subpath(self)
 
     @property
@@ -173,6 +174,11 @@ def check_target(target: str) -> None:
 def normalised(path: str) -> str:
     """normpath keeps two leading slashes, which POSIX leaves to the system; Linux gives them no meaning."""
     return "/" + posixpath.normpath(path).lstrip("/") if path.startswith("/") else path
+
+
+def _check_source(volume: Volume) -> None:
+    if "\0" in volume.source or len(volume.source) > _LONGEST:
+        raise InvalidRequest(f"the source {volume.source!r:.100} of the volume at {volume.target} is none")
 
 
 def _check_subpath(volume: Volume) -> None:

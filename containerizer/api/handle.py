@@ -38,6 +38,7 @@ from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto.agent_pb2 import Call
 from containerizer.api.table import INPUT, ROWS, STREAM, Row
 from containerizer.record import NoSuchContainer
+from isolators.volume_store import NoSuchVolume, VolumeInUse
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 from provisioner.errors import ImageNotFound
@@ -48,6 +49,8 @@ Permits = Callable[[web.Request, str, ContainerId], bool]
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (NoSuchContainer, HTTPStatus.NOT_FOUND),
     (ImageNotFound, HTTPStatus.NOT_FOUND),
+    (NoSuchVolume, HTTPStatus.NOT_FOUND),
+    (VolumeInUse, HTTPStatus.CONFLICT),
     (InvalidRequest, HTTPStatus.BAD_REQUEST),
     (ContainerizerError, HTTPStatus.INTERNAL_SERVER_ERROR),
     (OSError, HTTPStatus.INTERNAL_SERVER_ERROR),

@@ -182,3 +182,23 @@ def test_what_is_refused(far: Remote, arguments: tuple[str, ...], says: str) -> 
     done = far(*arguments)
     assert done.returncode == 125
     assert says in done.stderr
+
+
+@pytest.mark.requires("overlay", "busybox")
+def test_volumes_from_afar(far: Remote, tmp_path: Path) -> None:
+    image = f"oci:{images.write_layout([('v1', images.busybox())], tmp_path / 'image')}:v1"
+    assert far("volume", "create", "--label", "a=b", "afar").stdout == "afar\n"
+    (tmp_path / "host").mkdir()
+    options = ("-v", "afar:/v", "-v", f"{tmp_path}/host:/h:ro", "-v", "/own", "--mount", "type=tmpfs,dst=/t")
+    script = "touch /v/x /own/x /t/x; touch /h/x || echo read-only"
+    done = far("run", "--rm", *options, image, "sh", "-c", script)
+    assert done.stdout == "read-only\n", done.stderr
+    mount = f"type=image,src={image},dst=/i,subpath=etc"
+    assert far("run", "--rm", "-v", "afar:/v", "--mount", mount, image, "ls", "/v", "/i").stdout == (
+        "/i:\ngroup\npasswd\n\n/v:\nx\n"
+    )
+    assert far("volume", "ls", "-q").stdout == "afar\n"  # without a name, it went with its container
+    (told,) = json.loads(far("volume", "inspect", "afar").stdout)
+    assert (told["labels"], told["containers"]) == ({"a": "b"}, [])
+    assert far("volume", "rm", "afar").stdout == "afar\n"
+    assert "no volume 'afar'" in far("volume", "rm", "afar").stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ def end(client: Client, container_id: Id) -> int:
     asked = {"type": "WAIT_CONTAINER", "wait_container": {"container_id": container_id}}
     status: int = client.answer(asked)["wait_container"]["exit_status"]
     return os.waitstatus_to_exitcode(status)
+
+
+def call(client: Client, kind: str, **fields: Any) -> tuple[int, dict[str, Any]]:
+    """The status, and what a call of our own is answered."""
+    with client.call({"type": kind, kind.lower(): fields}) as reply:
+        body = reply.body()
+        return reply.status, json.loads(body).get(kind.lower(), {}) if reply.status == 200 and body else {}
 
 
 def test_paths_of_the_host(client: Client, launched: Launch, tmp_path: Path) -> None:
@@ -91,3 +99,34 @@ def test_a_session_without_an_image_has_none(client: Client, launched: Launch) -
     call = {"type": "LAUNCH_NESTED_CONTAINER_SESSION", "launch_nested_container_session": asked}
     with client.call(call, accept=RECORDIO, message_accept=JSON) as reply:
         assert (reply.status, b"container.volumes" in reply.body()) == (400, True)
+
+
+def test_volumes_with_a_name(client: Client, launched: Launch) -> None:
+    """Made, listed and removed by calls; used as volumes of the driver of our own."""
+    status, made = call(client, "CREATE_VOLUME", name="data", labels={"tier": "db"})
+    assert (status, made["driver"]) == (200, "local")
+    named = mesos(volumes=[volume("/mnt", {"type": "DOCKER_VOLUME", "docker_volume": {"name": "data"}})])
+    user = launched("echo kept > /mnt/file; exec sleep 1000", container=named)
+    other = launched("while ! grep kept /mnt/file; do :; done", container=named)
+    assert end(client, other) == 0
+    assert call(client, "REMOVE_VOLUME", name="data")[0] == 409
+    _, found = call(client, "INSPECT_VOLUME", name="data")
+    assert set(found["containers"]) == {user["value"], other["value"]}
+    assert found["labels"] == {"tier": "db"}
+    for each in (user, other):
+        call(client, "REMOVE_CONTAINER", container_id=each, force=True)
+    _, listed = call(client, "LIST_VOLUMES", filters=["dangling=true"])
+    assert [each["name"] for each in listed["volumes"]] == ["data"]
+    assert call(client, "PRUNE_VOLUMES") == (200, {})  # it has a name
+    _, pruned = call(client, "PRUNE_VOLUMES", all=True)
+    assert [each["name"] for each in pruned["volumes"]] == ["data"]
+    assert call(client, "INSPECT_VOLUME", name="data")[0] == 404
+    assert call(client, "REMOVE_VOLUME", name="data", force=True)[0] == 200
+
+
+def test_a_source_that_is_missing(client: Client, tmp_path: Path) -> None:
+    missing = mesos(volumes=[volume("/mnt", of_host(tmp_path / "no"))])
+    asked = {"container_id": {"value": "missing"}, "command": {"value": "true"}, "container": missing}
+    with client.call({"type": "LAUNCH_CONTAINER", "launch_container": asked}) as reply:
+        assert b"source of a volume is not there" in reply.body()
+    assert not (tmp_path / "no").exists()

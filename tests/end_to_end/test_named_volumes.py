@@ -11,6 +11,8 @@ import pytest
 
 from tests.end_to_end.conftest import Cli
 from tests.end_to_end.volume_support import out, refusal, sh, volumes
+from tests.support import images
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox", "cgroup")
 
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox", "cgr
 # Volumes with a name --------------------------------------------------------------------------------
 
 
+@pytest.mark.anyone
 def test_a_new_one_begins_with_what_the_image_has(cli: Cli, with_data: str, busybox: str) -> None:
     told = "stat -c %a:%u:%g /data /data/file; readlink /data/link; cat /data/file; rm /data/file"
     assert sh(cli, with_data, told, "-v", "named:/data").split() == [
@@ -56,6 +59,7 @@ def test_one_in_use_is_not_removed(cli: Cli, busybox: str) -> None:
     assert out(cli, "volume", "rm", "-f", "named") == "named\n"
 
 
+@pytest.mark.anyone
 def test_one_without_a_name_goes_with_the_container(cli: Cli, busybox: str) -> None:
     sh(cli, busybox, "touch /v/x", "-v", "/v")
     assert volumes(cli) == []
@@ -118,6 +122,29 @@ def test_a_part_of_one(cli: Cli, with_data: str) -> None:
     out(cli, "volume", "rm", "named")
 
 
+def test_what_a_killed_launch_has_begun_to_copy_is_copied_again(
+    cli: Cli, registry: Registry, tmp_path: Path
+) -> None:
+    """SIGKILL while it copies: the next container finds all of it, and nothing else is left."""
+    many = [images.entry(f"data/{number}", b"x" * 20_000) for number in range(600)]
+    parts = images.image(*images.busybox().layers, images.layer(many), config={"Env": ["PATH=/bin"]})
+    images.push(parts, registry.host, "many", "latest")
+    image = f"{registry.host}/many"
+    out(cli, "pull", image)
+    out(cli, "volume", "create", "named")
+    (told,) = json.loads(out(cli, "volume", "inspect", "named"))
+    with cli.start("run", "--name", "web", "-v", "named:/data", image, "true") as running:
+        while not os.listdir(told["mountpoint"]) and running.poll() is None:
+            pass
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    assert len(os.listdir(told["mountpoint"])) < 600
+    cli("rm", "-f", "web")
+    assert sh(cli, image, "ls /data | wc -l", "-v", "named:/data").strip() == "600"
+    out(cli, "volume", "rm", "named")
+    out(cli, "rmi", image)
+
+
 # Volumes that are mounted ---------------------------------------------------------------------------
 
 
@@ -166,6 +193,7 @@ def test_what_a_killed_one_has_mounted_goes_with_the_next(cli: Cli, busybox: str
 # Images and sandboxes -------------------------------------------------------------------------------
 
 
+@pytest.mark.anyone
 def test_the_files_of_an_image(cli: Cli, busybox: str, with_data: str) -> None:
     mount = f"type=image,src={with_data},dst=/i"
     script = "cat /i/data/file; touch /i/x || ls -d /i/bin"
@@ -194,6 +222,7 @@ def test_an_image_that_is_a_volume_is_kept(cli: Cli, busybox: str, with_data: st
     out(cli, "rmi", with_data)
 
 
+@pytest.mark.anyone
 def test_what_is_in_a_container_shares_files(cli: Cli, busybox: str) -> None:
     out(cli, "run", "-d", "--name", "pod", busybox, "sleep", "1000")
     shared = ("--mount", "type=sandbox,src=shared,dst=/s,parent")

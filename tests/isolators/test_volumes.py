@@ -43,6 +43,7 @@ def test_where_one_may_be(target: str) -> None:
         {"propagation": "public"},
         {"recursive": "no"},
         {"flags": ("suid",)},
+        {"source": "/a\0"},
         {"subpath": "../x"},
         {"subpath": "/x"},
     ],
