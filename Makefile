@@ -29,7 +29,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network fuzz clean
+.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network bench-cri fuzz clean reference man dist
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -93,6 +93,20 @@ bench-pull: venv packages ## pull times, ours and those of the tools installed h
 
 bench-network: venv packages ## networks: throughput and launches, ours and podman's where it is installed
 	@$(AS_ROOT) $(PYTHON) -m benchmarks.network
+
+bench-cri: venv packages ## pods through the CRI: ours and containerd's, where it is installed, and 60 at once
+	@$(AS_ROOT) $(PYTHON) -m benchmarks.cri
+reference: venv ## docs/reference/, from the code
+	@$(PYTHON) docs/reference.py
+
+man: venv ## manual pages in build/man, from the code
+	@$(PYTHON) docs/reference.py build/man
+	@echo "made: build/man/*.1; look at one with: man -l build/man/containerizer-run.1"
+
+dist: venv ## a wheel and a source distribution, in dist
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input build
+	@rm -rf dist build/lib && $(PYTHON) -m build --outdir dist . >dist.log 2>&1 || { tail -n 20 dist.log >&2; exit 1; }
+	@rm -f dist.log && ls dist/*
 
 fuzz: venv ## a minute of looking for archives that break the tar reader
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input atheris

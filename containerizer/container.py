@@ -27,7 +27,7 @@ from launcher.exit_status import ExitStatus
 from launcher.process_attributes import Clamped
 
 if TYPE_CHECKING:
-    from containerizer.containerizer import Containerizer
+    from containerizer.owner import Launching
     from launcher.attach import Attachment
     from launcher.task import Task
     from provisioner.image import Image
@@ -40,7 +40,7 @@ class Container:
     """A handle. `wait` is also what notices that a limit was reached, and ends the container then."""
 
     def __init__(
-        self, owner: Containerizer, record: ContainerRecord, saved: str, config: ContainerConfig
+        self, owner: Launching[Container], record: ContainerRecord, saved: str, config: ContainerConfig
     ) -> None:
         """`saved`: the record as it is stored."""
         self.id: ContainerId = record.id

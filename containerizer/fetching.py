@@ -28,7 +28,7 @@ from provisioner.registry.line import Line
 
 if TYPE_CHECKING:
     from containerizer.container import Container
-    from containerizer.containerizer import Containerizer
+    from containerizer.owner import Owner as ContainerOwner
 
 TARGET = "/mnt/mesos/sandbox"
 VARIABLE = "MESOS_SANDBOX"
@@ -67,7 +67,7 @@ def starting_there(config: ContainerConfig) -> ContainerConfig:
     return replace(config, working_directory=directory_of(config))
 
 
-def fetch(owner: Containerizer, container: Container, request: ContainerRequest, info: LaunchInfo) -> None:
+def fetch(owner: ContainerOwner, container: Container, request: ContainerRequest, info: LaunchInfo) -> None:
     """Bring everything into the sandbox. The child is there, and blocks. Raises FetchFailed."""
     user = _user(info)
     line = Line()

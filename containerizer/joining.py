@@ -1,6 +1,6 @@
 """Namespaces of others that a request names: found, checked, and held until the child has joined them.
 
-A container's are held by descriptors from a verified process on, as in containerizer.nested. What
+A container's are held by descriptors from a verified process on, as in containerizer.entering. What
 turns out to be this process' own is the host's.
 """
 
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from containerizer import nested
+from containerizer import entering
 from containerizer import record as records
 from containerizer.request import CONTAINER, ContainerRequest
 from isolators.isolator import OF_HOST
@@ -20,11 +20,11 @@ from launcher.errors import InvalidRequest
 from launcher.kernel.namespaces import kind_of
 
 if TYPE_CHECKING:
-    from containerizer.containerizer import Containerizer
+    from containerizer.owner import Owner
 
 
 @contextlib.contextmanager
-def resolved(owner: Containerizer, request: ContainerRequest) -> Iterator[ContainerRequest]:
+def resolved(owner: Owner, request: ContainerRequest) -> Iterator[ContainerRequest]:
     """The request with paths in place of containers, valid within this context.
 
     Raises NoSuchContainer, and InvalidRequest for a container that does not run, or a path that
@@ -36,9 +36,9 @@ def resolved(owner: Containerizer, request: ContainerRequest) -> Iterator[Contai
         for kind, which in asked.items():
             if which.startswith(CONTAINER):
                 container_id = records.find(owner.paths, which.removeprefix(CONTAINER))
-                _, namespaces = held.enter_context(nested.opened(owner, container_id))
+                _, namespaces = held.enter_context(entering.opened(owner, container_id))
                 asked[kind] = namespaces.get(kind, OF_HOST)
-                files = nested.network_files(owner.paths, container_id) if kind == "net" else files
+                files = entering.network_files(owner.paths, container_id) if kind == "net" else files
             elif which.startswith("/"):
                 asked[kind] = _checked(kind, which)
         yield replace(request, config=replace(request.config, namespaces=asked, network_files=files))

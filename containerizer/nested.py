@@ -3,9 +3,6 @@
 A nested container has its parent's namespaces wherever no isolator gives it its own; its PID
 namespace is a child of its parent's, so it ends with its parent at the latest. A further command in
 a container (`exec`) is a nested container that has all of its parent's, its cgroups included.
-
-The parent's namespaces are held by descriptors from a verified process on: its pid may be another
-process' by the time that the child joins them.
 """
 
 from __future__ import annotations
@@ -17,10 +14,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from containerizer import checkpoint, sandbox
+from containerizer import entering, sandbox
 from containerizer import record as records
-from containerizer.lifecycle import State
-from containerizer.liveness import own_start, started_at, state_of
+from containerizer.liveness import own_start
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord
 from containerizer.request import CONTAINER, ContainerRequest
@@ -28,14 +24,12 @@ from isolators.isolator import OF_HOST, ContainerConfig, Parent, idmapped_paths
 from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
-from launcher.io.loop import is_ready
 from launcher.launch_info import LaunchInfo
-from launcher.namespaces import KINDS
 from launcher.stdio import Inherit, Stdio, mode_of
 
 if TYPE_CHECKING:
     from containerizer.container import Container
-    from containerizer.containerizer import Containerizer
+    from containerizer.owner import Launching, Owner
 
 # The fields that make a place for processes; a command that comes later finds it made. The others
 # are a process' own, and a further command gets them too.
@@ -79,7 +73,7 @@ def shown_command(info: LaunchInfo) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[ContainerRequest]:
+def with_parent(owner: Owner, request: ContainerRequest) -> Iterator[ContainerRequest]:
     """The request with what its parent or other containers share, valid within this context.
 
     Raises NoSuchContainer, and InvalidRequest for one of them that does not run or is paused.
@@ -100,7 +94,7 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
         with joining.resolved(owner, request) as request:
             yield request
         return
-    around = opened(owner, request.container_id.parent)
+    around = entering.opened(owner, request.container_id.parent)
     with around as (info, namespaces), _of_siblings(owner, request) as others:
         parent = Parent(
             namespaces={**namespaces, **others},
@@ -109,17 +103,21 @@ def with_parent(owner: Containerizer, request: ContainerRequest) -> Iterator[Con
             hostname=info.hostname,
             cgroups_v1=info.cgroups_v1,
             cgroup_v2=info.cgroup_v2,
-            **({"first": _first(owner, request.container_id.parent)} if request.debugs else {}),
+            **(
+                {"first": entering.first_process(owner, request.container_id.parent)}
+                if request.debugs
+                else {}
+            ),
         )
         # None of its own of these kinds: then they are its parent's, whoever's those are.
         kinds = dict.fromkeys(request.config.namespaces, OF_HOST)
-        files = network_files(owner.paths, request.container_id.parent)
+        files = entering.network_files(owner.paths, request.container_id.parent)
         shared = {"parent": parent, "namespaces": kinds, "network_files": files}
         yield replace(request, config=replace(request.config, **shared))
 
 
 @contextlib.contextmanager
-def _of_siblings(owner: Containerizer, request: ContainerRequest) -> Iterator[dict[str, str]]:
+def _of_siblings(owner: Owner, request: ContainerRequest) -> Iterator[dict[str, str]]:
     """Those that it names of another container in its parent: what may be had is its processes."""
     around = request.container_id.parent
     own = f"{CONTAINER}{around}"
@@ -131,26 +129,8 @@ def _of_siblings(owner: Containerizer, request: ContainerRequest) -> Iterator[di
     if named.keys() != {"pid"} or not sibling or ContainerId.parse(sibling).parent != around:
         hint = f"run it beside its parent to have others, or name it: {own}"
         raise InvalidRequest("a nested container has its parent's namespaces", hint=hint)
-    with opened(owner, ContainerId.parse(sibling)) as (_, namespaces):
+    with entering.opened(owner, ContainerId.parse(sibling)) as (_, namespaces):
         yield {"pid": namespaces["pid"]}
-
-
-def network_files(paths: Paths, container_id: ContainerId) -> str | None:
-    """The directory of hosts and resolv.conf of the network that a container is in; None: it has none."""
-    each: ContainerId | None = container_id
-    while each is not None:
-        directory = paths.network_files(each)
-        if os.path.isdir(directory):
-            return directory
-        each = each.parent
-    return None
-
-
-def _first(owner: Containerizer, container_id: ContainerId) -> int:
-    """The container's first process, by the innermost PID namespace that it is in: proc_pid_status(5)."""
-    pid = records.load(owner.paths, container_id).pid
-    with _ended(container_id), open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-        return next(int(line.split()[-1]) for line in file if line.startswith("NSpid:"))
 
 
 def shared(config: ContainerConfig) -> LaunchInfo:
@@ -172,7 +152,7 @@ def shared(config: ContainerConfig) -> LaunchInfo:
 
 @contextlib.contextmanager
 def command_in(
-    owner: Containerizer, container_id: ContainerId, request: ExecRequest, stdio: Stdio
+    owner: Launching[Container], container_id: ContainerId, request: ExecRequest, stdio: Stdio
 ) -> Iterator[tuple[Container, LaunchInfo]]:
     """The container of a further command, and what the launcher has to do for it within this context.
 
@@ -180,7 +160,7 @@ def command_in(
     """
     from containerizer.container import Container
 
-    with opened(owner, container_id) as (info, namespaces):
+    with entering.opened(owner, container_id) as (info, namespaces):
         if info.secret_environment:
             from containerizer import secrets
 
@@ -225,58 +205,3 @@ def _further(info: LaunchInfo, namespaces: Mapping[str, str], request: ExecReque
             "namespaces": namespaces,
         }
     )
-
-
-@contextlib.contextmanager
-def opened(owner: Containerizer, container_id: ContainerId) -> Iterator[tuple[LaunchInfo, dict[str, str]]]:
-    """How a running container was launched, and paths to those of its namespaces that are not ours."""
-    record = records.load(owner.paths, container_id)
-    with contextlib.ExitStack() as held:
-        process = _open_task(record)
-        held.callback(os.close, process)
-        _refuse_paused(owner, container_id)
-        namespaces = {}
-        for kind in KINDS:
-            path = f"/proc/{record.pid}/ns/{kind}"
-            with _ended(container_id):
-                if os.stat(path).st_ino != os.stat(f"/proc/self/ns/{kind}").st_ino:
-                    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                    held.callback(os.close, descriptor)
-                    namespaces[kind] = f"/proc/{os.getpid()}/fd/{descriptor}"
-        if is_ready(process):  # then these may have been another process'
-            raise _not_running(container_id)
-        yield LaunchInfo.from_json(checkpoint.read(owner.paths.launch_info(container_id)) or {}), namespaces
-
-
-def _open_task(record: ContainerRecord) -> int:
-    """A pidfd of the container's first process. Raises InvalidRequest."""
-    if record.pid is None or state_of(record) is not State.RUNNING:
-        raise _not_running(record.id)
-    with _ended(record.id):
-        process = os.pidfd_open(record.pid)
-    if started_at(record.pid) != record.pid_started:
-        os.close(process)
-        raise _not_running(record.id)
-    return process
-
-
-def _refuse_paused(owner: Containerizer, container_id: ContainerId) -> None:
-    """Who joins a frozen cgroup stands still, and so would whoever waits for it."""
-    from containerizer.remote import RemoteContainer  # only those in others need it
-
-    if RemoteContainer(owner, container_id).paused:
-        hint = "`containerizer unpause` lets it go on"
-        raise InvalidRequest(f"container {container_id} is paused", hint=hint)
-
-
-@contextlib.contextmanager
-def _ended(container_id: ContainerId) -> Iterator[None]:
-    try:
-        yield
-    except (FileNotFoundError, ProcessLookupError):
-        raise _not_running(container_id) from None
-
-
-def _not_running(container_id: ContainerId) -> InvalidRequest:
-    hint = "`containerizer ps --all` shows its state"
-    return InvalidRequest(f"container {container_id} is not running", hint=hint)

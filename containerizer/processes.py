@@ -19,7 +19,7 @@ from launcher.data import Data
 from launcher.errors import ContainerizerError
 
 if TYPE_CHECKING:
-    from containerizer.containerizer import Containerizer
+    from containerizer.owner import Owner
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -43,7 +43,7 @@ class Process(Data, kw_only=True):
     command: tuple[str, ...]  # `[name]` for one that has none
 
 
-def of_container(owner: Containerizer, record: ContainerRecord) -> list[Process]:
+def of_container(owner: Owner, record: ContainerRecord) -> list[Process]:
     """Those of a container whose first process runs, by their pids; what ends meanwhile is left out."""
     described = _Described(owner, record)
     found = {pid: described.process(pid) for pid in _pids(owner, record)}
@@ -51,7 +51,7 @@ def of_container(owner: Containerizer, record: ContainerRecord) -> list[Process]
     return [process for pid, process in sorted(found.items()) if process is not None and pid in still]
 
 
-def _pids(owner: Containerizer, record: ContainerRecord) -> list[int]:
+def _pids(owner: Owner, record: ContainerRecord) -> list[int]:
     for isolator in owner.isolators_of(record):
         pids = isolator.processes(record.id)
         if pids is not None:
@@ -78,7 +78,7 @@ def _in_namespace(namespace: int) -> Iterator[int]:
 class _Described:
     """What is the same for all processes of a container."""
 
-    def __init__(self, owner: Containerizer, record: ContainerRecord) -> None:
+    def __init__(self, owner: Owner, record: ContainerRecord) -> None:
         self._level = 0
         self._ids = ids.Ids()
         with contextlib.suppress(*_GONE):
@@ -128,7 +128,7 @@ def _command(pid: int) -> tuple[str, ...]:
     return tuple(word.decode("utf-8", "replace") for word in words.split(b"\0")) if words else ()
 
 
-def _users(owner: Containerizer, record: ContainerRecord) -> Mapping[int, str]:
+def _users(owner: Owner, record: ContainerRecord) -> Mapping[int, str]:
     """Names by their ids, the first one of each, as far as the container's file makes sense."""
     from containerizer.copying import roots
     from launcher.kernel.safe_path import open_beneath

@@ -33,8 +33,8 @@ from launcher.kernel.inotify import Changes
 from launcher.signal_names import parse_signal
 
 if TYPE_CHECKING:
-    from containerizer.containerizer import Containerizer
     from containerizer.copying.files import ContainerFiles
+    from containerizer.owner import Owner
     from containerizer.processes import Process
 
 DESTROY_TIMEOUT = 10.0  # seconds for what was killed to end
@@ -54,7 +54,7 @@ class NotRunning(InvalidRequest):
 class RemoteContainer:
     """A handle by name: get it from `Containerizer.get`. Every method looks at what is true now."""
 
-    def __init__(self, owner: Containerizer, container_id: ContainerId) -> None:
+    def __init__(self, owner: Owner, container_id: ContainerId) -> None:
         self.id = container_id
         self._owner = owner
         self._paths = owner.paths
@@ -379,7 +379,7 @@ class RemoteContainer:
         return DestroyTimeout(f"container {self.id} has not ended yet: {why}", hint=hint)
 
 
-def stands_still(owner: Containerizer, record: ContainerRecord) -> bool:
+def stands_still(owner: Owner, record: ContainerRecord) -> bool:
     """Whether a container that runs, or one that it is in, is paused."""
     container_id = record.id
     for isolator in owner.isolators_of(record):

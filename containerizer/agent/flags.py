@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -156,7 +155,7 @@ TABLE: Mapping[str, Flag] = {
     "recover": Flag(
         "reconnect", "to what runs at the start, or cleanup: destroy it", _one_of("reconnect", "cleanup")
     ),
-    "launches": Flag(str(min(8, (os.cpu_count() or 1) + 1)), "launches at once, in a process each", _count),
+    "launches": Flag(None, "launches at once, in a process each (CPUs and one more, 8 at most)", _count),
     "destroy_timeout": Flag("10secs", "for what was killed to end, before it is tried again", parse_duration),
     "docker_plugins_dirs": Flag(
         "/run/docker/plugins:/etc/docker/plugins:/usr/lib/docker/plugins",

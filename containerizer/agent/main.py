@@ -164,7 +164,7 @@ def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
             timeout=flags["fetcher_timeout"],
         ),
         isolator_flags=_isolator_flags(flags),
-        launching_lanes=flags["launches"],
+        launching_lanes=flags["launches"] or min(8, (os.cpu_count() or 1) + 1),
         pulls=flags["pulls"],
         destroy_timeout=flags["destroy_timeout"],
         destroy_found=flags["recover"] == "cleanup",

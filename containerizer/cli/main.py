@@ -97,8 +97,23 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=Help, allow_abbrev=False, **options)
 
+    def format_help(self) -> str:
+        from containerizer.cli import examples  # of those who ask for help
+
+        own, *rest = self.prog.split()[1:] or [""]
+        shown = "" if rest else examples.shown(own)
+        return super().format_help() + (f"\n{shown}" if shown else "")
+
     def error(self, message: str) -> NoReturn:
-        raise InvalidRequest(message, hint=f"see `{self.prog} --help`")
+        hint = f"see `{self.prog} --help`"
+        words = message.removeprefix("unrecognized arguments: ").split()
+        if words and message.startswith("unrecognized arguments: "):
+            import difflib
+
+            options = list(self._option_string_actions)
+            near = difflib.get_close_matches(words[0].partition("=")[0], options, n=1)
+            hint = f"did you mean {near[0]}? {hint}" if near else hint
+        raise InvalidRequest(message, hint=hint)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse_globals(argv: Sequence[str], arguments: argparse.Namespace) -> None:
-    commands = "\n".join(f"  {name:10} {c.summary}" for name, c in COMMANDS.items() if not c.hidden)
+    commands = "\n".join(f"  {name:11} {c.summary}" for name, c in COMMANDS.items() if not c.hidden)
     parser = Parser(
         prog="containerizer",
         description="Run tasks in containers, without a daemon.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from launcher.errors import InvalidRequest
 if TYPE_CHECKING:
     from containerizer.cli.template import Template
 
+_GAP = "   "  # between columns
+_NARROWEST = 12  # characters of a column that gives way to others
 _LONGEST = 3000  # characters of a sentence
 _LAYOUT = "\t\n"  # what the author of a template may want
 
@@ -72,8 +76,23 @@ def told(text: str) -> str:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell; the last one is left ragged."""
+    """Columns as wide as their widest cell; the last one is left ragged. A terminal's width is kept to."""
     lines = [header, *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    if sys.stdout.isatty():
+        widths = _fitting(widths, os.get_terminal_size().columns)
+        lines = [list(map(_cut, line, widths)) for line in lines]
     padded = ([*map(str.ljust, line[:-1], widths), line[-1]] for line in lines)
-    print("\n".join("   ".join(line).rstrip() for line in padded))
+    print("\n".join(_GAP.join(line).rstrip() for line in padded))
+
+
+def _fitting(widths: Sequence[int], columns: int) -> list[int]:
+    """The widest columns give way, as long as there is something left of them."""
+    fitting = list(widths)
+    while sum(fitting) + len(_GAP) * (len(fitting) - 1) > columns and max(fitting) > _NARROWEST:
+        fitting[fitting.index(max(fitting))] -= 1
+    return fitting
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else cell[: width - 1] + "…"

@@ -21,7 +21,7 @@ from provisioner.layer.tar import TarReader
 from provisioner.layer.write_tar import TarWriter, to_descriptor
 
 if TYPE_CHECKING:
-    from containerizer.containerizer import Containerizer
+    from containerizer.owner import Owner
 
 
 class ContainerFiles:
@@ -31,7 +31,7 @@ class ContainerFiles:
     kernel's own files. All raise NoSuchContainer, CopyFailed, OSError.
     """
 
-    def __init__(self, owner: Containerizer, container_id: ContainerId) -> None:
+    def __init__(self, owner: Owner, container_id: ContainerId) -> None:
         self._owner = owner
         self._id = container_id
 

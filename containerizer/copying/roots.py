@@ -26,7 +26,7 @@ from launcher.launch_info import LaunchInfo, Mount
 from launcher.root_view import new_mount
 
 if TYPE_CHECKING:
-    from containerizer.containerizer import Containerizer
+    from containerizer.owner import Owner
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -46,7 +46,7 @@ def of_host() -> Iterator[Root]:
 
 
 @contextlib.contextmanager
-def of_container(owner: Containerizer, container_id: ContainerId) -> Iterator[Root]:
+def of_container(owner: Owner, container_id: ContainerId) -> Iterator[Root]:
     """That of a container. Raises NoSuchContainer, CopyFailed."""
     record = records.load(owner.paths, container_id)
     opened = _of_task(record)

@@ -12,6 +12,7 @@ from containerizer.cri.mounts import mounts_of
 from containerizer.cri.proto import common_pb2 as common
 from containerizer.cri.proto import containers_pb2 as messages
 from containerizer.cri.proto.stored_pb2 import StoredContainer, StoredPod
+from containerizer.cri.settings import CriSettings
 from containerizer.cri.store import id_of
 from containerizer.request import CONTAINER, ContainerRequest
 from isolators.devices import Device
@@ -34,6 +35,7 @@ def request(
     container: StoredContainer,
     image: Image,
     resolver: str,
+    settings: CriSettings,
     target: ContainerId | None = None,
 ) -> ContainerRequest:
     """`resolver`: the path of its resolv.conf; "": what the network has. `target`: whose processes it sees.
@@ -42,7 +44,7 @@ def request(
     """
     config = container.config
     context = config.linux.security_context
-    limits = resources(container.resources)
+    limits = resources(container.resources, huge_pages=settings.limits_huge_pages)
     return ContainerRequest(
         image=image.reference,
         container_id=id_of(container),
@@ -72,25 +74,29 @@ def stdio(container: StoredContainer) -> Pipes | Terminal:
     return Terminal(log=log) if config.tty else Pipes(stdin=config.stdin, log=log)
 
 
-def resources(asked: common.LinuxContainerResources) -> Resources:
-    """What is 0 or empty was not asked. Raises InvalidRequest."""
-    shares = asked.cpu_shares
-    return Resources(
-        cpu_period=asked.cpu_period or None,
-        cpu_quota=asked.cpu_quota if asked.cpu_quota > 0 else None,
-        cpu_shares=min(max(_MIN_SHARES, shares), _MAX_SHARES) if shares else None,
-        memory=asked.memory_limit_in_bytes if asked.memory_limit_in_bytes > 0 else None,
-        memory_swap=asked.memory_swap_limit_in_bytes or None,
-        cpuset_cpus=asked.cpuset_cpus or None,
-        cpuset_mems=asked.cpuset_mems or None,
-        hugetlb={each.page_size: each.limit for each in asked.hugepage_limits} or None,
-        **_unified(asked.unified),
-    )
+def resources(asked: common.LinuxContainerResources, *, huge_pages: bool = True) -> Resources:
+    """What is 0 or empty was not asked. `huge_pages`: whether somebody limits them. Raises InvalidRequest."""
+    shares, memory = asked.cpu_shares, asked.memory_limit_in_bytes
+    limits = {each.page_size: each.limit for each in asked.hugepage_limits if huge_pages or each.limit}
+    found: dict[str, Any] = {
+        "cpu_period": asked.cpu_period or None,
+        "cpu_quota": asked.cpu_quota if asked.cpu_quota > 0 else None,
+        "cpu_shares": min(max(_MIN_SHARES, shares), _MAX_SHARES) if shares else None,
+        "memory": memory if memory > 0 else None,
+        "memory_swap": asked.memory_swap_limit_in_bytes or None,
+        "cpuset_cpus": asked.cpuset_cpus or None,
+        "cpuset_mems": asked.cpuset_mems or None,
+        "hugetlb": limits or None,
+        **_unified(asked.unified, memory),
+    }
+    if found["memory_swap"] == memory:  # no swap beside memory, as without it: some kernels count none
+        found["memory_swap"] = None
+    return Resources(**found)
 
 
-def changed(asked: common.LinuxContainerResources) -> Resources:
+def changed(asked: common.LinuxContainerResources, *, huge_pages: bool = True) -> Resources:
     """The same for an update, which may also lift a limit."""
-    limits = resources(asked)
+    limits = resources(asked, huge_pages=huge_pages)
     lifted = {"cpu_quota": asked.cpu_quota, "memory": asked.memory_limit_in_bytes}
     return replace(limits, **{name: UNLIMITED for name, value in lifted.items() if value < 0})
 
@@ -102,20 +108,21 @@ _UNIFIED = {
 }
 
 
-def _unified(files: Mapping[str, str]) -> dict[str, Any]:
-    """Files of cgroup v2: those that have a meaning here."""
+def _unified(files: Mapping[str, str], memory: int) -> dict[str, Any]:
+    """Files of cgroup v2: those that have a meaning here. Swap is limited together with memory only."""
     found: dict[str, Any] = {}
     for name, value in files.items():
         if name == "memory.oom.group" and value in ("0", "1"):
             found["oom_group"] = value == "1"
         elif name == "pids.max" and value.isdecimal():
             found["pids"] = int(value)
+        elif name == "memory.swap.max" and value.isdecimal():
+            found |= {"memory_swap": memory + int(value)} if memory > 0 else {}
         elif name in _UNIFIED and value.isdecimal():
             found[_UNIFIED[name]] = int(value)
         elif value != "max":
-            raise InvalidRequest(
-                f"cannot set {name} of a cgroup to {value!r}", hint="leave it out of unified"
-            )
+            hint = "leave it out of unified"
+            raise InvalidRequest(f"cannot set {name} of a cgroup to {value!r}", hint=hint)
     return found
 
 

@@ -155,7 +155,9 @@ class ContainerCalls:
         """What is not named stays."""
         container = self._store.container(request.container_id)
         async with self._service.lock(container.id):
-            limits = container_requests.changed(request.linux)
+            limits = container_requests.changed(
+                request.linux, huge_pages=self._service.settings.limits_huge_pages
+            )
             if container.state == messages.CONTAINER_RUNNING:
                 await self._service.engine.update(id_of(container), limits)
             elif container.state != messages.CONTAINER_CREATED:
@@ -196,7 +198,7 @@ class ContainerCalls:
                 raise InvalidRequest(f"container {other.id} is in another pod")
             target = running(self._store, other.id)
         resolver = resolver_of(self._service, container)
-        return container_requests.request(pod, container, image.any, resolver, target)
+        return container_requests.request(pod, container, image.any, resolver, self._service.settings, target)
 
     def _ready(self, text: str) -> StoredPod:
         """Raises NoSuchPod, NotNow."""

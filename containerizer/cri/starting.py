@@ -16,6 +16,7 @@ from containerizer.cri.service import Service
 from containerizer.cri.settings import CriSettings
 from containerizer.cri.statistics import StatisticsCalls
 from isolators import catalog
+from launcher.kernel import cgroups
 
 # Beside the agent's default isolators, as far as this host has what they need.
 ISOLATORS = (
@@ -31,11 +32,13 @@ ISOLATORS = (
 def settings_of(flags: Flags) -> CriSettings:
     """Raises InvalidRequest."""
     path_of(flags["cri"])
-    isolators = flags["isolation"] or isolation()
+    isolators = set(flags["isolation"] or isolation())
+    everything = "cgroups/all" in isolators
     return CriSettings(
         address=flags["cri"],
         handlers=flags["cri_runtime_handlers"],
-        confines_devices="cgroups/devices" in isolators or "cgroups/all" in isolators,
+        confines_devices=everything or "cgroups/devices" in isolators,
+        limits_huge_pages=everything or "cgroups/hugetlb" in isolators,
         cgroup_driver=flags["cri_cgroup_driver"],
         cni_config_dirs=flags["network_cni_config_dir"],
         stream_address=flags["cri_stream_address"],
@@ -45,7 +48,16 @@ def settings_of(flags: Flags) -> CriSettings:
 def isolation() -> tuple[str, ...]:
     """The isolators of an agent that nobody has named some for."""
     there = {each.name for each in catalog.describe() if each.available}
+    if _has_hugetlb_apart():
+        there.discard("cgroups/hugetlb")
     return (*catalog.DEFAULT, *(name for name in ISOLATORS if name in there))
+
+
+def _has_hugetlb_apart() -> bool:
+    """Whether it is the one controller of v2: for its sake each pod's processes would have to be moved."""
+    found = cgroups.find("hugetlb")
+    versions = {each.version for each in cgroups.hierarchies()}
+    return found is not None and found.version == 2 and 1 in versions
 
 
 class CriAgent:

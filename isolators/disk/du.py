@@ -49,7 +49,10 @@ class DiskDu(Isolator):
         self._change(container_id, pid=pid, started=process.started_at(pid))
 
     def watch(self, container_id: ContainerId) -> Watch:
-        return _Watch(self, container_id, min(self.flags.container_disk_watch_interval, _LONGEST_PAUSE))
+        asked = self._register.asked(container_id)
+        is_limited = asked is not None and asked.limit is not None
+        pause = min(self.flags.container_disk_watch_interval, _LONGEST_PAUSE)
+        return _Watch(self, container_id, pause if is_limited else None)
 
     def see_to_it(self) -> None:
         """Somebody may have killed the measurer: have another one measure."""
@@ -93,11 +96,14 @@ class _Watch(Watch):
     It kills by itself, and the end of the task wakes whoever waits; so nothing is late but what is told only.
     """
 
-    def __init__(self, isolator: DiskDu, container_id: ContainerId, pause: float) -> None:
-        self._isolator, self._id, self._pause = isolator, container_id, pause
+    def __init__(self, isolator: DiskDu, container_id: ContainerId, pause: float | None) -> None:
+        """`pause`: None where there is no limit, so nothing to look for."""
+        self._isolator, self._id, self._pause = isolator, container_id, pause or 0.0
         self._told = False
-        self._timer: int | None = timerfd.create()
-        timerfd.set_once(self._timer, pause)
+        self._timer: int | None = None
+        if pause is not None:
+            self._timer = timerfd.create()
+            timerfd.set_once(self._timer, pause)
 
     def fileno(self) -> int | None:
         return self._timer
@@ -105,7 +111,7 @@ class _Watch(Watch):
     def check(self) -> Limitation | None:
         if self._timer is not None:
             timerfd.set_once(self._timer, self._pause)
-        self._isolator.see_to_it()
+            self._isolator.see_to_it()
         if not self._told:
             for limitation in self._isolator.reached(self._id):
                 self._told = True

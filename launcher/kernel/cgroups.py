@@ -114,9 +114,10 @@ def home(cgroup: str) -> str:
 
 def own_v2() -> str:
     """This process' cgroup of v2, below the mount point; empty at the top, and where there is no v2."""
-    for line in files.read(_OWN, _READ_LIMIT).decode().splitlines():
-        if line.startswith("0::/"):
-            return line.removeprefix("0::/")
+    with contextlib.suppress(FileNotFoundError):  # a kernel without cgroups
+        for line in files.read(_OWN, _READ_LIMIT).decode().splitlines():
+            if line.startswith("0::/"):
+                return line.removeprefix("0::/")
     return ""
 
 

@@ -84,8 +84,9 @@ def test_a_limit_that_is_not_enforced_is_measured(here: Cli) -> None:
         agent.stop()
 
 
-def test_without_the_isolator_a_limit_is_refused(here: Cli) -> None:
-    with started(here.root, here.state) as agent:
+def test_where_others_are_named_a_limit_is_refused(here: Cli) -> None:
+    """An agent without a choice of its operator's loads it with the request."""
+    with started(here.root, here.state, "--isolation=cgroups/pids") as agent:
         asked = {"container_id": {"value": "refused"}, "command": {"value": "true"}, "limits": LIMIT}
         status, answer = api.call(agent, "LAUNCH_CONTAINER", **asked)
         assert (status, "add disk/du" in str(answer)) == (400, True)
