@@ -103,6 +103,7 @@ class ContainerConfig(Data, kw_only=True):
     hostname: str | None = None  # None: the container's id
     hosts: tuple[tuple[str, str], ...] = ()  # address and name, further lines of /etc/hosts
     stop_signal: str | None = None  # wins over the image's
+    idmapped: tuple[str, ...] = ()  # directories of the host whose owners its user namespace maps, too
     userns: str | None = None  # "auto", "subuid:NAME", "START[:COUNT]"; None: no user namespace
     time_offsets: Mapping[str, int] = field(default_factory=dict)  # "monotonic", "boottime" → seconds
     # Kind as below /proc/<pid>/ns → "new", "host", "container:NAME" (a path by the time of `prepare`), or the
@@ -120,7 +121,7 @@ class ContainerConfig(Data, kw_only=True):
     selinux: str | None = None  # a label, "user:role:type:level"
     masked_paths: tuple[str, ...] | None = None  # None: filesystem/linux's, as for the next
     readonly_paths: tuple[str, ...] | None = None
-    writable_sysfs: bool = False  # whether /sys is mounted as on the host
+    writable_sysfs: bool = False  # whether /sys, and its cgroups there, may be written to
     cgroup_parent: str | None = None  # of its cgroups, below each mount point; None: the cgroups root
     attributes: ProcessAttributes = ProcessAttributes()
     devices: tuple[Device, ...] = ()  # of the host's, by their paths
@@ -182,7 +183,7 @@ def has_own_network(config: ContainerConfig) -> bool:
 def idmapped_paths(config: ContainerConfig) -> tuple[str, ...]:
     """The host's directories whose owners a user namespace maps: the container's own, and the image's."""
     options = (option for mount in config.rootfs_mounts for option in mount.options)
-    return (config.sandbox, *(value for key, value in options if key == "lowerdir+"))
+    return (config.sandbox, *(value for key, value in options if key == "lowerdir+"), *config.idmapped)
 
 
 def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from containerizer import privileged
 from containerizer.cri import security
-from containerizer.cri.mounts import mounts_of
+from containerizer.cri.mounts import idmapped, mounts_of
 from containerizer.cri.proto import common_pb2 as common
 from containerizer.cri.proto import containers_pb2 as messages
 from containerizer.cri.proto.stored_pb2 import StoredContainer, StoredPod
@@ -44,13 +44,14 @@ def request(
     """
     config = container.config
     context = config.linux.security_context
+    mounts = mounts_of(config.mounts, devices=context.privileged)
     limits = resources(container.resources, huge_pages=settings.limits_huge_pages)
     return ContainerRequest(
         image=image.reference,
         container_id=id_of(container),
         pull="never",
         keep=True,
-        mounts=(*_resolver(config, resolver), *mounts_of(config.mounts, devices=context.privileged)),
+        mounts=(*_resolver(config, resolver), *mounts),
         config=ContainerConfig(
             command=tuple(config.args),
             entrypoint=tuple(config.command) or None,
@@ -62,6 +63,7 @@ def request(
             attributes=_attributes(container.resources),
             devices=tuple(_devices(config)),
             cdi_devices=tuple(each.name for each in config.CDI_devices),
+            idmapped=idmapped(config.mounts),
             **security.of(context),
         ),
     )

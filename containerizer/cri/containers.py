@@ -75,6 +75,7 @@ class ContainerCalls:
             pod = self._ready(container.pod_id)
             try:
                 asked = await self._asked(pod, container)
+                await self._clear(id_of(container))
                 _make_log(container.log_path)
                 launch = await self._service.engine.launch(asked, container_requests.stdio(container))
             except (ContainerizerError, OSError) as error:
@@ -199,6 +200,12 @@ class ContainerCalls:
             target = running(self._store, other.id)
         resolver = resolver_of(self._service, container)
         return container_requests.request(pod, container, image.any, resolver, self._service.settings, target)
+
+    async def _clear(self, container_id: ContainerId) -> None:
+        """Remove what an agent has left that was killed while it launched this."""
+        if self._service.record(container_id) is not None:
+            with contextlib.suppress(NoSuchContainer):
+                await self._service.engine.remove(container_id, force=True)
 
     def _ready(self, text: str) -> StoredPod:
         """Raises NoSuchPod, NotNow."""

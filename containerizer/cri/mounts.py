@@ -26,6 +26,12 @@ def mounts_of(asked: Sequence[messages.Mount], *, devices: bool = False) -> tupl
     return tuple(_mount(each, devices=devices) for each in in_order)
 
 
+def idmapped(asked: Sequence[messages.Mount]) -> tuple[str, ...]:
+    """The directories that show their owners by the pod's map: kubelets ask for it in pods with users."""
+    mapped = (os.path.realpath(each.host_path) for each in asked if each.uidMappings or each.gidMappings)
+    return tuple(dict.fromkeys(path for path in mapped if os.path.isdir(path)))
+
+
 def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
     if asked.image.image:
         raise InvalidRequest(f"the image {asked.image.image} cannot be mounted: images are no volumes here")

@@ -22,8 +22,10 @@ _log = logging.getLogger("containerizer.agent")
 class RuntimeCalls:
     """Those calls."""
 
-    def __init__(self, settings: CriSettings) -> None:
+    def __init__(self, settings: CriSettings, version: str) -> None:
+        """`version`: of the API."""
         self._settings = settings
+        self._version = version
         self._pod_cidr = ""
 
     async def version(self, request: messages.VersionRequest) -> messages.VersionResponse:
@@ -31,7 +33,7 @@ class RuntimeCalls:
             version=_KUBELETS_API,
             runtime_name=NAME,
             runtime_version=metadata.version("containerizer"),
-            runtime_api_version="v1",
+            runtime_api_version=self._version,
         )
 
     async def status(self, request: messages.StatusRequest) -> messages.StatusResponse:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -34,12 +34,13 @@ _log = logging.getLogger("containerizer.agent")
 class CriServer:
     """Serves areas: objects whose methods are calls of the API."""
 
-    def __init__(self, areas: Sequence[object]) -> None:
+    def __init__(self, areas: Mapping[str, Sequence[object]]) -> None:
+        """`areas`: of each of VERSIONS; they may have them in common."""
         options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", -1)]
         self._server = grpc.aio.server(options=options)
         for service in services.DESCRIPTOR.services_by_name.values():
-            handlers = dict(_handlers(service.methods, areas))
             for version in VERSIONS:
+                handlers = dict(_handlers(service.methods, areas[version]))
                 generic = grpc.method_handlers_generic_handler(f"runtime.{version}.{service.name}", handlers)
                 self._server.add_generic_rpc_handlers((generic,))
 

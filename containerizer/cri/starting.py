@@ -11,7 +11,7 @@ from containerizer.cri.listening import ListeningCalls
 from containerizer.cri.metrics import MetricsCalls
 from containerizer.cri.pods import PodCalls
 from containerizer.cri.runtime import RuntimeCalls
-from containerizer.cri.server import CriServer, path_of
+from containerizer.cri.server import VERSIONS, CriServer, path_of
 from containerizer.cri.service import Service
 from containerizer.cri.settings import CriSettings
 from containerizer.cri.statistics import StatisticsCalls
@@ -68,17 +68,17 @@ class CriAgent:
         self._settings = settings
         self.service = Service(engine, settings)
         images = ImageCalls(engine.images, engine.paths.root)
+        shared = (
+            images,
+            PodCalls(self.service),
+            ContainerCalls(self.service, images),
+            ExecCalls(self.service),
+            StatisticsCalls(self.service),
+            MetricsCalls(self.service),
+            ListeningCalls(self.service),
+        )
         self._server = CriServer(
-            [
-                RuntimeCalls(settings),
-                images,
-                PodCalls(self.service),
-                ContainerCalls(self.service, images),
-                ExecCalls(self.service),
-                StatisticsCalls(self.service),
-                MetricsCalls(self.service),
-                ListeningCalls(self.service),
-            ]
+            {version: (RuntimeCalls(settings, version), *shared) for version in VERSIONS}
         )
 
     async def start(self) -> None:

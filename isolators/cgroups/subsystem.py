@@ -27,7 +27,7 @@ from isolators.cgroups import parents
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
 from isolators.resources import Limitation, Resources
 from launcher.container_id import ContainerId
-from launcher.data import Data
+from launcher.data import Data, replace
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups, freezer
 from launcher.kernel.cgroups import CgroupError, Hierarchy
@@ -126,7 +126,7 @@ class CgroupIsolator(Isolator):
         path = path_of(self._root_of(container_id, config), container_id)
         directories = {os.path.join(h.mount_point, path): h.version for _, h in self._hierarchies()}
         return LaunchInfo(
-            mounts=() if config.rootfs is None else self._mounts(path),
+            mounts=() if config.rootfs is None else self._mounts(path, writable=config.writable_sysfs),
             cgroups_v1=tuple(directory for directory, version in directories.items() if version == 1),
             cgroup_v2=next((directory for directory, version in directories.items() if version == 2), None),
         )
@@ -194,9 +194,10 @@ class CgroupIsolator(Isolator):
         asked = None if config is None else config.cgroup_parent
         return asked or parents.of(self.flags, container_id) or self.root
 
-    def _mounts(self, path: str) -> tuple[Mount, ...]:
+    def _mounts(self, path: str, *, writable: bool) -> tuple[Mount, ...]:
         """What shows the container its cgroup in each hierarchy; co-mounted controllers share one."""
-        return tuple(dict.fromkeys(_mount(h, path, hybrid=self._hybrid) for h in self.kept_in()))
+        mounts = dict.fromkeys(_mount(h, path, hybrid=self._hybrid) for h in self.kept_in())
+        return tuple(replace(mount, flags=_READ_ONLY[1:]) if writable else mount for mount in mounts)
 
     def _hierarchies(self) -> list[tuple[str, Hierarchy]]:
         return [(self.controller, self.hierarchy), *self.others.items()]

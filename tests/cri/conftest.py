@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ from tests.cri.client import Client
 from tests.support import images
 from tests.support.registry import Registry
 
-BRIDGE = "cri-test0"
-SUBNET = "10.231.7.0/24"
+# Of this session's own: others may run beside it.
+BRIDGE = f"cri{os.getpid()}"
+SUBNET = f"10.231.{os.getpid() % 256}.0/24"
+
+PATIENCE = 10.0  # seconds
 
 
 class Node:
@@ -82,7 +86,22 @@ def remove_all(cri: Client) -> None:
 
 
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def threads_of_grpc() -> Iterator[None]:
+    """They give back their descriptors some time after the last channel is closed."""
+    before = polled()
+    yield
+    end = time.monotonic() + PATIENCE
+    while not polled() <= before and time.monotonic() < end:
+        time.sleep(0.02)  # between two looks
+
+
+def polled() -> set[str]:
+    links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+    return {link for link in links if os.path.islink(link) and "anon_inode:[event" in os.readlink(link)}
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory, threads_of_grpc: None) -> Iterator[Node]:
     directory = tmp_path_factory.mktemp("cri")
     with Registry.start(directory / "registry") as registry:
         images.push(images.busybox(), registry.host, "busybox", "latest")

@@ -18,8 +18,8 @@ def test_each_version_of_the_api_is_served(served: Node, version: str) -> None:
     with served.client(version) as cri:
         answer = cri.Version(version="0.1.0")
         assert answer.runtime_name == "containerizer"
-        assert answer.runtime_api_version == "v1"
-        assert [image.repo_tags for image in cri.ListImages().images] == [[served.image]]
+        assert answer.runtime_api_version == version
+        assert [served.image] in [image.repo_tags for image in cri.ListImages().images]
 
 
 def test_the_runtime_and_its_network_are_ready(cri: Client) -> None:
