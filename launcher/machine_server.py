@@ -76,7 +76,7 @@ class MachineServer(ForkServer):
         program = memfd.holding("program", assembled())
         try:
             command = Command(f"/proc/self/fd/{self._executable}", machine.ARGV, descriptor=self._executable)
-            self._pid = start(command, {CHANNEL: end.fileno(), PROGRAM: program}, fresh=True)
+            self._pid = start(command, {CHANNEL: end.fileno(), PROGRAM: program}, fresh=True, apart=True)
         finally:
             os.close(program)
 
@@ -100,7 +100,7 @@ def assembled() -> bytes:
 
 
 def _settle(program: Program) -> None:
-    """Put the loader into its place, and leave the launcher's session, directory and descriptors."""
+    """Put the loader into its place, and leave the launcher's directory and descriptors."""
     program.call("lseek", PROGRAM, -LOADER_SIZE, os.SEEK_END)
     program.call("read", PROGRAM, LOADER, LOADER_SIZE)
     program.call("close_range", FIRST_STDIO, _EVERYTHING, 0)
@@ -108,7 +108,6 @@ def _settle(program: Program) -> None:
     for descriptor in range(3):
         program.call("dup3", null, descriptor, 0, tolerate=(errno.EINVAL,))  # it is the same already
     program.call("close_range", FIRST_STDIO, _EVERYTHING, 0)
-    program.call("setsid")
     program.call("chdir", b"/")
     program.call("prctl", _PR_SET_NAME, _NAME, 0, 0, 0)
     # Supervisors that end are collected by the kernel.

@@ -20,7 +20,7 @@ class Starter(supervision.Starter):
     def start(self, channel: int, body: bytes, descriptors: Descriptors) -> int:
         """Of the request only the program matters here."""
         (program,) = descriptors
-        return start(self._command, {CHANNEL: channel, PROGRAM: program}, fresh=True)
+        return start(self._command, {CHANNEL: channel, PROGRAM: program}, fresh=True, apart=True)
 
     def close(self) -> None:
         os.close(self._command.descriptor)

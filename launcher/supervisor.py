@@ -115,14 +115,17 @@ class Supervisor:
 
 
 def settle(own: Supervisor) -> None:
-    """Leave the launcher's session, directory, name and descriptors."""
+    """Leave the launcher's directory, name and descriptors; its session is whoever's that has started it.
+
+    One for each would be another group of the scheduler's (sched(7), autogroup) in the way of every write of
+    a CPU quota, for each walks all of them.
+    """
     program = own.program
     program.call("close_range", FIRST_STDIO, _EVERYTHING, 0)
     null = program.call("openat", AT_FDCWD, os.devnull.encode(), os.O_RDWR, on=os.devnull)
     for descriptor in range(3):
         program.call("dup3", null, descriptor, 0, tolerate=(errno.EINVAL,))  # it is the same already
     program.call("close_range", FIRST_STDIO, _EVERYTHING, 0)
-    program.call("setsid")
     program.call("chdir", b"/")
     program.call("prctl", _PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # What ps shows: 15 bytes, the rest is cut.

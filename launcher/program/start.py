@@ -42,20 +42,23 @@ def make_command(*, force_engine: bool = False) -> Command:
     return _of_descriptor(executable, engine.ARGV, engine.ENVIRONMENT)
 
 
-def start(command: Command, descriptors: Mapping[int, int], *, fresh: bool = False) -> int:
+def start(
+    command: Command, descriptors: Mapping[int, int], *, fresh: bool = False, apart: bool = False
+) -> int:
     """Start it with our descriptors in these places, besides those that are inheritable. Returns its pid.
 
-    `fresh`: no signal is ignored or blocked. Raises OSError.
+    `fresh`: no signal is ignored or blocked; `apart`: in a session of its own. Raises OSError.
     """
     above = max(command.descriptor, *descriptors, *descriptors.values()) + 1
-    signals: dict[str, Any] = {"setsigmask": (), "setsigdef": _SIGNALS} if fresh else {}
+    own: dict[str, Any] = {"setsigmask": (), "setsigdef": _SIGNALS} if fresh else {}
+    own |= {"setsid": True} if apart else {}
     path, moved = command.path, -1
     if command.descriptor in descriptors:  # its place is another's
         moved = fcntl.fcntl(command.descriptor, fcntl.F_DUPFD_CLOEXEC, above + len(descriptors))
         path = _path(moved)
     try:
         actions = _moves(descriptors, above)
-        return os.posix_spawn(path, command.argv, command.environment, file_actions=actions, **signals)
+        return os.posix_spawn(path, command.argv, command.environment, file_actions=actions, **own)
     finally:
         if moved >= 0:
             os.close(moved)
