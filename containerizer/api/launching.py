@@ -69,6 +69,7 @@ def _health(asked: extensions.HealthOptions) -> HealthOptions:
         "interval": "interval_seconds",
         "timeout": "timeout_seconds",
         "start_period": "start_period_seconds",
+        "start_interval": "start_interval_seconds",
     }
     times = {name: getattr(asked, field) for name, field in names.items() if asked.HasField(field)}
     retries = asked.retries if asked.HasField("retries") else None

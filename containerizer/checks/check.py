@@ -70,11 +70,12 @@ class Check(Data, kw_only=True):
     interval: float = 10.0  # seconds from the end of a try to the next
     timeout: float = 20.0  # seconds that a try may take
     grace: float = 0.0  # seconds from the start in which failures do not count, until the first success
+    grace_interval: float | None = None  # seconds between tries meanwhile; None: as later
     success_threshold: int = 1  # successes in a row that make it pass
     failure_threshold: int = 3  # failures in a row that make it fail
 
     def __post_init__(self) -> None:
-        if min(self.delay, self.interval, self.grace) < 0 or self.timeout <= 0:
+        if min(self.delay, self.interval, self.grace, self.grace_interval or 0.0) < 0 or self.timeout <= 0:
             raise InvalidRequest("a check's delay, interval and grace are at least 0, its timeout more")
         if min(self.success_threshold, self.failure_threshold) < 1:
             raise InvalidRequest("a check's thresholds are at least 1")

@@ -23,12 +23,18 @@ class HealthOptions(Data, kw_only=True):
     test: tuple[str, ...] = ()  # in Docker's words: NONE; CMD and what to execute; CMD-SHELL and a script
     interval: float | None = None  # seconds, as the others
     timeout: float | None = None
-    start_period: float | None = None
+    start_period: float | None = None  # in which failures do not count
+    start_interval: float | None = None  # meanwhile, until the first success
     retries: int | None = None
 
     def over(self, image_config: Mapping[str, Any]) -> dict[str, Any]:
         """The `config` object as if the image had been made with these. Raises InvalidRequest."""
-        times = {"Interval": self.interval, "Timeout": self.timeout, "StartPeriod": self.start_period}
+        times = {
+            "Interval": self.interval,
+            "Timeout": self.timeout,
+            "StartPeriod": self.start_period,
+            "StartInterval": self.start_interval,
+        }
         own: dict[str, Any] = {"Test": list(self.test)} if self.test else {}
         own |= {name: _nanoseconds(value) for name, value in times.items() if value is not None}
         own |= {} if self.retries is None else {"Retries": self.retries}
@@ -62,12 +68,15 @@ def healthcheck(image_config: Mapping[str, Any]) -> Check | None:
     command = _command(test, image_config)
     if command is None:
         return None
+    interval, grace = _seconds(value, "Interval", 30.0), _seconds(value, "StartPeriod", 0.0)
+    start_interval = _seconds(value, "StartInterval", 5.0) if grace else None
     return Check(
         action=Command(argv=command),
-        delay=_seconds(value, "Interval", 30.0),  # Docker waits for it before the first try, too
-        interval=_seconds(value, "Interval", 30.0),
+        delay=start_interval or interval,  # Docker waits for it before the first try, too
+        interval=interval,
         timeout=_seconds(value, "Timeout", 30.0),
-        grace=_seconds(value, "StartPeriod", 0.0),
+        grace=grace,
+        grace_interval=start_interval,
         failure_threshold=_number(value, "Retries") or 3,
     )
 

@@ -56,9 +56,10 @@ class Tally(Data, kw_only=True):
         following = replace(self, last=result, next_at=now + self.check.interval)
         if result.success:
             return following._succeeded()
-        if not self.ever_passed and now - self.started < self.check.grace:
-            return replace(following, successes=0)
-        return following._failed()
+        if self.ever_passed or now - self.started >= self.check.grace:
+            return following._failed()
+        pause = self.check.interval if self.check.grace_interval is None else self.check.grace_interval
+        return replace(following, successes=0, next_at=now + pause)
 
     def _succeeded(self) -> Tally:
         successes = self.successes + 1

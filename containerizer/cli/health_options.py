@@ -16,7 +16,7 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
 _UNITS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NONE = ("NONE",)
-_TIMES = ("interval", "timeout", "start_period")
+_TIMES = ("interval", "timeout", "start_period", "start_interval")
 
 
 def add(group: argparse._ArgumentGroup) -> None:
@@ -24,6 +24,7 @@ def add(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--health-interval", metavar="TIME", help="between tries: 30s")
     group.add_argument("--health-timeout", metavar="TIME", help="after which one has failed: 30s")
     group.add_argument("--health-start-period", metavar="TIME", help="in which failures do not count: 0s")
+    group.add_argument("--health-start-interval", metavar="TIME", help="between tries in that time: 5s")
     group.add_argument("--health-retries", metavar="N", type=int, help="failures in a row that count: 3")
     group.add_argument("--no-healthcheck", action="store_true", help="not even the image's")
 

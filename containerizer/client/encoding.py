@@ -153,7 +153,7 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
 
 def _add_health(options: extensions.HealthOptions, asked: HealthOptions) -> None:
     options.test.extend(asked.test)
-    for name in ("interval", "timeout", "start_period"):
+    for name in ("interval", "timeout", "start_period", "start_interval"):
         if getattr(asked, name) is not None:
             setattr(options, f"{name}_seconds", getattr(asked, name))
     if asked.retries is not None:

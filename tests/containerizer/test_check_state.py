@@ -116,3 +116,13 @@ def test_what_makes_no_sense_is_refused(make: object) -> None:
     assert callable(make)
     with pytest.raises(InvalidRequest):
         make()
+
+
+def test_until_the_first_success_in_the_grace_period_tries_come_at_their_own_interval() -> None:
+    tally = Tally.of(_check(delay=1.0, interval=30.0, grace=10.0, grace_interval=2.0), 100.0)
+    assert tally.next_at == 101.0
+    bad, good = Result(success=False), Result(success=True)
+    assert tally.ended(bad, 102.0).next_at == 104.0
+    assert tally.ended(good, 102.0).next_at == 132.0
+    assert tally.ended(good, 102.0).ended(bad, 103.0).next_at == 133.0
+    assert tally.ended(bad, 111.0).next_at == 141.0

@@ -28,6 +28,12 @@ def test_an_images_health_check() -> None:
     assert shell and shell.action == Command(argv=("/bin/bash", "-c", "x"))
     plain = docker.healthcheck({"Healthcheck": {"Test": ["CMD", "a", "b"], "StartPeriod": _SECOND}})
     assert plain and (plain.action, plain.grace) == (Command(argv=("a", "b")), 1.0)
+    assert (plain.delay, plain.grace_interval, plain.interval) == (5.0, 5.0, 30.0)
+    own = HealthOptions(start_interval=0.5).over(
+        {"Healthcheck": {"Test": ["CMD", "a"], "StartPeriod": _SECOND}}
+    )
+    begins = docker.healthcheck(own)
+    assert begins and (begins.delay, begins.grace_interval, begins.interval) == (0.5, 0.5, 30.0)
 
 
 def test_an_image_may_have_none() -> None:

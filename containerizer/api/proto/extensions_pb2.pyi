@@ -201,18 +201,20 @@ class Health(_message.Message):
     def __init__(self, healthy: bool = ..., passing: bool = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class HealthOptions(_message.Message):
-    __slots__ = ["interval_seconds", "retries", "start_period_seconds", "test", "timeout_seconds"]
+    __slots__ = ["interval_seconds", "retries", "start_interval_seconds", "start_period_seconds", "test", "timeout_seconds"]
     INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RETRIES_FIELD_NUMBER: _ClassVar[int]
+    START_INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     START_PERIOD_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     interval_seconds: float
     retries: int
+    start_interval_seconds: float
     start_period_seconds: float
     test: _containers.RepeatedScalarFieldContainer[str]
     timeout_seconds: float
-    def __init__(self, test: _Optional[_Iterable[str]] = ..., interval_seconds: _Optional[float] = ..., timeout_seconds: _Optional[float] = ..., start_period_seconds: _Optional[float] = ..., retries: _Optional[int] = ...) -> None: ...
+    def __init__(self, test: _Optional[_Iterable[str]] = ..., interval_seconds: _Optional[float] = ..., timeout_seconds: _Optional[float] = ..., start_period_seconds: _Optional[float] = ..., retries: _Optional[int] = ..., start_interval_seconds: _Optional[float] = ...) -> None: ...
 
 class ImageInfo(_message.Message):
     __slots__ = ["created_at", "id", "names", "platform", "size"]
