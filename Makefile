@@ -29,7 +29,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network bench-cri fuzz clean reference man dist
+.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network bench-cri bench-security fuzz clean reference man dist
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -96,6 +96,7 @@ bench-network: venv packages ## networks: throughput and launches, ours and podm
 
 bench-cri: venv packages ## pods through the CRI: ours and containerd's, where it is installed, and 60 at once
 	@$(AS_ROOT) $(PYTHON) -m benchmarks.cri
+
 reference: venv ## docs/reference/, from the code
 	@$(PYTHON) docs/reference.py
 
@@ -107,6 +108,9 @@ dist: venv ## a wheel and a source distribution, in dist
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input build
 	@rm -rf dist build/lib && $(PYTHON) -m build --outdir dist . >dist.log 2>&1 || { tail -n 20 dist.log >&2; exit 1; }
 	@rm -f dist.log && ls dist/*
+
+bench-security: venv packages ## what a default container can do, ours and those of the tools installed here
+	@$(AS_ROOT) $(PYTHON) -m benchmarks.security
 
 fuzz: venv ## a minute of looking for archives that break the tar reader
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input atheris

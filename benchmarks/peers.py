@@ -54,10 +54,10 @@ def unpack(image: str, directory: Path) -> Path:
 
 
 def forget_podman(root: Path) -> None:
-    """Take down the mount that podman leaves on its storage."""
+    """Take down the mounts that podman leaves on its storage: binds of itself, on each other."""
     storage = root / "podman" / "overlay"
-    if storage.is_mount():
-        subprocess.run(["umount", str(storage)], check=True)
+    while subprocess.run(["umount", str(storage)], check=False, capture_output=True).returncode == 0:
+        pass
 
 
 @contextmanager
