@@ -15,6 +15,7 @@ from containerizer.cri.server import VERSIONS, CriServer, path_of
 from containerizer.cri.service import Service
 from containerizer.cri.settings import CriSettings
 from containerizer.cri.statistics import StatisticsCalls
+from containerizer.cri.streaming.server import StreamingServer
 from isolators import catalog
 from launcher.kernel import cgroups
 
@@ -67,6 +68,7 @@ class CriAgent:
         """Raises OSError."""
         self._settings = settings
         self.service = Service(engine, settings)
+        self._streaming = StreamingServer(self.service, self.service.tokens)
         images = ImageCalls(engine.images, engine.paths.root)
         shared = (
             images,
@@ -84,10 +86,12 @@ class CriAgent:
     async def start(self) -> None:
         """Raises InvalidRequest, CannotListen."""
         await self.service.start()
+        await self._streaming.start(self._settings.stream_address)
         await self._server.start(self._settings.address)
 
     async def close(self, patience: float) -> None:
         """Give the calls under way `patience` seconds; what runs goes on."""
         self.service.happenings.close()
+        await self._streaming.close()
         await self._server.close(patience)
         await self.service.close()
