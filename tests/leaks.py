@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-PATIENCE = 3.0  # seconds that a process gets to finish its exit before it counts as left running
+# Seconds that a process gets to finish its exit before it counts as left running; emulated ones are slow.
+PATIENCE = float(os.environ.get("CONTAINERIZER_TEST_PATIENCE", "3"))
 
 PREFIX = "containerizer"  # what our cgroups and temporary directories, and those of our tests, start with
 STATE_DIRECTORIES = ("/run/containerizer", "/var/lib/containerizer", "/run/netns")

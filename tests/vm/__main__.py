@@ -21,6 +21,7 @@ CGROUP_NEEDS = {"v1": {"cgroup1"}, "v2": {"cgroup2"}, "hybrid": set()}
 
 ENVIRONMENT = {
     "HOME": "/root",
+    "CONTAINERIZER_TEST_PATIENCE": "30",
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 }
 JUNIT = "/run/vm/junit.xml"
