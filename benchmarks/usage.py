@@ -1,14 +1,16 @@
-"""What it costs to measure a container, alone and with neighbours: `python -m benchmarks.usage`, as root."""
+"""What measuring and launching a container cost, alone and with neighbours: `python -m benchmarks.usage`."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from containerizer import Containerizer
 from isolators import catalog
 from isolators.cgroups.subsystem import CgroupIsolator
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable
@@ -17,6 +19,8 @@ from launcher.kernel import cgroups
 
 NEIGHBOURS = 500
 LOOKS = 500
+LAUNCHES = 60
+ROUNDS = 3
 MEASURING = tuple(f"cgroups/{name}" for name in ("cpu", "mem", "pids", "hugetlb", "blkio"))
 
 
@@ -27,9 +31,10 @@ def main() -> None:
         for isolator in isolators:
             assert isinstance(isolator, CgroupIsolator)
             cgroups.attach(isolator.cgroup(own), task.pid)
-        _show("alone", isolators, own)
-        with _containers(isolators, NEIGHBOURS, first=1):
-            _show(f"with {NEIGHBOURS} neighbours", isolators, own)
+        for _ in range(ROUNDS):  # in turns: the machine may have other things to do meanwhile
+            _show("alone", isolators, own)
+            with _containers(isolators, NEIGHBOURS, first=1):
+                _show(f"with {NEIGHBOURS} neighbours", isolators, own)
         task.kill()
 
 
@@ -59,7 +64,8 @@ def _containers(isolators: Sequence[Isolator], count: int, first: int = 0) -> It
 def _show(what: str, isolators: Sequence[Isolator], container_id: ContainerId) -> None:
     medians = {isolator.name: _microseconds(isolator, container_id) for isolator in isolators}
     parts = ", ".join(f"{name} {median:.0f}" for name, median in medians.items())
-    print(f"{what}: {sum(medians.values()):.0f} µs ({parts})")
+    usage = f"usage {sum(medians.values()):.0f} µs ({parts})"
+    print(f"{what}: {usage}, launch {_launch() * 1e3:.2f} ms", flush=True)
 
 
 def _microseconds(isolator: Isolator, container_id: ContainerId) -> float:
@@ -70,6 +76,18 @@ def _microseconds(isolator: Isolator, container_id: ContainerId) -> float:
         isolator.usage(container_id)
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds) * 1e6
+
+
+def _launch() -> float:
+    """Seconds of a container of the default isolators, to its end: the median."""
+    with tempfile.TemporaryDirectory() as directory:
+        seconds = []
+        with Containerizer(root=f"{directory}/root", state=f"{directory}/state") as owner:
+            for _ in range(LAUNCHES):
+                began = time.perf_counter()
+                owner.launch("host", ["true"], mem="64m", cpus=0.5, pids=20).wait()
+                seconds.append(time.perf_counter() - began)
+        return statistics.median(seconds)
 
 
 if __name__ == "__main__":
