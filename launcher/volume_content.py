@@ -20,16 +20,15 @@ from launcher.remove_tree import remove_tree
 from launcher.user import User
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_DONE = b"done"
+_BEGUN, _DONE = b"begun", b"done"
 _MAX_DEPTH = 256  # levels, as launcher.copy_tree has it
 
 
 def make(mount: Mount, root: int, info: LaunchInfo, user: User) -> None:
     """`root`: the image's top directory. Raises OSError."""
     if mount.populate and mount.once:
-        with _once(mount.once) as done:
+        with _once(mount.once, mount.source) as done:
             if not done:
-                _empty(mount.source)  # of what somebody copied who was killed meanwhile
                 _populate(mount, root)
     elif mount.populate:
         _populate(mount, root)
@@ -38,14 +37,23 @@ def make(mount: Mount, root: int, info: LaunchInfo, user: User) -> None:
 
 
 @contextlib.contextmanager
-def _once(path: str) -> Iterator[bool]:
-    """Whether it was done before; it counts as done when the context ends well. Others wait meanwhile."""
+def _once(path: str, directory: str) -> Iterator[bool]:
+    """Whether it was done before; it counts as done when the context ends well. Others wait meanwhile.
+
+    What somebody has put into the directory stays as it is; what was copied by one who was killed does not.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        done = os.read(descriptor, len(_DONE)) == _DONE
-        yield done
+        said = os.read(descriptor, len(_BEGUN))
+        if said == _BEGUN:
+            _empty(directory)
+        done = said == _DONE or bool(os.listdir(directory))
         if not done:
+            os.pwrite(descriptor, _BEGUN, 0)
+        yield done
+        if said != _DONE:
+            os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, _DONE, 0)
     finally:
         os.close(descriptor)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from containerizer import record as records
 from containerizer.paths import Paths
 from containerizer.request import ContainerRequest
-from containerizer.volumes import kept
+from containerizer.volumes import lending
 from isolators.volume_store import NoSuchVolume, VolumeStore
-from isolators.volumes import NAMED, SANDBOX, Volume
+from isolators.volumes import NAMED, Volume
 from launcher.data import replace
 from launcher.errors import InvalidRequest
 
@@ -44,7 +44,6 @@ def _of_other(paths: Paths, text: str) -> list[Volume]:
         hint = "write CONTAINER, CONTAINER:ro or CONTAINER:rw"
         raise InvalidRequest(f"invalid --volumes-from {text!r}", hint=hint)
     container_id = records.find(paths, name)
-    # A sandbox goes with its container; and what was created has been copied and given away by now.
-    lasting = [each for each in kept.of(paths, container_id) if each.kind != SANDBOX]
     changes = {"readonly": True} if mode == "ro" else {}
-    return [replace(each, nocopy=True, chown=False, **changes) for each in lasting]
+    # What was new has been filled and given away by now.
+    return [replace(each, nocopy=True, chown=False, **changes) for each in lending.of(paths, container_id)]

@@ -20,6 +20,8 @@ from launcher.signal_names import parse_signal, signal_name
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+TARGETS = "targets"  # beside the volumes 0, 1 … in the sandbox: where they are, with null characters between
+
 # Mounts of our own are there, and no volume may cover them.
 RESERVED = ("/proc", "/sys", "/dev")
 
@@ -43,8 +45,12 @@ class DockerRuntime(Isolator):
         )
 
     def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
-        for mount in _volumes(config, config.image_config or {}):
+        mounts = _volumes(config, config.image_config or {})
+        for mount in mounts:
             os.makedirs(mount.source, mode=0o755, exist_ok=True)
+        if mounts:
+            with open(os.path.join(config.sandbox, "volumes", TARGETS), "wb") as file:
+                file.write(b"\0".join(os.fsencode(mount.target) for mount in mounts))
 
 
 def _stop_signal(text: str) -> str:

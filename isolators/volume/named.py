@@ -41,9 +41,10 @@ class VolumeNamed(Isolator):
         if not volumes:
             return
         holder = ownership.holder(self.flags, container_id)
-        for volume in volumes:
-            check_place(volume, config)
+        for volume in volumes:  # all of them before one is made
+            self._mount(volume, config)
             volume_mounts.check(dict(volume.options))
+        for volume in volumes:
             record = self._store.use(_record(volume), holder)
             if volume_mounts.is_filesystem(record.options):
                 _note(holder, record.name)

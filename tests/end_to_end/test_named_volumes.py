@@ -90,6 +90,26 @@ def test_volumes_of_another_container(cli: Cli, with_data: str, host: Path) -> N
     out(cli, "volume", "prune", "-a")
 
 
+@pytest.mark.anyone
+def test_what_an_image_calls_a_volume_is_lent(cli: Cli, registry: Registry) -> None:
+    """It goes with its container, unless others have it by then."""
+    config = {"Env": ["PATH=/bin"], "Volumes": {"/data": {}, "/more": {}}}
+    image = f"{registry.host}/volumes"
+    images.push(images.busybox(config), registry.host, "volumes", "latest")
+    script = "echo one > /data/file; while ! test -e /data/two; do usleep 1000; done"
+    out(cli, "run", "-d", "--name", "first", image, "sh", "-c", script)
+    assert volumes(cli) == []
+    script = "while ! grep one /data/file; do usleep 1000; done; touch /data/two"
+    assert sh(cli, image, script, "--volumes-from", "first") == "one\n"
+    assert out(cli, "wait", "first") == "0\n"
+    out(cli, "run", "--name", "second", "--volumes-from", "first:ro", image, "true")
+    out(cli, "rm", "-v", "first")
+    assert len(volumes(cli)) == 2
+    assert sh(cli, image, "ls /data", "--volumes-from", "second") == "file\ntwo\n"
+    out(cli, "rm", "-v", "second")
+    assert volumes(cli) == []
+
+
 def test_create_and_list(cli: Cli) -> None:
     assert out(cli, "volume", "create", "--label", "tier=db", "one") == "one\n"
     assert out(cli, "volume", "create", "one") == "one\n"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from containerizer import Containerizer
+from isolators.isolator import IsolatorFlags
+from launcher.errors import InvalidRequest, LaunchFailed
 from tests.end_to_end.conftest import Cli
 from tests.end_to_end.volume_support import out, refusal, sh, volumes
 
@@ -115,6 +118,53 @@ def test_all_in_it_is_given_to_the_user(cli: Cli, busybox: str, host: Path) -> N
     assert {(each.stat().st_uid, each.stat().st_gid) for each in (host, *host.iterdir())} == {(12, 34)}
     sh(cli, busybox, "touch /v/more", "-u", "12", "--userns", "200000", "-v", f"{host}:/v:U")
     assert (host / "file").stat().st_uid == 200012
+
+
+# What an operator says ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bounded(directories: Path, host: Path) -> Iterator[Callable[[str], int | None]]:
+    """Runs a container with a volume of that path: one of `host`, where missing ones are made in `new`."""
+    flags = IsolatorFlags(
+        host_path_volume_allowed=(str(host),), host_path_volume_force_creation=(f"{host}/new",)
+    )
+    root, state = str(directories / "root"), str(directories / "state")
+    with Containerizer(root=root, state=state, flags=flags) as owner:
+
+        def run(path: str) -> int | None:
+            container = owner.launch(
+                "host", ["test", "-e", "/mnt/file"], volumes=[f"type=bind,src={path},dst=/mnt"]
+            )
+            ended = container.wait()
+            return ended.exit_code if ended else None
+
+        yield run
+
+
+def test_where_sources_may_be(bounded: Callable[[str], int | None], host: Path, tmp_path: Path) -> None:
+    """A link that leads elsewhere, which a task may have put there, is one of the directory's own."""
+    (tmp_path / "file").touch()
+    (host / "out").symlink_to(tmp_path)
+    (host / "in").symlink_to(".")
+    assert bounded(str(host)) == bounded(f"{host}/in") == 0
+    with pytest.raises(InvalidRequest, match="not allowed"):
+        bounded(str(tmp_path))
+    with pytest.raises(InvalidRequest, match="not allowed"):
+        bounded(f"{host}-beside")
+    with pytest.raises(InvalidRequest, match="not allowed"):
+        bounded(f"x,type=volume,volume-opt=type=none,volume-opt=o=bind,volume-opt=device={tmp_path}")
+    with pytest.raises(LaunchFailed, match=r"[Nn]o such file"):
+        bounded(f"{host}/out")
+    with pytest.raises(InvalidRequest, match="is not there"):
+        bounded(f"{host}/missing")
+    (host / "new").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidRequest, match="cannot make"):
+        bounded(f"{host}/new/made")
+    (host / "new").unlink()
+    assert bounded(f"{host}/new/made") == 1
+    assert (host / "new" / "made").stat().st_mode & 0o7777 == 0o755
+    assert not (tmp_path / "elsewhere").exists()
 
 
 # Places ---------------------------------------------------------------------------------------------

@@ -121,7 +121,8 @@ def test_volumes_are_directories_of_the_sandbox(tmp_path: Path) -> None:
         Mount(target=target, fstype="bind", source=f"{sandbox}/volumes/{n}", flags=("nodev",), populate=True)
         for n, target in enumerate(("/data", "/var/lib/db"))
     )
-    assert sorted(path.name for path in (tmp_path / "volumes").iterdir()) == ["0", "1"]
+    assert sorted(path.name for path in (tmp_path / "volumes").iterdir()) == ["0", "1", "targets"]
+    assert (tmp_path / "volumes" / "targets").read_bytes() == b"/data\0/var/lib/db"
 
 
 @pytest.mark.parametrize(

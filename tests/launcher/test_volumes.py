@@ -183,10 +183,18 @@ def test_it_is_filled_once(image: Path, host: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_killed_one_has_copied_is_copied_again(image: Path, host: Path, tmp_path: Path) -> None:
-    (tmp_path / "once").touch()  # as it is before the end
+    (tmp_path / "once").write_text("begun")
     (host / "half").write_text("of the im")
     populate(image, host, tmp_path / "once")
     assert os.listdir(host) == ["file"]
+
+
+def test_what_somebody_has_put_there_stays(image: Path, host: Path, tmp_path: Path) -> None:
+    """Into a volume that was made and not used, on the host or by a container that copied nothing."""
+    (host / "own").touch()
+    for _ in range(2):
+        populate(image, host, tmp_path / "once")
+        assert os.listdir(host) == ["own"]
 
 
 def test_two_at_once_fill_it_once(image: Path, host: Path, tmp_path: Path) -> None:
