@@ -10,6 +10,7 @@ from containerizer.pods.document import InvalidManifest, Node
 from containerizer.pods.downward import Sources
 from containerizer.pods.security import Security
 from containerizer.pods.volumes import Volume, VolumeMount
+from isolators.networks import PortMapping
 from isolators.resources import Resources
 from launcher.container_id import ContainerId
 from launcher.data import Data, field
@@ -39,7 +40,7 @@ class PodContainer(Data, kw_only=True):
     post_start: Command | None = None  # right after its start; if it fails, the container is ended
     pre_stop: Command | None = None
     sidecar: bool = False  # an init container that the others do not wait for the end of, and that ends last
-    host_ports: tuple[int, ...] = ()  # of the host, which has them if its network is the pod's
+    host_ports: tuple[PortMapping, ...] = ()  # by which the host answers for it
 
 
 class Around(Data, kw_only=True):
@@ -111,23 +112,41 @@ def _pull(node: Node, image: str) -> Policy:
     return _PULL[node.one_of("imagePullPolicy", tuple(_PULL), "Always" if latest else "IfNotPresent")]
 
 
-def _ports(node: Node, around: Around) -> tuple[dict[str, int], tuple[int, ...]]:
-    """The numbers of those that have names, and those of the host."""
+def _ports(node: Node, around: Around) -> tuple[dict[str, int], tuple[PortMapping, ...]]:
+    """The numbers of those that have names, and those of the host that lead there."""
     names: dict[str, int] = {}
-    of_host: list[int] = []
+    of_host: list[PortMapping] = []
     for port in node.objects("ports"):
         number = _port(port, "containerPort")
         if port.has("name"):
             names[port.text("name")] = number
-        port.one_of("protocol", ("TCP", "UDP", "SCTP"), "TCP")
+        protocol = port.one_of("protocol", ("TCP", "UDP", "SCTP"), "TCP").lower()
         if port.has("hostPort"):
-            host_port = _port(port, "hostPort")
-            if not around.host_network or host_port != number:
-                hint = "networks come later; with hostNetwork: true the two are one"
-                raise port.refusal("hostPort", "cannot lead into the pod's own network yet", hint=hint)
-            of_host.append(host_port)
+            of_host += _of_host(port, number, protocol, around)
         port.done()
     return names, tuple(of_host)
+
+
+def _of_host(port: Node, number: int, protocol: str, around: Around) -> tuple[PortMapping, ...]:
+    """None where the host's network is the pod's: then the two are one."""
+    host_port = _port(port, "hostPort")
+    if around.host_network:
+        if host_port != number or port.has("hostIP"):
+            raise port.refusal("hostPort", "is another than containerPort, with the host's network")
+        return ()
+    try:
+        return (
+            PortMapping(
+                container_port=number,
+                host_port=host_port,
+                host_ip=port.text("hostIP", ""),
+                protocol=protocol,
+            ),
+        )
+    except InvalidManifest:
+        raise
+    except InvalidRequest as error:
+        raise port.refusal("hostIP", error.message) from None
 
 
 def _port(node: Node, name: str) -> int:

@@ -19,6 +19,7 @@ from containerizer.pods.document import InvalidManifest
 from containerizer.pods.environment import expand
 from containerizer.pods.manifest import PodManifest, parse
 from containerizer.pods.volumes import EmptyDir, HostPath, Place, VolumeMount
+from isolators.networks import NetworkRequest, PortMapping
 from isolators.resources import Resources
 from launcher.launch_info import Mount
 
@@ -160,6 +161,24 @@ def test_a_variable_may_be_what_the_container_has() -> None:
     assert parse(_pod(limited, initContainers=[init])).init_containers[0].environment == {"A": str(33 << 20)}
 
 
+def test_ports_of_the_host_need_a_network() -> None:
+    ports = [_PORT, {"containerPort": 53, "hostPort": 5353, "protocol": "UDP", "hostIP": "127.0.0.1"}]
+    aliases = [{"ip": "10.0.0.1", "hostnames": ["a"]}]
+    asked = requests.pod(parse(_pod({"ports": ports}, hostAliases=aliases)), _PATHS).config.networks
+    assert asked == NetworkRequest(
+        names=("bridge",),
+        ports=(
+            PortMapping(container_port=80, host_port=80),
+            PortMapping(container_port=53, host_port=5353, protocol="udp", host_ip="127.0.0.1"),
+        ),
+        extra_hosts=(("a", "10.0.0.1"),),
+    )
+    for alone in (parse(_pod({"ports": [_PORT]}, hostNetwork=True)), parse(_pod(hostAliases=aliases))):
+        assert requests.pod(alone, _PATHS).config.networks == NetworkRequest()
+        assert "network/cni" not in requests.isolation(alone)
+    assert "network/cni" in requests.isolation(parse(_pod({"ports": [_PORT]})))
+
+
 def test_whose_namespaces() -> None:
     pod = parse(_pod(hostNetwork=True, hostPID=True, hostIPC=True))
     assert requests.pod(pod, _PATHS).config.namespaces == dict.fromkeys(("net", "uts", "ipc", "pid"), "host")
@@ -191,6 +210,7 @@ def test_volumes_of_the_host() -> None:
     assert [mount.target for mount in pod.containers[0].mounts] == ["/a", "/a/b"]
 
 
+_PORT = {"containerPort": 80, "hostPort": 80}
 _MOUNT = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
 _VOLUMES = [{"name": "v", "emptyDir": {}}]
 
@@ -246,7 +266,9 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
             _pod({"resources": {"limits": {"ephemeral-storage": "x"}}}),
             "spec.containers[0].resources.limits.ephemeral-storage is 'x'",
         ),
-        (_pod({"ports": [{"containerPort": 80, "hostPort": 80}]}), "spec.containers[0].ports[0].hostPort"),
+        (_pod({"ports": [{"containerPort": 80, "hostPort": 0}]}), "spec.containers[0].ports[0].hostPort"),
+        (_pod({"ports": [{**_PORT, "hostIP": "here"}]}), "ports[0].hostIP invalid IP address 'here'"),
+        (_pod({"ports": [{**_PORT, "hostPort": 81}]}, hostNetwork=True), "hostPort is another than"),
         (_pod({"livenessProbe": {}}), "spec.containers[0].livenessProbe takes one of exec"),
         (_pod({"livenessProbe": {"tcpSocket": {"port": "web"}}}), "livenessProbe.tcpSocket.port is 'web'"),
         (_pod({"livenessProbe": {"tcpSocket": {"port": 0}}}), "livenessProbe.tcpSocket: invalid port 0"),
