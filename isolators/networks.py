@@ -52,6 +52,7 @@ class NetworkRequest(Data, kw_only=True):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()  # of resolv.conf(5)
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address or HOST_GATEWAY) for /etc/hosts
+    arguments: tuple[tuple[str, str], ...] = ()  # for the plug-ins (CNI_ARGS): who it is, elsewhere
     ingress_rate: int | None = None  # bits a second that it receives at most
     egress_rate: int | None = None  # bits a second that it sends at most
 
@@ -71,6 +72,9 @@ class NetworkRequest(Data, kw_only=True):
         if self.mac_address is not None and not re.fullmatch(_MAC, self.mac_address):
             hint = "write six hexadecimal bytes, such as 02:00:00:00:00:01"
             raise InvalidRequest(f"invalid hardware address {self.mac_address!r}", hint=hint)
+        for word in (word for pair in self.arguments for word in pair):
+            if not word.isprintable() or {";", "="} & set(word):
+                raise InvalidRequest(f"invalid argument of plug-ins {word!r}", hint="leave out ';' and '='")
         if any(not option.isprintable() or " " in option for option in self.dns_options):
             raise InvalidRequest(f"invalid option of resolv.conf in {self.dns_options!r}")
         if not self.names and any(value for value in self.__dict__.values()):

@@ -10,6 +10,7 @@ from containerizer.cri.cgroups import parent_of
 from containerizer.cri.proto import common_pb2 as common
 from containerizer.cri.proto import pods_pb2 as messages
 from containerizer.cri.settings import CriSettings
+from containerizer.pods import quantities
 from containerizer.request import HOST, ContainerRequest
 from isolators.isolator import OF_HOST, ContainerConfig
 from isolators.networks import NetworkRequest, PortMapping
@@ -23,6 +24,7 @@ _PAUSE = ("sleep", "infinity")
 _EVERY_DEVICE = "a *:* rwm"
 _NOBODY = "65534:65534"
 _PROTOCOLS = {messages.TCP: "tcp", messages.UDP: "udp", messages.SCTP: "sctp"}
+_BANDWIDTH = "kubernetes.io/{}-bandwidth"  # an annotation
 _HOSTS_RESOLVER = "/etc/resolv.conf"
 _LARGEST = 1 << 16  # bytes of it
 
@@ -56,22 +58,42 @@ def request(
             # Its containers may have no more than it; and it does nothing with them.
             resources=Resources(device_rules=_EVERY_DEVICE if settings.confines_devices else None),
             attributes=ProcessAttributes(sysctls=dict(config.linux.sysctls)),
-            networks=NetworkRequest() if of_host["net"] else _networks(config, network()),
+            networks=NetworkRequest() if of_host["net"] else _networks(pod_id, config, network()),
             cgroup_parent=parent_of(config.linux.cgroup_parent, settings.cgroup_driver),
             userns=_users(options.userns_options),
         ),
     )
 
 
-def _networks(config: messages.PodSandboxConfig, name: str) -> NetworkRequest:
-    dns = config.dns_config
+def _networks(pod_id: str, config: messages.PodSandboxConfig, name: str) -> NetworkRequest:
+    dns, metadata = config.dns_config, config.metadata
+    arguments = {
+        "K8S_POD_NAMESPACE": metadata.namespace,
+        "K8S_POD_NAME": metadata.name,
+        "K8S_POD_UID": metadata.uid,
+        "K8S_POD_INFRA_CONTAINER_ID": pod_id,
+    }
     return NetworkRequest(
         names=(name,),
         ports=tuple(map(_port, (each for each in config.port_mappings if each.host_port))),
         dns_servers=tuple(dns.servers),
         dns_search=tuple(each for each in dns.searches if each != "."),
         dns_options=tuple(dns.options),
+        arguments=tuple(arguments.items()),
+        ingress_rate=_rate(config, "ingress"),
+        egress_rate=_rate(config, "egress"),
     )
+
+
+def _rate(config: messages.PodSandboxConfig, direction: str) -> int | None:
+    """Bits a second that the pod receives, or sends, at most."""
+    text = config.annotations.get(_BANDWIDTH.format(direction))
+    if text is None:
+        return None
+    try:
+        return quantities.whole(text)
+    except ValueError:
+        raise InvalidRequest(f"the pod's {direction} bandwidth {text!r} is no quantity") from None
 
 
 def _port(mapping: messages.PortMapping) -> PortMapping:

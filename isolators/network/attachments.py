@@ -126,6 +126,7 @@ def _decoded(value: dict[str, Any]) -> Attached:
     request = dict(value["request"])
     ports = tuple(PortMapping(**each) for each in request.pop("ports"))
     pairs = tuple((name, address) for name, address in request.pop("extra_hosts"))
+    arguments = tuple((name, value) for name, value in request.pop("arguments", ()))
     words: dict[str, Any] = {
         name: tuple(item) if isinstance(item, list) else item for name, item in request.items()
     }
@@ -134,7 +135,7 @@ def _decoded(value: dict[str, Any]) -> Attached:
         **{
             **value,
             "directories": tuple(value["directories"]),
-            "request": NetworkRequest(**words, ports=ports, extra_hosts=pairs),
+            "request": NetworkRequest(**words, ports=ports, extra_hosts=pairs, arguments=arguments),
             "attachments": tuple(attachments),
         }
     )

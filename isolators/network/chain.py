@@ -62,6 +62,8 @@ class Chain:
         """Attach; the result of the last plug-in. Raises PluginFailed: then DEL is due all the same."""
         result: Result | None = None
         for each in self._network.plugins:
+            if result is not None and _does_nothing(each, capabilities):
+                continue
             answer = self._call(replace(call, command="ADD"), each, version, capabilities, result)
             if answer is None:
                 raise PluginFailed(f"CNI plug-in {each['type']} has answered nothing to ADD")
@@ -75,7 +77,8 @@ class Chain:
         """Detach; the first that fails keeps those before it. Raises PluginFailed."""
         given = result if _order(version) >= _order(_WITH_RESULT_FOR_DEL) else None
         for each in reversed(self._network.plugins):
-            self._call(replace(call, command="DEL"), each, version, capabilities, given)
+            if not _does_nothing(each, capabilities):
+                self._call(replace(call, command="DEL"), each, version, capabilities, given)
 
     def check(self, call: Call, version: str, capabilities: Mapping[str, Any], result: Result) -> None:
         """Raises PluginFailed where the attachment is not as it was made."""
@@ -156,6 +159,11 @@ def checked(answer: Result, type_: str) -> Result:
     if not isinstance(answer.get("dns") or {}, dict):
         raise PluginFailed(f"CNI plug-in {type_} has answered with dns that is no object")
     return answer
+
+
+def _does_nothing(each: Mapping[str, Any], capabilities: Mapping[str, Any]) -> bool:
+    """The reference plug-in for ports, told of none, hands on what it got: not worth a program's start."""
+    return each["type"] == "portmap" and "portMappings" not in capabilities
 
 
 def _capabilities(each: Mapping[str, Any]) -> list[str]:

@@ -216,7 +216,7 @@ class NetworkCni(Isolator):
             command="",
             container_id=attached.id,
             netns=path if namespace.is_pinned(path) else "",
-            arguments="IgnoreUnknown=1",
+            arguments=";".join(["IgnoreUnknown=1", *map("=".join, attached.request.arguments)]),
         )
 
     def _add(self, attached: Attached, index: int) -> Attached:

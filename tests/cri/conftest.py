@@ -36,6 +36,7 @@ class Node:
         self.root, self.state = directory / "root", directory / "state"
         self.socket = directory / "cri.sock"
         self.networks = directory / "net.d"
+        self.plugins = directory / "plugins"  # beside Debian's
         self.logs = directory / "logs"
         self.registry = registry
         self.image = f"{registry}/busybox:latest"
@@ -43,7 +44,9 @@ class Node:
     @contextlib.contextmanager
     def agent(self, *flags: str) -> Iterator[AgentProcess]:
         """Running, with the CRI served."""
-        own = ("--cri", f"unix://{self.socket}", f"--network-cni-config-dir={self.networks}", *flags)
+        plugins = f"{self.plugins}:/usr/lib/cni"
+        networks = (f"--network-cni-config-dir={self.networks}", f"--network-cni-plugins-dir={plugins}")
+        own = ("--cri", f"unix://{self.socket}", *networks, *flags)
         with process.started(self.root, self.state, *own) as agent:
             yield agent
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from pathlib import Path
 
 import pytest
 
 from tests.cri.client import Client
 from tests.cri.conftest import Pods
+from tests.support import recording_plugin
 
 pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay")
 
@@ -64,3 +67,21 @@ def test_addresses_are_given_back(pods: Pods, cri: Client) -> None:
     cri.StopPodSandbox(pod_sandbox_id=pod)
     addresses = pods.node.directory / "addresses/cri-test"
     assert first not in {path.name for path in addresses.iterdir()}
+
+
+def test_plug_ins_are_told_which_pod_it_is(pods: Pods, cri: Client, tmp_path: Path) -> None:
+    log, place = tmp_path / "log", pods.node.networks / "00-first.conflist"
+    recording_plugin.install(pods.node.plugins, "recorder")
+    result = {"cniVersion": "1.0.0", "ips": [{"address": "10.232.0.9/24"}], "interfaces": []}
+    plugin = {"type": "recorder", "log": str(log), "results": {"ADD": result}}
+    place.write_text(json.dumps({"cniVersion": "1.0.0", "name": "told", "plugins": [plugin]}))
+    try:
+        metadata = {"name": "web", "namespace": "shop", "uid": "u-1"}
+        pod = pods.run(metadata=metadata)
+        cri.RemovePodSandbox(pod_sandbox_id=pod)
+    finally:
+        place.unlink()
+    calls = {call["command"]: call["environment"]["CNI_ARGS"] for call in recording_plugin.calls(log)}
+    wanted = {"IgnoreUnknown=1", "K8S_POD_NAMESPACE=shop", "K8S_POD_NAME=web", "K8S_POD_UID=u-1"}
+    assert {*wanted, f"K8S_POD_INFRA_CONTAINER_ID={pod}"} == set(calls["ADD"].split(";"))
+    assert calls["DEL"] == calls["ADD"]
