@@ -161,6 +161,7 @@ class DockerVolume(Isolator):
     def _left(self, volume: MountedVolume, holder: str | None) -> bool:
         """Unmount it if nobody but the holder has it; whether it was. Raises ContainerizerError."""
         from isolators.docker import volume_driver
+        from isolators.mounted_volumes import is_mount_point
 
         record = volume.record
         if record is None or set(volume.users()) - {holder}:
@@ -170,7 +171,9 @@ class DockerVolume(Isolator):
             driver = volume_driver.find(record["driver"], replace(self.flags, **places))
             driver.unmount(record["name"], record["id"], None if record["mountpoint"] else _BRIEF)
         except ContainerizerError:
-            if record["mountpoint"]:
+            # It did not come about; or with its container the plug-in is gone, and what it had mounted.
+            gone = holder is None and not is_mount_point(record["mountpoint"])
+            if record["mountpoint"] and not gone:
                 raise
         volume.clear()
         return True
