@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from containerizer.api import secrets
+from containerizer.api import csi, secrets
 from containerizer.api.errors import BadRequest
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto import values_pb2 as values
 from isolators.secrets import Secret, decoded, encoded
-from isolators.volumes import BIND, IMAGE, NAMED, SANDBOX, SECRET, Volume, normalised
+from isolators.volumes import BIND, CSI, IMAGE, NAMED, SANDBOX, SECRET, Volume, normalised
 from launcher.container_id import ContainerId
 from launcher.data import asdict
 
@@ -63,10 +63,8 @@ def _volume(container_id: ContainerId, asked: containers.Volume) -> Volume:
         return Volume(kind=NAMED, source=named.name, driver=named.driver, options=options, **common)
     if source.type == Source.SECRET:
         return Volume(kind=SECRET, secret=_secret(source.secret, asked.container_path), **common)
-    if source.type not in (Source.UNKNOWN, Source.HOST_PATH):
-        kind = Source.Type.Name(source.type)
-        hint = "HOST_PATH, SANDBOX_PATH, DOCKER_VOLUME and SECRET are"
-        raise BadRequest(f"'volumes.source.type' {kind} is not supported", hint=hint)
+    if source.type == Source.CSI_VOLUME:
+        return Volume(kind=CSI, **common, **csi.asked(source.csi_volume, asked.container_path, {}))
     return Volume(kind=BIND, **common, **_on_host(asked))
 
 
@@ -114,6 +112,8 @@ def _further(asked: extensions.LaunchVolume) -> Volume:
     if asked.HasField("secret"):
         numbers = {name: getattr(asked.secret, name) for name in _OF_SECRET if asked.secret.HasField(name)}
         given["secret"] = _secret(asked.secret.secret, asked.target, **numbers)
+    if asked.HasField("csi"):
+        given |= csi.asked(asked.csi, asked.target, asked.publish_context)
     return Volume(**given, flags=tuple(asked.flags))
 
 
@@ -140,5 +140,8 @@ def _fill(message: extensions.LaunchVolume, volume: Volume) -> None:
                 message.flags.extend(value)
             elif name == "secret":
                 _fill_secret(message.secret, volume.secret)
+            elif name == "csi":
+                csi.fill(message.csi, volume)
+                message.publish_context.update(volume.csi.publish_context if volume.csi else {})
             else:
                 setattr(message, name, value)

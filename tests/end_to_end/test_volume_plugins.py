@@ -114,7 +114,7 @@ def test_a_volume_of_csi_and_its_secrets(cli: Cli, busybox: str, tmp_path: Path)
     options += ["--secret-resolver", "file", "--secrets-dir", str(tmp_path / "secrets")]
     with csi.listening(csi.CsiServer(tmp_path / "volumes"), socket) as plugin:
         plugin.add("vol-1")
-        script = "echo kept > /data/file; echo runs; cat"
+        script = "echo kept > /data/file; echo runs; exec sleep 1000"
         with cli.start("run", "--name", NAME, *options, busybox, "sh", "-c", script) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "runs\n"
@@ -130,8 +130,13 @@ def test_a_volume_of_csi_and_its_secrets(cli: Cli, busybox: str, tmp_path: Path)
         assert (plugin.staged, plugin.published) == ({}, {})
         assert (plugin.data / "vol-1" / "file").read_text() == "kept\n"
         assert cli("rm", NAME).returncode == 0
-        done = cli("run", "--rm", *options[:2], "--mount", mount.replace(",dst=/data", ""), busybox, "true")
-        assert (done.returncode, "has no target" in done.stderr) == (125, True)
+        resolver = ("--secret-resolver", "file", "--secrets-dir", str(tmp_path / "secrets"))
+        with started(cli.root, cli.state, *options[:2], *resolver) as agent:
+            command = (*options[2:4], busybox, "grep", "kept", "/data/file")
+            asked = cli("--agent", f"unix:{agent.socket}", "run", "--rm", *command)
+            assert asked.stdout == "kept\n", asked.stderr
+            agent.stop()
+        assert (plugin.staged, len(plugin.named("NodeStageVolume"))) == ({}, 2)
 
 
 def test_one_that_is_not_there_is_told(cli: Cli, busybox: str, options: list[str]) -> None:
@@ -158,7 +163,9 @@ def test_a_launcher_that_is_killed_while_it_runs(
     cli: Cli, busybox: str, plugin: VolumePlugin, options: list[str]
 ) -> None:
     """The supervisor becomes the reaper, which knows no options."""
-    with cli.start("run", "--name", NAME, *options, busybox, "sh", "-c", "echo runs; cat") as process:
+    with cli.start(
+        "run", "--name", NAME, *options, busybox, "sh", "-c", "echo runs; exec sleep 1000"
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "runs\n"
         process.send_signal(signal.SIGKILL)

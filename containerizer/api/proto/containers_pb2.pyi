@@ -424,9 +424,84 @@ class Volume(_message.Message):
     class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     class Source(_message.Message):
-        __slots__ = ["docker_volume", "host_path", "sandbox_path", "secret", "type"]
+        __slots__ = ["csi_volume", "docker_volume", "host_path", "sandbox_path", "secret", "type"]
         class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
             __slots__ = []
+        class CSIVolume(_message.Message):
+            __slots__ = ["plugin_name", "static_provisioning"]
+            class StaticProvisioning(_message.Message):
+                __slots__ = ["node_publish_secrets", "node_stage_secrets", "volume_capability", "volume_context", "volume_id"]
+                class NodePublishSecretsEntry(_message.Message):
+                    __slots__ = ["key", "value"]
+                    KEY_FIELD_NUMBER: _ClassVar[int]
+                    VALUE_FIELD_NUMBER: _ClassVar[int]
+                    key: str
+                    value: _values_pb2.Secret
+                    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_values_pb2.Secret, _Mapping]] = ...) -> None: ...
+                class NodeStageSecretsEntry(_message.Message):
+                    __slots__ = ["key", "value"]
+                    KEY_FIELD_NUMBER: _ClassVar[int]
+                    VALUE_FIELD_NUMBER: _ClassVar[int]
+                    key: str
+                    value: _values_pb2.Secret
+                    def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_values_pb2.Secret, _Mapping]] = ...) -> None: ...
+                class VolumeContextEntry(_message.Message):
+                    __slots__ = ["key", "value"]
+                    KEY_FIELD_NUMBER: _ClassVar[int]
+                    VALUE_FIELD_NUMBER: _ClassVar[int]
+                    key: str
+                    value: str
+                    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+                NODE_PUBLISH_SECRETS_FIELD_NUMBER: _ClassVar[int]
+                NODE_STAGE_SECRETS_FIELD_NUMBER: _ClassVar[int]
+                VOLUME_CAPABILITY_FIELD_NUMBER: _ClassVar[int]
+                VOLUME_CONTEXT_FIELD_NUMBER: _ClassVar[int]
+                VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+                node_publish_secrets: _containers.MessageMap[str, _values_pb2.Secret]
+                node_stage_secrets: _containers.MessageMap[str, _values_pb2.Secret]
+                volume_capability: Volume.Source.CSIVolume.VolumeCapability
+                volume_context: _containers.ScalarMap[str, str]
+                volume_id: str
+                def __init__(self, volume_id: _Optional[str] = ..., volume_capability: _Optional[_Union[Volume.Source.CSIVolume.VolumeCapability, _Mapping]] = ..., node_stage_secrets: _Optional[_Mapping[str, _values_pb2.Secret]] = ..., node_publish_secrets: _Optional[_Mapping[str, _values_pb2.Secret]] = ..., volume_context: _Optional[_Mapping[str, str]] = ...) -> None: ...
+            class VolumeCapability(_message.Message):
+                __slots__ = ["access_mode", "block", "mount"]
+                class AccessMode(_message.Message):
+                    __slots__ = ["mode"]
+                    class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+                        __slots__ = []
+                    MODE_FIELD_NUMBER: _ClassVar[int]
+                    MULTI_NODE_MULTI_WRITER: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    MULTI_NODE_READER_ONLY: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    MULTI_NODE_SINGLE_WRITER: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    SINGLE_NODE_MULTI_WRITER: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    SINGLE_NODE_READER_ONLY: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    SINGLE_NODE_SINGLE_WRITER: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    SINGLE_NODE_WRITER: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    UNKNOWN: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    mode: Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode
+                    def __init__(self, mode: _Optional[_Union[Volume.Source.CSIVolume.VolumeCapability.AccessMode.Mode, str]] = ...) -> None: ...
+                class BlockVolume(_message.Message):
+                    __slots__ = []
+                    def __init__(self) -> None: ...
+                class MountVolume(_message.Message):
+                    __slots__ = ["fs_type", "mount_flags"]
+                    FS_TYPE_FIELD_NUMBER: _ClassVar[int]
+                    MOUNT_FLAGS_FIELD_NUMBER: _ClassVar[int]
+                    fs_type: str
+                    mount_flags: _containers.RepeatedScalarFieldContainer[str]
+                    def __init__(self, fs_type: _Optional[str] = ..., mount_flags: _Optional[_Iterable[str]] = ...) -> None: ...
+                ACCESS_MODE_FIELD_NUMBER: _ClassVar[int]
+                BLOCK_FIELD_NUMBER: _ClassVar[int]
+                MOUNT_FIELD_NUMBER: _ClassVar[int]
+                access_mode: Volume.Source.CSIVolume.VolumeCapability.AccessMode
+                block: Volume.Source.CSIVolume.VolumeCapability.BlockVolume
+                mount: Volume.Source.CSIVolume.VolumeCapability.MountVolume
+                def __init__(self, block: _Optional[_Union[Volume.Source.CSIVolume.VolumeCapability.BlockVolume, _Mapping]] = ..., mount: _Optional[_Union[Volume.Source.CSIVolume.VolumeCapability.MountVolume, _Mapping]] = ..., access_mode: _Optional[_Union[Volume.Source.CSIVolume.VolumeCapability.AccessMode, _Mapping]] = ...) -> None: ...
+            PLUGIN_NAME_FIELD_NUMBER: _ClassVar[int]
+            STATIC_PROVISIONING_FIELD_NUMBER: _ClassVar[int]
+            plugin_name: str
+            static_provisioning: Volume.Source.CSIVolume.StaticProvisioning
+            def __init__(self, plugin_name: _Optional[str] = ..., static_provisioning: _Optional[_Union[Volume.Source.CSIVolume.StaticProvisioning, _Mapping]] = ...) -> None: ...
         class DockerVolume(_message.Message):
             __slots__ = ["driver", "driver_options", "name"]
             DRIVER_FIELD_NUMBER: _ClassVar[int]
@@ -456,6 +531,7 @@ class Volume(_message.Message):
             type: Volume.Source.SandboxPath.Type
             def __init__(self, type: _Optional[_Union[Volume.Source.SandboxPath.Type, str]] = ..., path: _Optional[str] = ...) -> None: ...
         CSI_VOLUME: Volume.Source.Type
+        CSI_VOLUME_FIELD_NUMBER: _ClassVar[int]
         DOCKER_VOLUME: Volume.Source.Type
         DOCKER_VOLUME_FIELD_NUMBER: _ClassVar[int]
         HOST_PATH: Volume.Source.Type
@@ -466,12 +542,13 @@ class Volume(_message.Message):
         SECRET_FIELD_NUMBER: _ClassVar[int]
         TYPE_FIELD_NUMBER: _ClassVar[int]
         UNKNOWN: Volume.Source.Type
+        csi_volume: Volume.Source.CSIVolume
         docker_volume: Volume.Source.DockerVolume
         host_path: Volume.Source.HostPath
         sandbox_path: Volume.Source.SandboxPath
         secret: _values_pb2.Secret
         type: Volume.Source.Type
-        def __init__(self, type: _Optional[_Union[Volume.Source.Type, str]] = ..., docker_volume: _Optional[_Union[Volume.Source.DockerVolume, _Mapping]] = ..., host_path: _Optional[_Union[Volume.Source.HostPath, _Mapping]] = ..., sandbox_path: _Optional[_Union[Volume.Source.SandboxPath, _Mapping]] = ..., secret: _Optional[_Union[_values_pb2.Secret, _Mapping]] = ...) -> None: ...
+        def __init__(self, csi_volume: _Optional[_Union[Volume.Source.CSIVolume, _Mapping]] = ..., type: _Optional[_Union[Volume.Source.Type, str]] = ..., docker_volume: _Optional[_Union[Volume.Source.DockerVolume, _Mapping]] = ..., host_path: _Optional[_Union[Volume.Source.HostPath, _Mapping]] = ..., sandbox_path: _Optional[_Union[Volume.Source.SandboxPath, _Mapping]] = ..., secret: _Optional[_Union[_values_pb2.Secret, _Mapping]] = ...) -> None: ...
     CONTAINER_PATH_FIELD_NUMBER: _ClassVar[int]
     HOST_PATH_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]

@@ -329,7 +329,7 @@ class LaunchOptions(_message.Message):
     def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LaunchVolume, _Mapping]]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class LaunchVolume(_message.Message):
-    __slots__ = ["anonymous", "chown", "create", "driver", "flags", "idmap", "kind", "labels", "nocopy", "of_parent", "options", "propagation", "pull", "readonly", "recursive", "secret", "source", "subpath", "target"]
+    __slots__ = ["anonymous", "chown", "create", "csi", "driver", "flags", "idmap", "kind", "labels", "nocopy", "of_parent", "options", "propagation", "publish_context", "pull", "readonly", "recursive", "secret", "source", "subpath", "target"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -338,6 +338,13 @@ class LaunchVolume(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     class OptionsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class PublishContextEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -358,6 +365,7 @@ class LaunchVolume(_message.Message):
     ANONYMOUS_FIELD_NUMBER: _ClassVar[int]
     CHOWN_FIELD_NUMBER: _ClassVar[int]
     CREATE_FIELD_NUMBER: _ClassVar[int]
+    CSI_FIELD_NUMBER: _ClassVar[int]
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     IDMAP_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +375,7 @@ class LaunchVolume(_message.Message):
     OF_PARENT_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     PROPAGATION_FIELD_NUMBER: _ClassVar[int]
+    PUBLISH_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
     READONLY_FIELD_NUMBER: _ClassVar[int]
     RECURSIVE_FIELD_NUMBER: _ClassVar[int]
@@ -377,6 +386,7 @@ class LaunchVolume(_message.Message):
     anonymous: bool
     chown: bool
     create: bool
+    csi: _containers_pb2.Volume.Source.CSIVolume
     driver: str
     flags: _containers.RepeatedScalarFieldContainer[str]
     idmap: str
@@ -386,6 +396,7 @@ class LaunchVolume(_message.Message):
     of_parent: bool
     options: _containers.ScalarMap[str, str]
     propagation: str
+    publish_context: _containers.ScalarMap[str, str]
     pull: str
     readonly: bool
     recursive: str
@@ -393,7 +404,7 @@ class LaunchVolume(_message.Message):
     source: str
     subpath: str
     target: str
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., source: _Optional[str] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., readonly: bool = ..., recursive: _Optional[str] = ..., propagation: _Optional[str] = ..., flags: _Optional[_Iterable[str]] = ..., subpath: _Optional[str] = ..., nocopy: bool = ..., chown: bool = ..., idmap: _Optional[str] = ..., create: bool = ..., anonymous: bool = ..., of_parent: bool = ..., pull: _Optional[str] = ..., secret: _Optional[_Union[LaunchVolume.SecretFile, _Mapping]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., source: _Optional[str] = ..., driver: _Optional[str] = ..., options: _Optional[_Mapping[str, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., readonly: bool = ..., recursive: _Optional[str] = ..., propagation: _Optional[str] = ..., flags: _Optional[_Iterable[str]] = ..., subpath: _Optional[str] = ..., nocopy: bool = ..., chown: bool = ..., idmap: _Optional[str] = ..., create: bool = ..., anonymous: bool = ..., of_parent: bool = ..., pull: _Optional[str] = ..., secret: _Optional[_Union[LaunchVolume.SecretFile, _Mapping]] = ..., csi: _Optional[_Union[_containers_pb2.Volume.Source.CSIVolume, _Mapping]] = ..., publish_context: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class LimitReached(_message.Message):
     __slots__ = ["isolator", "limit", "message", "resource", "time", "usage"]
