@@ -37,7 +37,9 @@ from containerizer.record import find
 from containerizer.units import format_age
 from launcher.attach_protocol import STDERR
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, InvalidRequest
+from launcher.kernel import process
 from provisioner.backends.choose import NAMES
 
 HEADER = ("NAME", "READY", "STATUS", "RESTARTS", "AGE")
@@ -53,6 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_.add_argument("--rm", action="store_true", help="remove the pod when it has ended")
     run_.add_argument("-d", "--detach", action="store_true", help="leave it to a process that stays")
     run_.add_argument("--isolation", metavar="LIST", help="load exactly these isolators, separated by commas")
+    run_.add_argument(
+        "--network",
+        metavar="none|NAME[,NAME]",
+        help="that it joins (bridge if a container has a hostPort; else none; of an ordinary user a way out)",
+    )
     run_.add_argument(
         "--best-effort", action="store_true", help="leave out what cannot be limited here, and say so"
     )
@@ -102,6 +109,7 @@ def _run_watched(arguments: argparse.Namespace, text: bytes, begun: Callable[[Se
 
 def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable[[], None]) -> int:
     printed = _Lines()
+    asked = replace(asked, network=_network(arguments))
     containerizer = Containerizer(
         root=arguments.root,
         state=arguments.state,
@@ -127,6 +135,12 @@ def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable
     if pod.message:
         print(f"containerizer: {asked.name}: {pod.message}", file=sys.stderr)
     return 0 if phase is Phase.SUCCEEDED else pod.exit_code
+
+
+def _network(arguments: argparse.Namespace) -> str | None:
+    """Who names isolators, and no network, has none that is there by default for an ordinary user only."""
+    usual = "none" if arguments.isolation is not None and process.is_rootless() else None
+    return arguments.network or usual
 
 
 def _stop(pod: Pod) -> None:
@@ -184,7 +198,14 @@ def _options(arguments: argparse.Namespace) -> Iterator[str]:
         if getattr(arguments, name):
             yield f"--{name.replace('_', '-')}"
     yield from (f"--insecure-registry={host}" for host in arguments.insecure_registry)
-    for name in ("isolation", "image_provisioner_backend", "registries_conf", "certs_dir", "authfile"):
+    for name in (
+        "isolation",
+        "network",
+        "image_provisioner_backend",
+        "registries_conf",
+        "certs_dir",
+        "authfile",
+    ):
         if (value := getattr(arguments, name)) is not None:
             yield f"--{name.replace('_', '-')}={value}"
 

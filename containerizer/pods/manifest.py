@@ -48,6 +48,7 @@ class PodManifest(Data, kw_only=True):
     host_ipc: bool = False
     shares_processes: bool = False  # the containers see each other's
     hosts: tuple[tuple[str, str], ...] = ()  # address and name, for their /etc/hosts
+    network: str | None = None  # not in it, but beside it: "none", or names of networks with commas
     ignored: tuple[str, ...] = ()  # paths of fields that mean nothing on one host
 
 

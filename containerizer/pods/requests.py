@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from containerizer.paths import Paths
-from containerizer.pods import memory
+from containerizer.pods import memory, networks
 from containerizer.pods.containers import PodContainer
 from containerizer.pods.file_volumes import FileVolume
 from containerizer.pods.manifest import PodManifest
@@ -22,14 +22,12 @@ from containerizer.pods.volumes import (
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators import catalog
 from isolators.isolator import OF_HOST, ContainerConfig
-from isolators.networks import NetworkRequest
 from launcher.container_id import ContainerId
 from launcher.launch_info import Mount
 
 # It does nothing, and may do nothing. PID 1 around it (launcher/init.py) collects what the pod leaves.
 _PAUSE = ("sleep", "infinity")
 _NOBODY = "65534:65534"
-_NETWORK = "bridge"  # that there always is
 
 _DEVICES = ("CharDevice", "BlockDevice")
 
@@ -38,7 +36,7 @@ def isolation(manifest: PodManifest) -> tuple[str, ...]:
     """The default isolators, and those that it and its containers need besides."""
     limits = [of.resources for of in (*manifest.init_containers, *manifest.containers)]
     needed = [catalog.default_for(ContainerConfig(resources=each)) for each in limits]
-    needed.append(catalog.default_for(ContainerConfig(networks=_networks(manifest))))
+    needed.append(catalog.default_for(ContainerConfig(networks=networks.asked(manifest))))
     return tuple(dict.fromkeys(name for names in needed for name in names))
 
 
@@ -63,18 +61,9 @@ def pod(manifest: PodManifest, paths: Paths) -> ContainerRequest:
             hostname=None if manifest.host_network else manifest.hostname,
             namespaces={kind: OF_HOST for kind, of_host in kinds.items() if of_host},
             capabilities_drop=("ALL",),
-            networks=_networks(manifest),
+            networks=networks.asked(manifest),
         ),
     )
-
-
-def _networks(manifest: PodManifest) -> NetworkRequest:
-    """One if something outside is to reach it; then the aliases of hosts are in the files of that."""
-    ports = [port for of in (*manifest.init_containers, *manifest.containers) for port in of.host_ports]
-    if not ports:
-        return NetworkRequest()
-    aliases = tuple((name, address) for address, name in manifest.hosts)
-    return NetworkRequest(names=(_NETWORK,), ports=tuple(ports), extra_hosts=aliases)
 
 
 def container(manifest: PodManifest, of: PodContainer, places: Mapping[str, Place]) -> ContainerRequest:
