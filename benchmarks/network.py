@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ TRANSFERS = 3  # of each way, in turns
 AT_ONCE = 8
 OURS, PODMANS = "containerizer", "podman"
 RUNTIME = os.environ.get("PODMAN_RUNTIME", "crun")
+_DEFAULT = ("--network", "podman")
 _WITHIN = "BENCHMARK_WITHIN"
 
 
@@ -51,6 +52,7 @@ def main() -> None:
         try:
             launches(setting)
             throughput(setting)
+            macvlan(setting)
             leftovers(setting, int(sys.argv[1]) if len(sys.argv) > 1 else 40)
         finally:
             peers.forget_podman(setting.root)
@@ -77,7 +79,7 @@ def _cgroups() -> contextlib.AbstractContextManager[None]:
 
 
 def _podman_run(setting: Setting, *arguments: str) -> list[str]:
-    return podman(setting, "run", "--network", "podman", *peers._PODMAN, *arguments)
+    return podman(setting, "run", *_DEFAULT, *peers._PODMAN, *arguments)
 
 
 # What a launch takes -------------------------------------------------------------------------------
@@ -120,13 +122,16 @@ def in_turns(alternatives: Mapping[str, list[str]]) -> None:
 
 
 @contextlib.contextmanager
-def running(setting: Setting) -> Iterator[dict[str, list[int]]]:
+def running(
+    setting: Setting, own: Sequence[str] = ("--network", "bridge"), of_podman: Sequence[str] = _DEFAULT
+) -> Iterator[dict[str, list[int]]]:
     """Two containers of each, and their first processes."""
     image = setting.image
     for number in (1, 2):
         options = ["-d", "--name", f"n{number}"]
-        peers.run(ours(setting, "run", *options, "--network", "bridge", image, "sleep", "100000"))
-        peers.run(_podman_run(setting, *options, image, "sleep", "100000"))
+        peers.run(ours(setting, "run", *options, *own, image, "sleep", "100000"))
+        run = podman(setting, "run", *of_podman, *peers._PODMAN, *options, image, "sleep", "100000")
+        peers.run(run)
     listed = json.loads(peers.output(ours(setting, "ps", "--json")))
     inspect = podman(setting, "inspect", "--format", "{{.State.Pid}}", "n1", "n2")
     try:
@@ -150,6 +155,47 @@ def throughput(setting: Setting) -> None:
                     measured[name].append(transfer(way, *pids))
             first, second = (statistics.median(measured[name]) for name in (OURS, PODMANS))
             print(f"| {way} | {first:.1f} | {second:.1f} | {first / second:.2f} |")
+
+
+def macvlan(setting: Setting) -> None:
+    """Between two containers on one device of the host, and two namespaces with a cable between them."""
+    peers.run(["ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1"])
+    for device in ("up0", "up1"):
+        peers.run(["ip", "link", "set", device, "up"])
+    network = {"type": "macvlan", "master": "up0", "ipam": {"type": "host-local", "subnet": "10.95.0.0/24"}}
+    directory = setting.root / "net.d"
+    directory.mkdir()
+    listed = {"cniVersion": "1.0.0", "name": "mac", "plugins": [network]}
+    (directory / "mac.conflist").write_text(json.dumps(listed))
+    of_podman = ["--driver", "macvlan", "--opt", "parent=up0", "--subnet", "10.96.0.0/24", "mac"]
+    peers.run(podman(setting, "network", "create", *of_podman))
+    options = ["--network", "mac", "--network-cni-config-dir", str(directory)]
+    measured: dict[str, list[float]] = {OURS: [], PODMANS: [], "a cable": []}
+    with cable() as pids, running(setting, options, ["--network", "mac"]) as containers:
+        for _ in range(TRANSFERS):
+            for name, pair in {**containers, "a cable": pids}.items():
+                measured[name].append(transfer("container to container", *pair))
+    print("\n## macvlan, container to container, Gbit/s (iperf3, one TCP stream)\n")
+    print(", ".join(f"{name} {statistics.median(each):.1f}" for name, each in measured.items()))
+
+
+@contextlib.contextmanager
+def cable() -> Iterator[list[int]]:
+    """Two processes, each in a network namespace with one end of it."""
+    with contextlib.ExitStack() as stack:
+        waits = ["unshare", "--net", "sh", "-c", "echo; exec sleep 100000"]
+        ends = [stack.enter_context(subprocess.Popen(waits, stdout=subprocess.PIPE)) for _ in range(2)]
+        for number, end in enumerate(ends):
+            stack.callback(end.kill)
+            assert end.stdout
+            end.stdout.readline()
+            if number:
+                peer = ["type", "veth", "peer", "name", "eth0", "netns", str(end.pid)]
+                peers.run([*_in(ends[0].pid), "ip", "link", "add", "eth0", *peer])
+        for number, end in enumerate(ends, 1):
+            peers.run([*_in(end.pid), "ip", "addr", "add", f"10.97.0.{number}/24", "dev", "eth0"])
+            peers.run([*_in(end.pid), "ip", "link", "set", "eth0", "up"])
+        yield [end.pid for end in ends]
 
 
 def transfer(way: str, server: int, client: int) -> float:
@@ -202,7 +248,7 @@ def leftovers(setting: Setting, count: int) -> None:
         "rules": [line for line in peers.output(["nft", "list", "ruleset"]).splitlines() if "ctz" in line],
         "namespaces": os.listdir(state / "namespaces"),
         "addresses": list(state.glob("of/*/addresses/*")),
-        "ports": list(state.glob("ports/*")),
+        "ports": [*state.glob("ports/*"), *state.glob("holders/*")],
         "attachments": os.listdir(Path(setting.directories[0]) / "networks" / "attached"),
     }
     print(f"- left: {', '.join(f'{len(found)} {kind}' for kind, found in left.items())}")
