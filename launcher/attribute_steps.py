@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launcher.kernel import cgroups, process
+from launcher.kernel.libc import AT_FDCWD
 from launcher.posix_attributes import clamped, granted_limit, infinite, limits_text, lowest_nice
 from launcher.process_attributes import (
     IO_CLASSES,
@@ -28,12 +29,12 @@ from launcher.process_attributes import (
     Rlimit,
     Scheduler,
 )
-from launcher.program.assembler import Argument, Label
-from launcher.program.files import place
+from launcher.program.assembler import Argument, Label, Program
 from launcher.program.objects import Explained
 
 if TYPE_CHECKING:
     from launcher.child import Child
+    from launcher.launch_info import LaunchInfo
 
 _WORD = (1 << 64) - 1
 _FORBIDDEN = (errno.EPERM, errno.EACCES)
@@ -51,14 +52,26 @@ def set_oom_score_adj(child: Child) -> None:
     """
     wanted = child.info.oom_score_adj
     own = process.oom_score_adj()
-    if wanted is None and own >= 0:
+    if child.inherits or (wanted is None and own >= 0):
         return
     value = 0 if wanted is None else wanted.value
-    file = child.program.call("openat", *place(process.OOM_SCORE_ADJ, child.proc), _WRITE)
+    file = child.program.call("openat", AT_FDCWD, process.OOM_SCORE_ADJ.encode(), _WRITE)
     # EACCES: below what a process with CAP_SYS_RESOURCE set last, and no lower than 0 by default.
     reports = [_clamped_oom(wanted, granted) for granted in (min(own, 0), own)] if wanted else []
     fallback = ("write", _text(child, file, min(own, 0)))
     _set(child, wanted, ("write", _text(child, file, value)), (fallback, None), reports)
+
+
+def bequeath_oom_score_adj(program: Program, info: LaunchInfo) -> None:
+    """Have a child inherit it. What the host grants has been told when the container was launched."""
+    wanted, own = info.oom_score_adj, process.oom_score_adj()
+    if wanted is None and own >= 0:
+        return
+    text = str(0 if wanted is None else wanted.value).encode()
+    forbidden = () if wanted is not None and wanted.policy is Policy.REQUIRE else _FORBIDDEN
+    file = program.call("openat", AT_FDCWD, process.OOM_SCORE_ADJ.encode(), _WRITE)
+    program.call("write", file, text, len(text), on=text.decode(), tolerate=forbidden)
+    program.call("close", file)
 
 
 def set_cpu_affinity(child: Child, wanted: CpuAffinity) -> None:

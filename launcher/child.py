@@ -80,6 +80,7 @@ class Child:
         self.root: Slot | int = -1  # descriptor of the root filesystem, until it is /
         self.filler: root_filesystem.Filler | None = None
         self.proc: Slot | None = None  # the host's, where another one may be in sight
+        self.inherits = False  # whether an intermediate has set what is set by the host's procfs
         self.user = _ROOT
         self.granted: list[Clamped] = []  # less than was asked for: known by now,
         self.reports: list[Clamped] = []  # or reported by the child, by the place here

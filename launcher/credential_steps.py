@@ -32,6 +32,12 @@ if TYPE_CHECKING:
         def user(self) -> User: ...
 
 
+# What taking the task's ids, sets, terminal and directory needs.
+_TO_BECOME_ANOTHER = (
+    *("CAP_SETPCAP", "CAP_SETUID", "CAP_SETGID"),
+    *("CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE"),
+)
+
 _PR_SET_KEEPCAPS = 8
 _PR_SET_SECCOMP = 22
 _PR_CAPBSET_DROP = 24
@@ -85,10 +91,38 @@ def take_credentials(child: Credentialed) -> None:
 
 
 def set_labels(child: Child) -> None:
-    if child.info.apparmor or child.info.selinux:
+    if not child.inherits:
+        write_labels(child.program, child.info)
+
+
+def write_labels(program: Program, info: LaunchInfo) -> None:
+    if info.apparmor or info.selinux:
         from launcher import label_steps  # which few hosts have
 
-        label_steps.set_labels(child)
+        label_steps.write_labels(program, info)
+
+
+def lower_privileges(program: Program, info: LaunchInfo) -> None:
+    """For a child that enters a container and makes nothing: leave it what it still needs of them.
+
+    A task that has CAP_SYS_PTRACE can trace it from the moment when it is in the PID namespace; so it must
+    have no more to give than the task, but for what is named here.
+    """
+    sets = info.capabilities
+    if sets is None:
+        return
+    for number in capabilities.others(sets.bounding):
+        program.call("prctl", _PR_CAPBSET_DROP, number, 0, 0, 0, on=number, tolerate=(errno.EINVAL,))
+    needed = {*_TO_BECOME_ANOTHER, *sets.permitted, *sets.inheritable, *sets.effective}
+    if info.seccomp is not None and not info.no_new_privileges:
+        needed.add("CAP_SYS_ADMIN")  # to load it, seccomp(2)
+    if info.rlimits:
+        needed.add("CAP_SYS_RESOURCE")
+    if info.nice or info.scheduler or info.io_priority or info.cpu_affinity:
+        needed.add("CAP_SYS_NICE")
+    kept = [name for name in capabilities.get_capabilities()[1] if name in needed]
+    header, data = (program.constant(part) for part in capabilities.packed(kept, kept, sets.inheritable))
+    program.call("capset", header, data)
 
 
 def forbid_new_privileges(child: Credentialed) -> None:

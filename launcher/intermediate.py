@@ -17,19 +17,20 @@ import os
 import struct
 from collections.abc import Callable, Iterable
 
-from launcher import namespaces, root_filesystem
+from launcher import attribute_steps, credential_steps, namespaces, root_filesystem
 from launcher.child import Child, hide, join_cgroups
 from launcher.kernel import capabilities, clone
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo
 from launcher.program import mounts
-from launcher.program.assembler import CHANNEL, Argument, Label, Program
+from launcher.program.assembler import CHANNEL, FIRST_PASSED, Argument, Label, Program
 from launcher.program.files import open_proc, write_file
 from launcher.program.messages import CLONED, message_with_descriptor, say_to_supervisor
 from launcher.program.objects import Explained
 
 _OFFSETS = "/proc/self/timens_offsets"
+_EVERYTHING = 0xFFFFFFFF
 _CLONE_ARGS = struct.Struct("=11Q")
 _NO_IDMAP = "idmapped mounts need Linux 5.19, and a filesystem that has them (ext4, xfs, btrfs; tmpfs: 6.3)"
 
@@ -56,8 +57,14 @@ def join_the_cgroups(own: Intermediate) -> None:
     join_cgroups(own.child)
 
 
-def keep_the_hosts_proc(own: Intermediate) -> None:
-    if "mnt" in own.joined:
+def use_the_hosts_proc(own: Intermediate) -> None:
+    """The child inherits what is set here. It is given no way to the host's procfs, unless it needs one."""
+    if "mnt" not in own.joined:
+        return
+    attribute_steps.bequeath_oom_score_adj(own.program, own.info)
+    credential_steps.write_labels(own.program, own.info)
+    own.child.inherits = True
+    if own.info.sysctls:
         own.child.proc = open_proc(own.program)
 
 
@@ -129,6 +136,23 @@ def be_born_in_pid_namespace(own: Intermediate) -> None:
         _clone_sibling(own, 0, tell=False)
 
 
+def give_up_what_is_not_needed(own: Intermediate) -> None:
+    """Of who comes in without making anything: descriptors of the host's, and privileges that are the host's.
+
+    From the clone on a task with CAP_SYS_PTRACE may trace it, and on by its /proc/<pid>/fd (CVE-2016-9962).
+    """
+    if "mnt" not in own.joined or own.made:
+        return
+    first = FIRST_PASSED
+    for kept in sorted({own.child.channel, own.child.link} - {-1}):
+        if kept > first:
+            own.program.call("close_range", first, kept - 1, 0)
+        first = kept + 1
+    own.program.call("close_range", first, _EVERYTHING, 0)
+    if "user" not in own.opened:
+        credential_steps.lower_privileges(own.program, own.info)
+
+
 def clone_the_child(own: Intermediate) -> None:
     # The cgroup namespace is the child's to make, as in launcher.child; time's is made already.
     flags = [CLONE_FLAGS[kind] for kind in own.made if kind not in ("user", "time", "cgroup")]
@@ -160,14 +184,16 @@ def _clone_sibling(own: Intermediate, flags: int, *, tell: bool) -> None:
 STEPS: tuple[tuple[str, Callable[[Intermediate], None]], ...] = (
     # While the host's cgroupfs is in sight; the child inherits them.
     ("join the cgroups", join_the_cgroups),
-    # For what is written there when the files in sight are the container's.
-    ("keep the host's proc", keep_the_hosts_proc),
+    # Before the files in sight are the container's.
+    ("use the host's proc", use_the_hosts_proc),
     # Before a process is in it, or its offsets could not be set: time_namespaces(7).
     ("make the time namespace", make_time_namespace),
     ("mount with mapped owners", mount_with_mapped_owners),
     ("enter the namespaces", enter_namespaces),
     # What else may be entered is entered; this process is the one that clones.
     ("be born in the PID namespace", be_born_in_pid_namespace),
+    # The last step before somebody in the container may see, and perhaps trace, what comes.
+    ("give up what is not needed", give_up_what_is_not_needed),
     ("clone the child", clone_the_child),
     # To the supervisor, by whoever sends this.
     ("be known", be_known),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,10 @@ from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig, IsolatorUnavailable
 from isolators.linux.apparmor import LinuxApparmor
 from isolators.linux.selinux import LinuxSelinux
-from launcher.child import STEPS, Child
-from launcher.credential_steps import set_labels
+from launcher.child import STEPS
+from launcher.credential_steps import write_labels
 from launcher.errors import InvalidRequest
+from launcher.intermediate import STEPS as INTERMEDIATE
 from launcher.kernel import labels
 from launcher.launch_info import LaunchInfo
 from launcher.program import runner
@@ -78,22 +78,18 @@ def test_asked_for_on_a_kernel_without(field: str, what: str) -> None:
         (LaunchInfo(selinux=LABEL), "exec", LABEL),
     ],
 )
-def test_what_is_written(tmp_path: Path, info: LaunchInfo, file: str, content: str) -> None:
-    """In place of /proc, a directory that records it: by the descriptor that a command entering has of it."""
+def test_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, info: LaunchInfo, file: str, content: str
+) -> None:
+    """To a directory that records it, in place of /proc/self/attr."""
     own = tmp_path / "self" / "attr"
     own.mkdir(parents=True)
     (own / file).write_text("")
-    child = Child.__new__(Child)
-    child.info, child.program = info, Program()
-    descriptor = os.open(tmp_path, os.O_PATH)
-    try:
-        number = child.program.pass_descriptor(descriptor)
-        child.proc = child.program.call("fcntl", number, 1030, 0)  # F_DUPFD_CLOEXEC: a slot with it
-        set_labels(child)
-        child.program.call("exit_group", 0)
-        runner.run(child.program)
-    finally:
-        os.close(descriptor)
+    monkeypatch.setattr(labels, f"{next(iter(info.asked()))}_file", lambda: str(own / file))
+    program = Program()
+    write_labels(program, info)
+    program.call("exit_group", 0)
+    runner.run(program)
     assert (own / file).read_text() == content
 
 
@@ -104,7 +100,9 @@ def test_apparmor_has_a_file_of_its_own_on_later_kernels(tmp_path: Path) -> None
     assert labels.selinux_file(str(tmp_path)) == f"{tmp_path}/exec"
 
 
-def test_the_child_does_it_before_it_enters_other_files() -> None:
-    """While /proc is the host's: after the change of root it is what the image or a task makes of it."""
+def test_it_is_done_before_other_files_are_in_sight() -> None:
+    """After the change of root /proc is what the image or a task makes of it."""
     names = [name for name, _ in STEPS]
     assert names.index("set the security labels") < names.index("make the mounts private")
+    names = [name for name, _ in INTERMEDIATE]
+    assert names.index("use the host's proc") < names.index("enter the namespaces")

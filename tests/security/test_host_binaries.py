@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.kernel.capabilities import NUMBERS
 from tests.end_to_end.conftest import Cli
 from tests.security.conftest import Build, pid_of, running
 from tests.support import images
@@ -77,8 +78,13 @@ def test_cve_2019_5736_by_the_init_of_ours(cli: Cli, busybox: str) -> None:
         assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_cve_2016_9962(cli: Cli, busybox: str) -> None:
-    """A process that enters a container is traced from inside, and its descriptors of the host's are used."""
+@pytest.mark.parametrize("options", [(), ("--cap-add", "SYS_PTRACE")], ids=" ".join)
+def test_cve_2016_9962(cli: Cli, busybox: str, options: tuple[str, ...]) -> None:
+    """A process that enters a container is traced from inside, and its descriptors of the host's are used.
+
+    With SYS_PTRACE nothing keeps a task from tracing it; then there is nothing to be had from it: it has its
+    channel to the launcher, and no directory or file of the host's.
+    """
     script = """
     echo ready > /ready
     while :; do
@@ -89,14 +95,42 @@ def test_cve_2016_9962(cli: Cli, busybox: str) -> None:
         done
     done
     """
-    with running(cli, busybox, script=script) as name:
+    with running(cli, busybox, *options, script=script) as name:
         inside = Path(f"/proc/{pid_of(cli, name)}/root")
         for _ in range(6):
             assert cli("exec", "-e", "MARK=inside", name, "true").returncode == 0
         seen, memory = (inside / "seen").read_text(), (inside / "memory").read_bytes()
     links = {line.partition(" -> ")[2] for line in seen.splitlines()}
-    known = ("/proc/", "/dev/null", "/seen", "/memory", "pipe:[", "/ ", "/bin", "(deleted)")
+    known = ("/proc/", "/dev/null", "/seen", "/memory", "pipe:[", "socket:[", "/ ", "/bin", "(deleted)")
     strange = {link for link in links if link != "/" and not link.startswith(known)}
     assert not strange, "descriptors, directories or roots of the host's"
     for path in (os.fsencode(sys.prefix), os.fsencode(str(cli.state)), b"containerizer"):
         assert path not in memory
+
+
+def test_what_enters_a_container_has_no_more_to_give(cli: Cli, busybox: str) -> None:
+    """Whoever may trace it gets what it has: a task looks at the sets of those who come in, again and again.
+
+    Only what becoming the task needs may be in them besides the container's own.
+    """
+    script = """
+    while :; do
+        for process in /proc/[0-9]*; do
+            grep -h -e ^CapPrm -e ^CapBnd $process/status 2>/dev/null
+        done
+    done | while read -r name value; do
+        case "$seen" in *"$name$value"*) ;; *) seen="$seen $name$value"; echo "$name $value" >> /sets ;; esac
+    done
+    """
+    options = ("--cap-drop", "ALL", "--cap-add", "SYS_PTRACE")
+    with running(cli, busybox, *options, script=script) as name:
+        inside = Path(f"/proc/{pid_of(cli, name)}/root")
+        for _ in range(10):
+            assert cli("exec", name, "true").returncode == 0
+        sets = [line.split() for line in (inside / "sets").read_text().splitlines()]
+    allowed = {"CAP_SYS_PTRACE"}
+    needed = {"CAP_SETPCAP", "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE"}
+    for title, value in sets:
+        names = {each for each, number in NUMBERS.items() if int(value, 16) >> number & 1}
+        assert names <= (allowed if title == "CapBnd:" else allowed | needed), title
+    assert sets
