@@ -11,8 +11,10 @@ from provisioner.saving.changes import ADDED
 
 # Made for what is mounted there, where the image has none; the task sees, and writes, something else.
 _MOUNT_POINTS = frozenset(
-    ("/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
-    + ("/mnt", "/mnt/mesos", "/mnt/mesos/sandbox")
+    (
+        *("/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"),
+        *("/mnt", "/mnt/mesos", "/mnt/mesos/sandbox"),
+    )
 )
 
 

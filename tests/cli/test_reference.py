@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -58,3 +59,16 @@ def test_manual_pages(tmp_path: Path) -> None:
         argv = ["groff", "-K", "utf8", "-man", "-Tutf8", "-ww", "-b", str(tmp_path / "all.1")]
         done = subprocess.run(argv, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_messages_that_are_explained_are_still_written() -> None:
+    """Each piece of a message, between what differs, is in the sources."""
+    page = (reference.HERE.parent / "troubleshooting.md").read_text()
+    packages = ("launcher", "provisioner", "isolators", "containerizer")
+    root = reference.HERE.parent.parent
+    sources = "".join(path.read_text() for each in packages for path in (root / each).rglob("*.py"))
+    messages = re.findall(r"^\| `(.+?)` \|", page, re.MULTILINE)
+    assert len(messages) > 15
+    for message in messages:
+        for piece in filter(None, (piece.strip(": ") for piece in message.split("…"))):
+            assert piece in sources, message
