@@ -33,6 +33,7 @@ from containerizer.lifecycle import State
 from containerizer.liveness import own_start, processes_of
 from containerizer.paths import Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
+from containerizer.repeated import Repeated
 from containerizer.request import HOST, ContainerRequest
 from isolators import catalog
 from isolators.isolator import Isolator, IsolatorFlags
@@ -107,7 +108,7 @@ class Containerizer:
         self._requests = LaunchRequests(self.paths, served)
         self._launcher = shared_launcher or launchers.make(launcher, in_process=in_process)
         self._isolation = Isolation(self.isolators)
-        self._kinds = Kinds(self.isolators)
+        self._kinds, self._repeated = Kinds(self.isolators), Repeated()
         self._containers: list[Container] = []
         self._loaded: dict[tuple[str, ...], list[Isolator]] = {}
 
@@ -137,7 +138,7 @@ class Containerizer:
         """
         own = Inherit.without_input()
         try:
-            container = self.create(ContainerRequest.of(image, command, **options), stdio or own)
+            container = self.create(self._repeated.of(image, command, options), stdio or own)
         finally:
             os.close(own.stdin)
         container.start()

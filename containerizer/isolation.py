@@ -30,6 +30,7 @@ class Isolation:
         self.isolators = isolators
         self._enforced = frozenset().union(*(isolator.enforces for isolator in isolators))
         self._sharing: Isolation | None = None
+        self._passed: ContainerConfig | None = None
         self._checking = concerned(isolators, "check")
         self._creating = concerned(isolators, "create")
         self._isolating = concerned(isolators, "isolate")
@@ -45,11 +46,14 @@ class Isolation:
         return self._sharing
 
     def check(self, config: ContainerConfig) -> None:
-        """Refuse limits that nobody enforces, or that make no sense here."""
+        """Refuse limits that nobody enforces, or that make no sense here; what has passed will pass again."""
+        if config is self._passed:
+            return
         if config.share_cgroups:
             admissible.check_sharing(self.isolators, config)
         own = self.of(config)
         admissible.check(own._enforced, config, own._checking)
+        self._passed = config
 
     def create(self, container_id: ContainerId, config: ContainerConfig, info: LaunchInfo) -> None:
         """Make what a container of a kind needs of which `info` is known."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from containerizer.nested import place
-from isolators.isolator import Isolator, concerned
+from isolators.isolator import ContainerConfig, Isolator, concerned
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.launch_info import LaunchInfo
@@ -61,6 +61,7 @@ class Kinds:
         self._repeatable = all(isolator.prepares_what_is_asked for isolator in preparing)
         self._prepared = frozenset[str]().union(*(isolator.enforces for isolator in preparing))
         self._known: dict[Hashable, Kind | None] = {}  # None: met once
+        self._last: tuple[ContainerConfig, str] | None = None
 
     def find(
         self, request: ContainerRequest, image: Image | None, learn: Callable[[ContainerId], LaunchRequest]
@@ -87,9 +88,15 @@ class Kinds:
         if self._is_prepared(request):
             return None
         # All that is asked, but the name: as text, since some of it cannot be hashed.
-        config = request.config
-        parts = [_asked(part) for part in (request, config, config.resources, config.attributes)]
-        return length, image and image.digest, repr(parts)
+        return length, image and image.digest, repr(_asked(request)), self._text(request.config)
+
+    def _text(self, config: ContainerConfig) -> str:
+        """Of all that it asks; the last one's is kept."""
+        last = self._last
+        if last is None or last[0] is not config:
+            parts = [_asked(part) for part in (config, config.resources, config.attributes)]
+            last = self._last = config, repr(parts)
+        return last[1]
 
     def _is_prepared(self, request: ContainerRequest) -> bool:
         """Whether an isolator may find another thing than for a launch that is alike."""
