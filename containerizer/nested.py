@@ -25,6 +25,7 @@ from launcher.container_id import ContainerId
 from launcher.data import Data, field, replace
 from launcher.errors import InvalidRequest
 from launcher.launch_info import LaunchInfo
+from launcher.namespaces import NEW
 from launcher.stdio import Inherit, Stdio, mode_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ PLACE = (
     *("hostname", "interfaces_up", "sysctls", "rootfs", "rootfs_mounts", "mounts", "file_operations"),
     *("masked_paths", "readonly_paths", "readonly_rootfs", "hooks", "bundle"),
 )
+
+# The kinds of which a nested container may have its own instead of its parent's, as it has of "pid" anyway.
+_PRIVATE = ("net", "ipc", "uts")
 
 # Of these nobody asks any more, and they are most of the whole; and what is executed may have secrets in it.
 _MADE = ("argv", "mounts", "file_operations", "masked_paths", "readonly_paths")
@@ -94,10 +98,11 @@ def with_parent(owner: Owner, request: ContainerRequest) -> Iterator[ContainerRe
         with joining.resolved(owner, request) as request:
             yield request
         return
+    own = _own(request.config)
     around = entering.opened(owner, request.container_id.parent)
     with around as (info, namespaces), _of_siblings(owner, request) as others:
         parent = Parent(
-            namespaces={**namespaces, **others},
+            namespaces={kind: path for kind, path in {**namespaces, **others}.items() if kind not in own},
             uid_map=info.uid_map,
             gid_map=info.gid_map,
             hostname=info.hostname,
@@ -110,24 +115,31 @@ def with_parent(owner: Owner, request: ContainerRequest) -> Iterator[ContainerRe
             ),
         )
         # None of its own of these kinds: then they are its parent's, whoever's those are.
-        kinds = dict.fromkeys(request.config.namespaces, OF_HOST)
-        files = entering.network_files(owner.paths, request.container_id.parent)
+        kinds = {**dict.fromkeys(request.config.namespaces, OF_HOST), **own}
+        files = None if "net" in own else entering.network_files(owner.paths, request.container_id.parent)
         shared = {"parent": parent, "namespaces": kinds, "network_files": files}
         yield replace(request, config=replace(request.config, **shared))
+
+
+def _own(config: ContainerConfig) -> dict[str, str]:
+    """The kinds of which it has asked for its own."""
+    asked = config.namespaces
+    return {kind: NEW for kind in _PRIVATE if asked.get(kind) == NEW}
 
 
 @contextlib.contextmanager
 def _of_siblings(owner: Owner, request: ContainerRequest) -> Iterator[dict[str, str]]:
     """Those that it names of another container in its parent: what may be had is its processes."""
     around = request.container_id.parent
-    own = f"{CONTAINER}{around}"
-    named = {kind: which for kind, which in request.config.namespaces.items() if which != own}
+    own, private = f"{CONTAINER}{around}", _own(request.config)
+    asked = request.config.namespaces.items()
+    named = {kind: which for kind, which in asked if which != own and kind not in private}
     if not named:
         yield {}
         return
     sibling = named.get("pid", "").removeprefix(CONTAINER)
     if named.keys() != {"pid"} or not sibling or ContainerId.parse(sibling).parent != around:
-        hint = f"run it beside its parent to have others, or name it: {own}"
+        hint = f"name it, {own}, or ask for new ones of {', '.join(_PRIVATE)}"
         raise InvalidRequest("a nested container has its parent's namespaces", hint=hint)
     with entering.opened(owner, ContainerId.parse(sibling)) as (_, namespaces):
         yield {"pid": namespaces["pid"]}

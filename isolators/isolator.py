@@ -175,9 +175,14 @@ def joins(kind: str, config: ContainerConfig) -> bool:
     return shares(kind, config) and config.namespaces[kind] != OF_HOST
 
 
+def has_own(kind: str, config: ContainerConfig) -> bool:
+    """Whether it gets a namespace of this kind of its own; a nested container does if it asks for that."""
+    return config.namespaces.get(kind) == NEW or (config.parent is None and not shares(kind, config))
+
+
 def has_own_network(config: ContainerConfig) -> bool:
     """Whether it gets a network namespace of its own; a nested container does if it joins networks."""
-    return bool(config.networks.names) or (config.parent is None and not shares("net", config))
+    return bool(config.networks.names) or has_own("net", config)
 
 
 def idmapped_paths(config: ContainerConfig) -> tuple[str, ...]:
@@ -191,9 +196,9 @@ def hostname_of(container_id: ContainerId, config: ContainerConfig) -> str | Non
 
     None if it is in somebody else's, whose name only the task will see. Raises InvalidRequest.
     """
-    if config.parent is not None:
+    if config.parent is not None and not has_own("uts", config):
         if config.hostname is not None:
-            hint = "leave out --hostname: it has its parent's"
+            hint = "leave out --hostname: it has its parent's; or give it a UTS namespace of its own"
             raise InvalidRequest("a nested container cannot have a host name of its own", hint=hint)
         return config.parent.hostname or container_id.lineage[0]
     if shares("uts", config):

@@ -29,6 +29,7 @@ from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerCo
 from isolators.resources import UNLIMITED, Resources
 from launcher.container_id import ContainerId
 from launcher.data import replace
+from launcher.namespaces import NEW
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
@@ -263,10 +264,8 @@ def _namespaces(container_id: ContainerId, info: containers.LinuxInfo) -> dict[s
     if container_id.parent is None:
         shared = {"pid": info.share_pid_namespace, "ipc": info.ipc_mode == containers.LinuxInfo.SHARE_PARENT}
         return {kind: OF_HOST for kind, asked in shared.items() if asked}
-    if info.ipc_mode == containers.LinuxInfo.PRIVATE:
-        hint = "a nested container has its parent's IPC namespace"
-        raise BadRequest("'linux_info.ipc_mode' PRIVATE is not supported in a container", hint=hint)
-    return {"pid": f"{CONTAINER}{container_id.parent}"} if info.share_pid_namespace else {}
+    private = {"ipc": NEW} if info.ipc_mode == containers.LinuxInfo.PRIVATE else {}
+    return {"pid": f"{CONTAINER}{container_id.parent}", **private} if info.share_pid_namespace else private
 
 
 def _seccomp(info: containers.SeccompInfo) -> dict[str, str]:

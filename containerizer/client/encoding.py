@@ -18,6 +18,7 @@ from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerCo
 from isolators.resources import Resources
 from launcher.data import Data, asdict, fields
 from launcher.errors import InvalidRequest
+from launcher.namespaces import NEW
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
 
@@ -102,6 +103,8 @@ def _add_container(container: containers.ContainerInfo, request: ContainerReques
             container.linux_info.share_pid_namespace = True
         elif (kind, which) == ("ipc", OF_HOST):
             container.linux_info.ipc_mode = containers.LinuxInfo.SHARE_PARENT
+        elif (kind, which) == ("ipc", NEW):
+            container.linux_info.ipc_mode = containers.LinuxInfo.PRIVATE
         else:
             raise InvalidRequest(f"the {kind} namespace {which!r} cannot be asked of an agent")
     for name, limit in config.attributes.rlimits.items():

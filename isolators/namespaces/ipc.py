@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from isolators.isolator import ContainerConfig, Isolator, Need, shares
+from isolators.isolator import ContainerConfig, Isolator, Need, has_own
 from launcher.container_id import ContainerId
 from launcher.launch_info import LaunchInfo
 
@@ -18,6 +18,6 @@ class IpcNamespace(Isolator):
     )
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        if config.parent is not None or shares("ipc", config):
+        if not has_own("ipc", config):
             return LaunchInfo()  # its parent's, or as the request says
         return LaunchInfo(namespaces={"ipc": "new"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from isolators.isolator import ContainerConfig, Isolator, Need, hostname_of, shares
+from isolators.isolator import ContainerConfig, Isolator, Need, has_own, hostname_of
 from launcher.container_id import ContainerId
 from launcher.launch_info import FileOperation, LaunchInfo
 
@@ -23,10 +23,10 @@ class UtsNamespace(Isolator):
             return LaunchInfo()
         # Without a root file system of its own, /etc/hostname is the host's.
         file = FileOperation(kind="write", path="/etc/hostname", content=f"{hostname}\n")
-        has_own = config.parent is None and not shares("uts", config)
+        own = has_own("uts", config)
         return LaunchInfo(
-            namespaces={"uts": "new"} if has_own else {},
-            hostname=hostname if has_own else None,
+            namespaces={"uts": "new"} if own else {},
+            hostname=hostname if own else None,
             environment={} if "HOSTNAME" in config.environment else {"HOSTNAME": hostname},
             file_operations=() if config.rootfs is None else (file,),
         )

@@ -26,7 +26,7 @@ from launcher.process_attributes import (
     Scheduler,
 )
 from launcher.stdio import Pipes
-from tests.api.test_launching import config, mesos
+from tests.api.test_launching import config, mesos, requested
 
 
 def test_of_variables_of_one_name_the_last_counts() -> None:
@@ -115,3 +115,10 @@ def test_ports_are_those_that_it_may_listen_on() -> None:
     ranges = {"range": [{"begin": 80, "end": 80}, {"begin": 8000, "end": 8010}]}
     asked = config(resources=[{"name": "ports", "type": "RANGES", "ranges": ranges}])
     assert asked.listen_ports == "80-80,8000-8010"
+
+
+def test_a_nested_container_may_have_its_own_ipc_namespace() -> None:
+    asked = requested("box.inner", container=mesos(linux_info={"ipc_mode": "PRIVATE"}))
+    assert asked.config.namespaces == {"ipc": "new"}
+    call = launch_call(asked, Pipes()).launch_container
+    assert container_request(asked.container_id, call).config.namespaces == {"ipc": "new"}

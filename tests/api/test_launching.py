@@ -187,7 +187,6 @@ def test_resource_limits_of_the_process() -> None:
         {"container": mesos(linux_info={"seccomp": {"profile_name": "x"}})},
         {"container": mesos(linux_info={"seccomp": {"profile_name": "builtin", "unconfined": True}})},
         {"container": mesos(rlimit_info={"rlimits": [{"type": "RLMT_CORE", "soft": 1}]})},
-        {"container": mesos(linux_info={"ipc_mode": "PRIVATE"}), "name": "box.inner"},
         {"resources": [{"name": "network", "type": "SCALAR", "scalar": {"value": 1}}]},
         {"resources": [{"name": "ports", "type": "RANGES"}]},
         {"resources": [{"name": "cpus", "type": "SCALAR", "revocable": {}}]},

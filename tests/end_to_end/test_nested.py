@@ -177,3 +177,34 @@ def test_a_nested_container_can_be_among_its_parents_processes(cli: Cli, busybox
         seen = cli("exec", "around", "readlink", "/proc/self/ns/pid").stdout
         assert (done.stdout, done.stderr) == (f"1\n{seen}", "")
         process.communicate("\n")
+
+
+def test_one_may_have_namespaces_of_its_own(cli: Cli, busybox: str) -> None:
+    """Of networks, IPC and host names, each by itself; and what is in it, and its commands, have them too."""
+    kinds = ("net", "ipc", "uts")
+    script = (
+        f"for kind in {' '.join(kinds)}; do readlink /proc/self/ns/$kind; done; hostname; ip -o link | wc -l"
+    )
+
+    def told(*argv: str) -> list[str]:
+        done = cli(*argv, "sh", "-c", script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    with cli.start("run", "-i", "--rm", "--name", "out", "--userns", "auto", busybox, *WAITS) as process:
+        until_end(process)
+        around = told("exec", "out")
+        for kind in kinds:
+            seen = told("run", "--rm", "--name", "out.in", "--ns", f"{kind}=new", busybox)
+            own = {each for each, mine, theirs in zip(kinds, seen, around, strict=False) if mine != theirs}
+            assert own == {kind}
+            assert seen[3:] == ["in" if kind == "uts" else "out", "1"]
+        private = ("--ns", "net=new", "--ns", "ipc=new", "--ns", "uts=new", "--hostname", "own")
+        with cli.start("run", "-i", "--rm", "--name", "out.in", *private, busybox, *WAITS) as inner:
+            until_end(inner)
+            seen = told("exec", "out.in")
+            assert not set(seen[:3]) & set(around[:3])
+            assert seen[3:] == ["own", "1"]
+            assert told("run", "--rm", "--name", "out.in.most", busybox) == seen
+            inner.communicate("\n")
+        process.communicate("\n")
