@@ -27,7 +27,8 @@ def make(name: str, *, in_process: bool) -> Launcher:
 def isolation(name: str, asked: str | Sequence[str] | None, *, served: bool = False) -> Sequence[str]:
     """The isolators to load: those asked for, a list or one with commas, or else the launcher's default.
 
-    And those of volumes, but for an agent (`served`), which loads for a request what that needs.
+    A program's default ones have those of volumes among them. An agent (`served`) loads these as requests
+    need them, or if it is told its isolators, with filesystem/linux, as the predecessor had it.
 
     Raises InvalidRequest for an unknown launcher.
     """
@@ -37,7 +38,10 @@ def isolation(name: str, asked: str | Sequence[str] | None, *, served: bool = Fa
     if asked is None:
         further = () if served else catalog.VOLUMES
         return catalog.DEFAULT_POSIX if name == "posix" else (*catalog.defaults(), *further)
-    return [word for word in asked.split(",") if word] if isinstance(asked, str) else asked
+    names = [word for word in asked.split(",") if word] if isinstance(asked, str) else asked
+    if served and "filesystem/linux" in names:
+        names = [*names, *(volume for volume in catalog.VOLUMES if volume not in names)]
+    return names
 
 
 def check_image(name: str, request: ContainerRequest) -> None:

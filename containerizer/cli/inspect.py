@@ -13,12 +13,14 @@ from containerizer import checkpoint, inspection, updating
 from containerizer import record as records
 from containerizer.cli.table import add_json_option, print_data
 from containerizer.containerizer import Containerizer
+from containerizer.paths import Paths
 from containerizer.record import NoSuchContainer
+from containerizer.volumes import kept
 from launcher.container_id import ContainerId
 from launcher.data import asdict
 from launcher.errors import ContainerizerError, InvalidRequest
 
-_TYPES = ("container", "image", "network")
+_TYPES = ("container", "image", "network", "volume")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +50,8 @@ def _look_up(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def unknown(name: str) -> InvalidRequest:
-    hint = "`containerizer ps -a`, `images` and `network ls` list what there is"
-    return InvalidRequest(f"no container, image or network {name!r}", hint=hint)
+    hint = "`containerizer ps -a`, `images`, `network ls` and `volume ls` list what there is"
+    return InvalidRequest(f"no container, image, network or volume {name!r}", hint=hint)
 
 
 def _container(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def _container(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "isolators": dict(status.facts),  # what each has to say: its cgroups, its addresses …
         "usage": _usage(owner, container_id),
         "nested": [str(each) for each in records.nested(owner.paths, container_id)],
+        "volumes": [asdict(each) for each in kept.of(owner.paths, container_id)],
         "sandbox": owner.paths.sandbox(container_id),
         "log": None if status.record.stdio == "inherit" else owner.paths.log(container_id),
         "launch_info": checkpoint.read(owner.paths.launch_info(container_id)),
@@ -110,8 +113,15 @@ def _network(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return network.described(name, arguments)
 
 
+def _volume(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    from containerizer.volumes.manager import Volumes
+
+    return Volumes(Paths.of(arguments.root, arguments.state)).inspect(name).to_json()
+
+
 _DESCRIBE: dict[str, Callable[[str, argparse.Namespace], dict[str, Any]]] = {
     "container": _container,
     "image": _image,
     "network": _network,
+    "volume": _volume,
 }

@@ -18,6 +18,7 @@ from containerizer.request import CONTAINER, ContainerRequest
 from isolators.devices import Device
 from isolators.isolator import ContainerConfig
 from isolators.resources import UNLIMITED, ProcessAttributes, Resources
+from isolators.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import InvalidRequest
@@ -37,6 +38,7 @@ def request(
     resolver: str,
     settings: CriSettings,
     target: ContainerId | None = None,
+    volumes: tuple[Volume, ...] = (),
 ) -> ContainerRequest:
     """`resolver`: the path of its resolv.conf; "": what the network has. `target`: whose processes it sees.
 
@@ -64,6 +66,7 @@ def request(
             devices=tuple(_devices(config)),
             cdi_devices=tuple(each.name for each in config.CDI_devices),
             idmapped=idmapped(config.mounts),
+            volumes=volumes,
             **security.of(context),
         ),
     )

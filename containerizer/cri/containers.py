@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from containerizer.cri import container_requests, endings, filters, told
 from containerizer.cri.errors import AlreadyThere, NotNow
 from containerizer.cri.images import ImageCalls
+from containerizer.cri.mounts import image_volumes
 from containerizer.cri.pods import new_id, resolver_of
 from containerizer.cri.proto import common_pb2 as common
 from containerizer.cri.proto import containers_pb2 as messages
@@ -22,6 +23,7 @@ from containerizer.cri.sessions import running
 from containerizer.cri.store import id_of
 from containerizer.record import NoSuchContainer
 from containerizer.request import ContainerRequest
+from isolators.volumes import Volume
 from launcher.attach import LogReopened
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
@@ -199,7 +201,18 @@ class ContainerCalls:
                 raise InvalidRequest(f"container {other.id} is in another pod")
             target = running(self._store, other.id)
         resolver = resolver_of(self._service, container)
-        return container_requests.request(pod, container, image.any, resolver, self._service.settings, target)
+        settings, volumes = self._service.settings, await self._image_volumes(container)
+        return container_requests.request(pod, container, image.any, resolver, settings, target, volumes)
+
+    async def _image_volumes(self, container: StoredContainer) -> tuple[Volume, ...]:
+        """Raises ImageNotFound."""
+        mounts, references = container.config.mounts, dict[str, str]()
+        for name in (mount.image.image for mount in mounts if mount.image.image):
+            found = await self._images.find(name)
+            if found is None:
+                raise ImageNotFound(f"the image {name}, a volume of container {container.id}, is not there")
+            references[name] = found.any.reference
+        return image_volumes(mounts, references)
 
     async def _clear(self, container_id: ContainerId) -> None:
         """Remove what an agent has left that was killed while it launched this."""

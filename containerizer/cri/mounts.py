@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from containerizer.cri.proto import containers_pb2 as messages
+from isolators.volumes import IMAGE, Volume, normalised
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
 
@@ -22,8 +23,28 @@ def mounts_of(asked: Sequence[messages.Mount], *, devices: bool = False) -> tupl
     Paths of the host are followed to what they lead to, and a directory is made where nothing is, as other
     runtimes do. Raises InvalidRequest, OSError.
     """
-    in_order = sorted(asked, key=lambda mount: os.path.normpath(mount.container_path).count("/"))
+    of_host = [mount for mount in asked if not mount.image.image]
+    in_order = sorted(of_host, key=lambda mount: os.path.normpath(mount.container_path).count("/"))
     return tuple(_mount(each, devices=devices) for each in in_order)
+
+
+def image_volumes(asked: Sequence[messages.Mount], references: Mapping[str, str]) -> tuple[Volume, ...]:
+    """Those of images, read-only as a kubelet has them; it has pulled them. `references`: their names here.
+
+    Raises InvalidRequest.
+    """
+    return tuple(
+        Volume(
+            kind=IMAGE,
+            source=references[each.image.image],
+            target=normalised(each.container_path),
+            subpath=each.image_sub_path,
+            readonly=True,
+            pull="never",
+        )
+        for each in asked
+        if each.image.image
+    )
 
 
 def idmapped(asked: Sequence[messages.Mount]) -> tuple[str, ...]:
@@ -33,8 +54,6 @@ def idmapped(asked: Sequence[messages.Mount]) -> tuple[str, ...]:
 
 
 def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
-    if asked.image.image:
-        raise InvalidRequest(f"the image {asked.image.image} cannot be mounted: images are no volumes here")
     if not asked.container_path.startswith("/") or not asked.host_path.startswith("/"):
         raise InvalidRequest(f"a mount of {asked.host_path!r} at {asked.container_path!r} is not absolute")
     if asked.recursive_read_only and (not asked.readonly or asked.propagation):

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from tests.cri.client import status_of
-from tests.cri.conftest import Pods
+from tests.cri.conftest import Node, Pods
 
 pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay")
 
@@ -86,7 +86,6 @@ def test_what_the_container_mounts_goes_out(pods: Pods, shared: Path) -> None:
     [
         ({"container_path": "data", "host_path": "/tmp"}, "absolute"),
         ({"container_path": "/data", "host_path": "/tmp", "recursive_read_only": True}, "read-only"),
-        ({"container_path": "/data", "image": {"image": "x"}}, "volumes"),
     ],
 )
 def test_nonsense_is_refused(pods: Pods, mount: dict[str, object], word: str) -> None:
@@ -94,6 +93,22 @@ def test_nonsense_is_refused(pods: Pods, mount: dict[str, object], word: str) ->
         pods.create(pods.run(), mounts=[mount])
     code, details = status_of(refused.value)
     assert (code, word in details) == ("INVALID_ARGUMENT", True), details
+
+
+def test_the_files_of_an_image(pods: Pods, node: Node) -> None:
+    """Which the kubelet has pulled; read-only, and a part of it if it says so."""
+    mounts = [
+        {"container_path": "/i", "image": {"image": node.image}},
+        {"container_path": "/part", "image": {"image": node.image}, "image_sub_path": "etc"},
+    ]
+    container = pods.start(pods.run(), mounts=mounts)
+    assert pods.sh(container, "touch /i/x 2>/dev/null || ls /i/etc /part") == (
+        "/i/etc:\ngroup\npasswd\n\n/part:\ngroup\npasswd\n"
+    )
+    missing = {"container_path": "/i", "image": {"image": "no/such"}}
+    with pytest.raises(grpc.RpcError) as refused:
+        pods.start(pods.run(), mounts=[missing])
+    assert "no/such" in status_of(refused.value)[1]
 
 
 def test_propagation_takes_a_shared_mount(pods: Pods, shared: Path) -> None:

@@ -52,7 +52,7 @@ def test_inspect_knows_containers_images_and_networks(cli: Cli, busybox: str) ->
     assert done.stdout == f"web {64 << 20}\n"
     assert cli("inspect", "--type", "image", "web").returncode == 125
     done = cli("inspect", "nothing")
-    assert done.returncode == 125 and "no container, image or network 'nothing'" in done.stderr
+    assert done.returncode == 125 and "no container, image, network or volume 'nothing'" in done.stderr
     cli("rm", "-f", "web")
     (network,) = [value_of(cli, "inspect", cli("network", "create", "looked-at").stdout.strip())]
     assert network[0]["kind"] == "network" and network[0]["driver"] == "bridge"
@@ -61,7 +61,7 @@ def test_inspect_knows_containers_images_and_networks(cli: Cli, busybox: str) ->
 
 def test_inspect_tells_no_secrets_of_others(cli: Cli, busybox: str) -> None:
     done = cli("inspect", "../../etc")
-    assert done.returncode == 125 and "no container, image or network" in done.stderr
+    assert done.returncode == 125 and "no container, image, network or volume" in done.stderr
 
 
 @pytest.mark.requires("nftables")

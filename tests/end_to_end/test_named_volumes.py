@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from isolators.isolator import ContainerConfig, IsolatorFlags
+from isolators.volume.named import VolumeNamed
+from isolators.volumes import NAMED, Volume
+from launcher.container_id import ContainerId
 from tests.end_to_end.conftest import Cli
 from tests.end_to_end.volume_support import out, refusal, sh, volumes
 from tests.support import images
@@ -142,6 +148,16 @@ def test_a_part_of_one(cli: Cli, with_data: str) -> None:
     out(cli, "volume", "rm", "named")
 
 
+def test_many_at_once_fill_a_new_one_once(cli: Cli, with_data: str) -> None:
+    """Each finds all of it, whoever copies; so does the last, after one has removed something."""
+    argv = [*cli.argv, "run", "--rm", "-v", "named:/data", with_data, "cat", "/data/file"]
+    several = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    assert [each.communicate(timeout=60)[0] for each in several] == ["of the image"] * 6
+    sh(cli, with_data, "rm /data/file", "-v", "named:/data")
+    assert sh(cli, with_data, "ls /data", "-v", "named:/data") == "link\n"
+    out(cli, "volume", "rm", "named")
+
+
 def test_what_a_killed_launch_has_begun_to_copy_is_copied_again(
     cli: Cli, registry: Registry, tmp_path: Path
 ) -> None:
@@ -185,6 +201,29 @@ def test_a_filesystem_is_mounted_for_as_long_as_it_is_used(cli: Cli, busybox: st
     out(cli, "rm", "-f", "first")
     assert not is_mounted(cli, "memory")
     assert sh(cli, busybox, "ls /v", "-v", "memory:/v") == ""
+    out(cli, "volume", "rm", "memory")
+
+
+def test_a_filesystem_of_nobody_is_unmounted_by_an_agent_that_starts(cli: Cli, tmp_path: Path) -> None:
+    """After its containers and whoever would have cleaned up are gone."""
+    options = ("-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "size=64k")
+    out(cli, "volume", "create", *options, "memory")
+    flags = IsolatorFlags(volumes=str(cli.root / "volumes"), own_state=str(tmp_path))
+    isolator, web = VolumeNamed(flags), ContainerId("web")
+    (tmp_path / "containers" / "web").mkdir(parents=True)
+    config = ContainerConfig(rootfs="/", volumes=(Volume(kind=NAMED, source="memory", target="/v"),))
+    isolator.prepare(web, config)
+    assert isolator.recover(lambda _: True) == []  # it is used
+    assert is_mounted(cli, "memory")
+    shutil.rmtree(tmp_path / "containers")
+    assert isolator.recover(lambda _: False) == ["what was left of the volume memory"]
+    assert not is_mounted(cli, "memory")
+    (tmp_path / "containers" / "web").mkdir(parents=True)
+    isolator.prepare(web, config)
+    isolator.cleanup(web)
+    isolator.cleanup(web)
+    assert not is_mounted(cli, "memory")
+    shutil.rmtree(tmp_path / "containers")
     out(cli, "volume", "rm", "memory")
 
 
