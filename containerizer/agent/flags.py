@@ -102,6 +102,18 @@ def _providers(text: str) -> tuple[str, ...]:
     return tuple(_one_of("docker", "appc")(word.lower()) for word in _words(text))
 
 
+def _capabilities(text: str) -> tuple[str, ...]:
+    """Names, or as the predecessor has it {"capabilities": ["NET_RAW", …]}."""
+    if not text.startswith("{"):
+        return tuple(_words(text))
+    import json
+
+    names = json.loads(text).get("capabilities", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("no list of names")
+    return tuple(names)
+
+
 TABLE: Mapping[str, Flag] = {
     # Where everything is.
     "work_dir": Flag(None, f"images and sandboxes, kept over a reboot ({default_root()})"),
@@ -126,6 +138,12 @@ TABLE: Mapping[str, Flag] = {
         ",".join(IsolatorFlags().cdi_spec_dirs), "where CDI describes devices; the last one wins", _words
     ),
     "hooks_dir": Flag("", "directories of OCI hooks for all containers, with commas", _words),
+    "bounding_capabilities": Flag(
+        None, "the most that a container gets, with commas or as JSON (all that the host has)", _capabilities
+    ),
+    "effective_capabilities": Flag(
+        None, "of a container that asks for nothing, likewise (Docker's default set)", _capabilities
+    ),
     "nvidia_gpu_devices": Flag(None, "indices of the GPUs to give out, with commas (all)", _numbers),
     "enforce_container_disk_quota": Flag(
         "true", "end a container for what it writes beyond its `disk`; false: only measure", _truth

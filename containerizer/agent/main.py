@@ -186,6 +186,8 @@ def _isolation(flags: Flags) -> Sequence[str] | None:
 def _isolator_flags(flags: Flags) -> IsolatorFlags:
     return IsolatorFlags(
         cgroups_root=flags["cgroups_root"],
+        bounding_capabilities=flags["bounding_capabilities"],
+        effective_capabilities=flags["effective_capabilities"],
         nvidia_gpu_devices=flags["nvidia_gpu_devices"],
         enforce_container_ports=flags["enforce_container_ports"],
         container_ports_watch_interval=flags["container_ports_watch_interval"],

@@ -8,7 +8,7 @@ capabilities to whoever the task becomes (CVE-2022-24769).
 from __future__ import annotations
 
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags
-from isolators.linux.granted import granted
+from isolators.linux.granted import Bounds, granted
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import capabilities
@@ -20,10 +20,10 @@ class LinuxCapabilities(Isolator):
 
     def __init__(self, flags: IsolatorFlags, status: str = capabilities.STATUS) -> None:
         super().__init__(flags)
-        self.host = capabilities.bounding_set(status)
+        self._bounds = Bounds.of(flags, status)
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        names = granted(config, self.host)
+        names = granted(config, self._bounds)
         ambient = tuple(map(capabilities.parse, config.capabilities_ambient))
         for name in ambient:
             if name not in names:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig
+from launcher.data import Data
 from launcher.errors import InvalidRequest
 from launcher.kernel import capabilities
 
@@ -25,26 +27,50 @@ DEFAULT = (
 ALL = "ALL"
 
 
-def granted(config: ContainerConfig, host: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, in the order of `host`, the launcher's own bounding set. Raises InvalidRequest.
+class Bounds(Data):
+    """What the operator and this host allow, and what a container has that asks for nothing."""
+
+    most: tuple[str, ...]
+    default: tuple[str, ...] = DEFAULT
+
+    @classmethod
+    def of(cls, flags: IsolatorFlags, status: str) -> Bounds:
+        """`status`: of the launcher, whose bounding set counts. Raises InvalidRequest."""
+        host = capabilities.bounding_set(status)
+        most, default = flags.bounding_capabilities, flags.effective_capabilities
+        if most is not None:
+            allowed = set(map(capabilities.parse, most))
+            host = tuple(name for name in host if name in allowed)
+        chosen = DEFAULT if default is None else tuple(map(capabilities.parse, default))
+        if default is not None and most is not None and not set(chosen) <= allowed:
+            beyond = ", ".join(name for name in chosen if name not in allowed)
+            raise InvalidRequest(
+                f"the effective capabilities have some that the bounding ones have not: {beyond}",
+                hint="leave them out of --effective_capabilities, or add them to --bounding_capabilities",
+            )
+        return cls(host, chosen)
+
+
+def granted(config: ContainerConfig, bounds: Bounds) -> tuple[str, ...]:
+    """The names, in the kernel's order. Raises InvalidRequest.
 
     Docker's rule: a name that is both dropped and added stays; a name wins over ALL.
     """
     add, drop = _Names(config.capabilities_add), _Names(config.capabilities_drop)
     for name in add.names:
-        if name not in host:
+        if name not in bounds.most:
             raise InvalidRequest(
-                f"cannot add capability {name}: this host does not have it itself",
+                f"cannot add capability {name}: the host does not have it, or its operator forbids it",
                 hint="run without adding it, or with a containerizer that has it in its bounding set",
             )
-    names = _combined(add, drop, host)
-    return tuple(name for name in host if name in names)
+    names = _combined(add, drop, bounds)
+    return tuple(name for name in bounds.most if name in names)
 
 
-def _combined(add: _Names, drop: _Names, host: tuple[str, ...]) -> set[str]:
+def _combined(add: _Names, drop: _Names, bounds: Bounds) -> set[str]:
     if add.all:
-        return set(host) - (set(drop.names) - set(add.names))
-    return set(add.names) if drop.all else (set(DEFAULT) - set(drop.names)) | set(add.names)
+        return set(bounds.most) - (set(drop.names) - set(add.names))
+    return set(add.names) if drop.all else (set(bounds.default) - set(drop.names)) | set(add.names)
 
 
 class _Names:

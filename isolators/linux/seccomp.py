@@ -40,7 +40,7 @@ class LinuxSeccomp(Isolator):
 
     def __init__(self, flags: IsolatorFlags, status: str = capabilities.STATUS) -> None:
         super().__init__(flags)
-        self.host = capabilities.bounding_set(status)
+        self._bounds = granted.Bounds.of(flags, status)
         self._kept = os.path.join(flags.own_state, "seccomp")
 
         self._known: set[_Asked] = set()  # whose programs are kept
@@ -74,7 +74,7 @@ class LinuxSeccomp(Isolator):
             raise InvalidRequest(f"unknown seccomp profile {profile!r:.60}", hint=hint)
         # Perhaps by a project's quota; a nested one's files are of its parent's project.
         limited = config.resources.disk is not None or config.parent is not None
-        return profile, os.uname().machine, granted.granted(config, self.host), limited
+        return profile, os.uname().machine, granted.granted(config, self._bounds), limited
 
 
 @functools.lru_cache(maxsize=64)

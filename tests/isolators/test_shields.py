@@ -138,6 +138,44 @@ def test_host_without_a_default_or_with_less_than_all(tmp_path: Path) -> None:
         granted(host, ["sys_admin"], [])
 
 
+@pytest.mark.parametrize(
+    ("bounding", "effective", "add", "drop", "expected"),
+    [
+        (("chown", "CAP_KILL"), None, [], [], {"CHOWN", "KILL"}),
+        (("chown", "sys_admin"), None, ["ALL"], [], {"CHOWN", "SYS_ADMIN"}),
+        (("chown", "sys_admin"), None, ["SYS_ADMIN"], [], {"CHOWN", "SYS_ADMIN"}),
+        (None, ("net_raw",), [], [], {"NET_RAW"}),
+        (None, ("net_raw",), ["KILL"], ["net_raw"], {"KILL"}),
+        (None, (), [], [], set()),
+        (("net_raw", "kill"), ("net_raw",), [], [], {"NET_RAW"}),
+        ((), None, ["ALL"], [], set()),
+    ],
+)
+def test_bounds_of_the_operator(
+    tmp_path: Path,
+    bounding: tuple[str, ...] | None,
+    effective: tuple[str, ...] | None,
+    add: list[str],
+    drop: list[str],
+    expected: set[str],
+) -> None:
+    host_with(tmp_path)
+    flags = IsolatorFlags(bounding_capabilities=bounding, effective_capabilities=effective)
+    assert granted(LinuxCapabilities(flags, str(tmp_path / "status")), add, drop) == expected
+
+
+def test_beyond_the_bounds_of_the_operator(tmp_path: Path) -> None:
+    host_with(tmp_path)
+    status = str(tmp_path / "status")
+    bounded = LinuxCapabilities(IsolatorFlags(bounding_capabilities=("kill",)), status)
+    with pytest.raises(InvalidRequest, match="cannot add capability CAP_SYS_ADMIN"):
+        granted(bounded, ["SYS_ADMIN"], [])
+    with pytest.raises(InvalidRequest, match="that the bounding ones have not: CAP_CHOWN"):
+        LinuxCapabilities(
+            IsolatorFlags(bounding_capabilities=("kill",), effective_capabilities=("kill", "chown")), status
+        )
+
+
 def test_unknown_capability_gets_a_guess(tmp_path: Path) -> None:
     for lists in ((["NET_ADMINN"], []), ([], ["NET_ADMINN"])):
         with pytest.raises(InvalidRequest, match="unknown capability 'NET_ADMINN'") as caught:
