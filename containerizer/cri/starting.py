@@ -27,6 +27,8 @@ ISOLATORS = (
     "cgroups/devices",
     "cgroups/cpuset",
     "cgroups/hugetlb",
+    "linux/apparmor",
+    "linux/selinux",
 )
 
 
