@@ -3,6 +3,9 @@
 Allowed are those that every program expects (DEFAULT), what other isolators have given the container,
 and what the request names by number. v1 has a controller, Documentation/admin-guide/cgroup-v1/
 devices.rst; on v2 a program of eBPF decides, which replaces the one before it at once.
+
+On v1 the task is in a cgroup below the container's, `leaf`, which is all of the hierarchy that it can mount:
+it may allow itself what the one above allows, and no more. Else who may mount could allow itself everything.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from isolators.devices import ALL, DeviceRule, ordered, parse
 from isolators.isolator import ContainerConfig, Need
 from isolators.resources import Resources
 from launcher.container_id import ContainerId
+from launcher.data import replace
 from launcher.kernel import bpf, cgroups
 from launcher.kernel.cgroups import CgroupError, Hierarchy
+from launcher.launch_info import LaunchInfo
 
 # Docker's: null, zero, full, random, urandom, tty, console, ptmx, and the terminals of devpts. A node may be
 # made of everything, which images do; it opens nothing that is not allowed.
@@ -66,6 +71,27 @@ class CgroupsDevices(CgroupIsolator):
         if resources.device_rules is not None:
             parse(resources.device_rules)
 
+    def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
+        info = super().contribute(container_id, config)
+        if not self._has_leaf:
+            return info
+        return replace(
+            info,
+            cgroups_v1=tuple(_leaf(cgroup) for cgroup in info.cgroups_v1),
+            mounts=tuple(replace(mount, source=_leaf(mount.source or "")) for mount in info.mounts),
+        )
+
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        super().create(container_id, config)
+        if self._has_leaf:  # which inherits the rules
+            path = os.path.relpath(_leaf(self.cgroup(container_id)), self.hierarchy.mount_point)
+            cgroups.create(self.hierarchy, path, self.controller)
+
+    @property
+    def _has_leaf(self) -> bool:
+        """Not where other controllers have the same hierarchy: their isolators show the task another one."""
+        return self.hierarchy.version == 1 and len(self.hierarchy.controllers) == 1
+
     def fill(self, cgroup: str, config: ContainerConfig) -> None:
         granted = json.dumps(config.granted_devices).encode()
         try:
@@ -77,10 +103,18 @@ class CgroupsDevices(CgroupIsolator):
     def limit(self, cgroup: str, resources: Resources) -> None:
         asked = parse(resources.device_rules) if resources.device_rules else ()
         own = (*asked, *(rule for text in _granted(cgroup) for rule in parse(text)))
-        (_limit_v1 if self.hierarchy.version == 1 else _limit_v2)(cgroup, _merged(own), _merged(DEFAULT))
+        if self.hierarchy.version == 2:
+            _limit_v2(cgroup, _merged(own), _merged(DEFAULT))
+            return
+        for each in filter(os.path.isdir, (cgroup, _leaf(cgroup))):  # what is denied, the kernel denies below
+            _limit_v1(each, _merged(own), _merged(DEFAULT))
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         return {**super().status(container_id), "devices_granted": _granted(self.cgroup(container_id))}
+
+
+def _leaf(cgroup: str) -> str:
+    return f"{cgroup}/{cgroups.LEAF}"
 
 
 def _granted(cgroup: str) -> list[str]:

@@ -305,7 +305,10 @@ def _mount(hierarchy: Hierarchy, path: str, *, hybrid: bool) -> Mount:
 
 
 def shown(directories: Iterable[str], mountinfo: str = cgroups.MOUNTINFO) -> tuple[Mount, ...]:
-    """What shows a container these cgroups, which are not its own, as `contribute` shows it its own."""
+    """What shows a container these cgroups, which are not its own, as `contribute` shows it its own.
+
+    Of several in one hierarchy the last one, which is where those in them have ended.
+    """
     known = cgroups.hierarchies(mountinfo)
     hybrid = any(hierarchy.version == 1 for hierarchy in known)
     found: dict[str, Mount] = {}
@@ -313,7 +316,8 @@ def shown(directories: Iterable[str], mountinfo: str = cgroups.MOUNTINFO) -> tup
         for hierarchy in known:
             if directory.startswith(f"{hierarchy.mount_point}/"):
                 path = directory.removeprefix(f"{hierarchy.mount_point}/")
-                found.setdefault(directory, _mount(hierarchy, path, hybrid=hybrid))
+                mount = _mount(hierarchy, path, hybrid=hybrid)
+                found[mount.target] = mount
     return tuple(mount for mount in found.values() if mount.target.startswith("/sys/fs/cgroup"))
 
 

@@ -61,6 +61,22 @@ def test_a_rule_is_for_nodes_of_its_own(cli: Cli, busybox: str) -> None:
         assert cli(*run).stdout == told
 
 
+def test_rules_are_not_for_whoever_may_mount_to_change(cli: Cli, busybox: str) -> None:
+    """On v1 they are files, in what the task can mount."""
+    script = f"""
+mkdir /rules
+mount -t cgroup -o devices rules /rules 2>/dev/null
+mount -o remount,bind,rw /sys/fs/cgroup/devices 2>/dev/null
+for directory in /rules /sys/fs/cgroup/devices; do
+    for rule in a 'c 1:11 r'; do
+        echo $rule 2>/dev/null >$directory/devices.allow
+    done
+done
+{_MOUNT}; {_OPEN}"""
+    run = ("run", "--rm", *_ABLE, "--device-cgroup-rule", "c 1:12 r", busybox, "sh", "-c", script)
+    assert cli(*run).stdout == "denied\n"
+
+
 def test_a_directory_of_devices(cli: Cli, busybox: str, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     for name in ("zero", "sub/full"):
