@@ -86,6 +86,11 @@ class VolumeStore:
                 found.append(self.find(name))
         return found
 
+    def check(self, record: VolumeRecord) -> None:
+        """Whether it may be created. Raises InvalidRequest if the name is another volume's."""
+        with contextlib.suppress(NoSuchVolume):
+            _check_same(self.find(record.name), record)
+
     def create(self, record: VolumeRecord) -> VolumeRecord:
         """Have it be there; the one that is. Raises InvalidRequest if that is another's."""
         check_name(record.name)

@@ -62,8 +62,6 @@ class Volumes:
         options = options or {}
         if driver == LOCAL:
             volume_mounts.check(options)
-        elif (other := drivers.of(driver, self._flags)) is not None:
-            other.create(name, options)
         record = VolumeRecord(
             name=name or anonymous_name(),
             driver=driver,
@@ -71,6 +69,9 @@ class Volumes:
             labels=labels or {},
             anonymous=not name,
         )
+        if (other := drivers.of(driver, self._flags)) is not None:
+            self._store.check(record)
+            other.create(record.name, options)
         return self._info(self._store.create(record))
 
     def all(self, filters: Iterable[str] = ()) -> list[VolumeInfo]:

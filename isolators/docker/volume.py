@@ -18,7 +18,7 @@ from isolators.volume_owners import owners_of
 from isolators.volume_store import VolumeRecord, VolumeStore, is_name
 from isolators.volumes import Volume
 from launcher.container_id import ContainerId
-from launcher.data import replace
+from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import process
 from launcher.launch_info import LaunchInfo, Mount
@@ -36,6 +36,13 @@ class VolumeFailed(ContainerizerError):
     """A volume could not be given to a container, or not be taken back."""
 
 
+class Mounted(Data):
+    """A volume on the host."""
+
+    source: str
+    fresh: str = ""  # where a container has it for which it was mounted, and nothing was in it
+
+
 class DockerVolume(Isolator):
     name = "docker/volume"
     enforces = frozenset({_WORD})
@@ -48,24 +55,18 @@ class DockerVolume(Isolator):
             return LaunchInfo()
         _check(asked, config)
         holder = ownership.holder(self.flags, container_id)
-        mounted: dict[tuple[str, str], str] = {}
-        for volume in sorted(
-            asked, key=lambda each: (each.driver, each.source)
-        ):  # so that no two wait crosswise
-            which = volume.driver, volume.source
-            if which not in mounted:
-                mounted[which] = self._mounted(volume, holder)
-        return LaunchInfo(
-            mounts=tuple(_mount(each, mounted[each.driver, each.source], config) for each in asked)
-        )
+        mounted: dict[tuple[str, str], Mounted] = {}
+        for volume in sorted(asked, key=_which):  # so that no two wait crosswise
+            if _which(volume) not in mounted:
+                mounted[_which(volume)] = self._mounted(volume, holder)
+        return LaunchInfo(mounts=tuple(_mount(each, mounted[_which(each)], config) for each in asked))
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         """In the place of a path, which only the plug-in will know, the name of the volume."""
         asked = volumes.of(config, _WORD)
         _check(asked, config)
-        return LaunchInfo(
-            mounts=tuple(_mount(each, f"{each.driver}:{each.source}", config) for each in asked)
-        )
+        named = ((each, Mounted(f"{each.driver}:{each.source}")) for each in asked)
+        return LaunchInfo(mounts=tuple(_mount(volume, mounted, config) for volume, mounted in named))
 
     def status(self, container_id: ContainerId) -> Mapping[str, Any]:
         known = self._known()
@@ -109,7 +110,7 @@ class DockerVolume(Isolator):
 
         return MountedVolumes(self._directory)
 
-    def _mounted(self, volume: Volume, holder: str) -> str:
+    def _mounted(self, volume: Volume, holder: str) -> Mounted:
         """Where it is, and has to stay for the holder. Raises ContainerizerError."""
         from isolators.docker import volume_driver
 
@@ -124,8 +125,9 @@ class DockerVolume(Isolator):
             there = str((mounted.record or {}).get("mountpoint") or "")
             # Or the plug-in has been started again, say, and knows nothing of it.
             if there and volume_driver.is_there(there) and driver.path(volume.source) == there:
-                return there
-            return self._mount_it(driver, volume, options, mounted)
+                return Mounted(there)
+            source = self._mount_it(driver, volume, options, mounted)
+            return Mounted(source, volume.target if volume_driver.is_empty(source) else "")
 
     def _noted(self, volume: Volume, holder: str) -> Mapping[str, str]:
         """Have it be among the volumes that people see; the options that it was made with."""
@@ -133,11 +135,13 @@ class DockerVolume(Isolator):
         if not is_name(volume.source):  # plug-ins may have others than we do
             return options
         record = VolumeRecord(
-            name=volume.source, driver=volume.driver, options=options, labels=dict(volume.labels)
+            name=volume.source,
+            driver=volume.driver,
+            options=options,
+            labels=dict(volume.labels),
+            anonymous=volume.anonymous,
         )
-        return (
-            VolumeStore(self.flags.volumes).use(replace(record, anonymous=volume.anonymous), holder).options
-        )
+        return VolumeStore(self.flags.volumes).use(record, holder).options
 
     def _mount_it(
         self, driver: VolumeDriver, volume: Volume, options: Mapping[str, str], mounted: MountedVolume
@@ -199,14 +203,20 @@ def _check(asked: Sequence[Volume], config: ContainerConfig) -> None:
             raise InvalidRequest(f"invalid name of a volume {volume.source!r} of {volume.driver}", hint=hint)
 
 
-def _mount(volume: Volume, source: str, config: ContainerConfig) -> Mount:
+def _which(volume: Volume) -> tuple[str, str]:
+    return volume.driver, volume.source
+
+
+def _mount(volume: Volume, mounted: Mounted, config: ContainerConfig) -> Mount:
+    copied = not (volume.nocopy or volume.subpath) and config.rootfs is not None
     return Mount(
         target=volume.target,
         fstype="rbind",
-        source=source,
+        source=mounted.source,
         part=volume.subpath,
         flags=volume.mount_flags,
         propagation="" if "private" in volume.propagation else volume.propagation.removeprefix("r"),
         owners=owners_of(volume, config),
+        populate=copied and mounted.fresh == volume.target,
         chown=volume.chown,
     )

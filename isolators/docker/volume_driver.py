@@ -177,3 +177,8 @@ def _volume(value: Mapping[str, object]) -> PluginVolume:
 def is_there(path: str) -> bool:
     """Whether a mountpoint is one that can be bound."""
     return os.path.isabs(path) and os.path.isdir(path)
+
+
+def is_empty(mountpoint: str) -> bool:
+    """Whether nobody has put anything there yet: a new filesystem has a directory of its own."""
+    return set(os.listdir(mountpoint)) <= {"lost+found"}

@@ -48,6 +48,18 @@ def test_what_is_written_stays_for_the_next(
     assert (len(plugin.named(MOUNT)), len(plugin.named(UNMOUNT))) == (2, 2)
 
 
+def test_an_empty_one_begins_with_what_the_image_has(
+    cli: Cli, busybox: str, plugin: VolumePlugin, options: list[str]
+) -> None:
+    """As in Docker: for the first container, and where nobody has put anything there."""
+    options[-1] = options[-1].replace(NAME, "copied").replace("/data", "/etc")
+    script = ("sh", "-c", "grep -c nobody /etc/passwd; echo changed > /etc/passwd")
+    assert cli("run", "--rm", *options, busybox, *script).stdout == "1\n"
+    assert cli("run", "--rm", *options, busybox, *script).stdout == "0\n"
+    options[-1] = options[-1].replace("copied", "plain") + ",volume-nocopy"
+    assert "passwd" not in cli("run", "--rm", *options, busybox, "ls", "/etc").stdout.split()
+
+
 def test_the_last_of_two_takes_it_away(
     cli: Cli, busybox: str, plugin: VolumePlugin, options: list[str]
 ) -> None:
@@ -86,6 +98,7 @@ def test_one_is_made_told_and_removed_as_others_are(
 ) -> None:
     here, volume = options[:2], f"{NAME}-made"
     made = cli("volume", "create", *here, "-d", "storage", "-o", "size=2G", volume)
+    assert cli("volume", "create", *here, "-d", "storage", "-o", "size=3G", volume).returncode != 0
     assert (made.stdout, plugin.volumes) == (f"{volume}\n", {volume: {"size": "2G"}}), made.stderr
     box = ("run", "-d", "--name", NAME, *here, "-v", f"{volume}:/data", busybox, "sleep", "1000")
     assert cli(*box).returncode == 0

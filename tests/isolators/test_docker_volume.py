@@ -71,7 +71,7 @@ def test_the_first_has_it_mounted_and_the_last_unmounted(
 ) -> None:
     (mount,) = isolator.prepare(ONE, config(options=(("size", "1G"),), readonly=True)).mounts
     where = str(plugin.mounts / "data")
-    assert mount == Mount(target="/data", fstype="rbind", source=where, flags=("ro", "nodev"))
+    assert mount == Mount(target="/data", fstype="rbind", source=where, flags=("ro", "nodev"), populate=True)
     assert plugin.volumes == {"data": {"size": "1G"}}
     assert isolator.prepare(OTHER, config()).mounts[0].source == where
     (told,) = isolator.status(ONE)["docker_volumes"]
