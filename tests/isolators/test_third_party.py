@@ -81,3 +81,27 @@ def test_its_hook_is_called_before_launch_and_after_the_end(installed: str, tmp_
     assert (refused.returncode, "nobody is not to run" in refused.stderr) == (125, True)
     assert "hooks/python" in refused.stderr
     assert journal.read_text().splitlines()[2:] == ["gone web"]
+
+
+@pytest.mark.requires("root", "overlay", "busybox")
+def test_its_resolver_has_secrets(installed: str, tmp_path: Path) -> None:
+    archive, vault = _busybox(tmp_path), tmp_path / "vault"
+    vault.write_text("database.password=hunter2\n")
+    told = {"CONTAINERIZER_VAULT": str(vault)}
+    run = ("run", "--rm", "--secret-resolver", "vault")
+    asked = (
+        *run,
+        "--secret",
+        "database,key=password",
+        archive,
+        "/bin/busybox",
+        "cat",
+        "/run/secrets/database",
+    )
+    assert command(installed, tmp_path, *asked, **told).stdout == "hunter2"
+    refused = command(installed, tmp_path, *run, "--secret", "other", archive, "true", **told)
+    assert "resolver vault has no secret other: the vault has no other" in refused.stderr
+    without = command(installed, tmp_path, *run, "--secret", "other", archive, "true")
+    assert "resolver vault failed for the secret other: KeyError" in without.stderr
+    unknown = ("run", "--rm", "--secret-resolver", "safe", "--secret", "a", archive, "true")
+    assert "there are file, environment, command, vault" in command(installed, tmp_path, *unknown).stderr
