@@ -12,6 +12,7 @@ from containerizer.pods.file_volumes import FileVolume
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.memory import Memory
 from containerizer.pods.volumes import (
+    Claim,
     HostPath,
     Place,
     Volume,
@@ -22,7 +23,9 @@ from containerizer.pods.volumes import (
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators import catalog
 from isolators.isolator import OF_HOST, ContainerConfig
+from isolators.volume_store import VolumeRecord, VolumeStore
 from launcher.container_id import ContainerId
+from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
 
 # It does nothing, and may do nothing. PID 1 around it (launcher/init.py) collects what the pod leaves.
@@ -107,6 +110,8 @@ def make_volumes(manifest: PodManifest, paths: Paths) -> dict[str, Place]:
         if isinstance(volume, HostPath):
             check_host_path(volume)
             places[volume.name] = Place(path=volume.path, seen=volume.path)
+        elif isinstance(volume, Claim):
+            places[volume.name] = _claimed(volume, manifest, paths)
         elif not is_in_memory(volume):
             directory = paths.pod_volume(ContainerId(manifest.name), volume.name, in_memory=False)
             os.makedirs(directory, 0o755)
@@ -114,6 +119,18 @@ def make_volumes(manifest: PodManifest, paths: Paths) -> dict[str, Place]:
             places[volume.name] = Place(path=directory, seen=directory)
     memory.make_directories(manifest, paths)
     return places
+
+
+def _claimed(volume: Claim, manifest: PodManifest, paths: Paths) -> Place:
+    """The pod's own container has it, as long as the pod is there. Raises ContainerizerError."""
+    store = VolumeStore(paths.volumes)
+    holder = paths.container_state(ContainerId(manifest.name))
+    record = store.use(VolumeRecord(name=volume.claim), holder)
+    if record.options:
+        hint = "use one without options, or a hostPath"
+        raise InvalidRequest(f"volume {volume.name}: {volume.claim} is one that has to be mounted", hint=hint)
+    path = store.data(volume.claim)
+    return Place(path=path, seen=path)
 
 
 def places_in(manifest: PodManifest, own: Memory) -> dict[str, Place]:
@@ -126,7 +143,10 @@ def places_in(manifest: PodManifest, own: Memory) -> dict[str, Place]:
 
 
 def _mount(volume: Volume, place: Place, asked: VolumeMount) -> Mount:
-    flags = ("ro",) if asked.readonly or isinstance(volume, FileVolume) else ()
+    readonly = (
+        asked.readonly or isinstance(volume, FileVolume) or (isinstance(volume, Claim) and volume.readonly)
+    )
+    flags = ("ro",) if readonly else ()
     fstype = "rbind" if isinstance(volume, HostPath) else "bind"
     # A device node that a task makes opens nothing; one that it is given has to.
     is_device = isinstance(volume, HostPath) and volume.kind in _DEVICES

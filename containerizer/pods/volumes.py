@@ -11,6 +11,7 @@ from containerizer.pods import file_volumes, quantities
 from containerizer.pods.document import InvalidManifest, Node
 from containerizer.pods.downward import Sources
 from containerizer.pods.file_volumes import FileVolume
+from isolators.volume_store import check_name
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
@@ -45,7 +46,15 @@ class HostPath(Data, kw_only=True):
     kind: str = ""  # what has to be there, or is made: a key of _HOST_KINDS
 
 
-Volume = EmptyDir | HostPath | FileVolume
+class Claim(Data, kw_only=True):
+    """A volume of this host's with a name, which outlives the pod, in the place of one that a cluster has."""
+
+    name: str
+    claim: str  # the volume's name
+    readonly: bool = False
+
+
+Volume = EmptyDir | HostPath | Claim | FileVolume
 
 
 def is_in_memory(volume: Volume) -> bool:
@@ -138,7 +147,21 @@ def _host_path(name: str, node: Node) -> HostPath:
     return HostPath(name=name, path=path, kind=kind)
 
 
-_KINDS: Mapping[str, Callable[[str, Node], Volume]] = {"emptyDir": _empty_dir, "hostPath": _host_path}
+def _claim(name: str, node: Node) -> Claim:
+    claim, readonly = node.text("claimName"), bool(node.flag("readOnly"))
+    try:
+        check_name(claim)
+    except InvalidRequest as error:
+        raise node.refusal("claimName", f"is {claim!r}", hint=error.hint) from None
+    node.done()
+    return Claim(name=name, claim=claim, readonly=readonly)
+
+
+_KINDS: Mapping[str, Callable[[str, Node], Volume]] = {
+    "emptyDir": _empty_dir,
+    "hostPath": _host_path,
+    "persistentVolumeClaim": _claim,
+}
 
 
 def _target(node: Node, text: str) -> str:

@@ -111,6 +111,24 @@ def test_a_volume_in_memory_and_one_of_the_host(cli: Cli, manifest: Write, tmp_p
     assert (tmp_path / "made" / "f").read_text() == "x\n"
 
 
+def test_a_claim_is_a_volume_with_a_name(cli: Cli, manifest: Write) -> None:
+    """It outlives the pod, and is not removed while the pod is there."""
+
+    def pod(script: str, **claim: Any) -> str:
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "kept", **claim}}]
+        mounts = [{"name": "data", "mountPath": "/d"}]
+        return manifest({"script": script, "volumeMounts": mounts}, volumes=volumes)
+
+    path = pod("echo x > /d/f; sleep 1000")
+    with cli.start("pod", "run", path):
+        _until(cli, lambda _: cli("exec", "pod.one", "test", "-e", "/d/f").returncode == 0)
+        assert "in use by pod" in cli("volume", "rm", "kept").stderr
+    cli("pod", "rm", "-f", "pod")
+    done = cli("pod", "run", "--rm", pod("cat /d/f; touch /d/g || echo read-only", readOnly=True))
+    assert done.stdout == "one | x\none | read-only\n"
+    assert cli("volume", "rm", "kept").returncode == 0
+
+
 def test_a_container_is_started_again(cli: Cli, manifest: Write) -> None:
     probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
     path = manifest({"script": "echo runs; exit 1", "readinessProbe": probe}, restartPolicy="OnFailure")
