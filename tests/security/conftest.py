@@ -12,6 +12,7 @@ import itertools
 import os
 import tarfile  # noqa: TID251 - as tests.support.images
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,13 @@ def running(cli: Cli, image: str, *options: str, script: str = "exec sleep 1000"
 def pid_of(cli: Cli, name: str) -> int:
     """The host's, of the container's first process."""
     return int(str(next(c["pid"] for c in cli.containers() if c["id"] == name)))
+
+
+def commands() -> Iterator[tuple[int, bytes]]:
+    """The host's processes, and their command lines; those that end meanwhile are left out."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            yield int(name), Path(f"/proc/{name}/cmdline").read_bytes()
 
 
 def called(cli: Cli, image: str, *calls: Call, options: tuple[str, ...] = ()) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Cli, parent
-from tests.security.conftest import called, pid_of, running
+from tests.security.conftest import called, commands, pid_of, running
 from tests.support.system_calls import Buffer, Result, on_x86_64
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
@@ -23,14 +23,9 @@ def _command(pid: int) -> bytes:
 def _relay_of(cli: Cli) -> int:
     """The process that serves the stdio of containers that run detached."""
     state = os.fsencode(str(cli.state))
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"relay" in words and state in words:
-                return int(entry.name)
+    for pid, words in commands():
+        if b"relay" in words and state in words:
+            return pid
     raise AssertionError("there is no relay")
 
 

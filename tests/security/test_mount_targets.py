@@ -11,7 +11,7 @@ import pytest
 from isolators.filesystem.linux import MASKED_PATHS, READONLY_PATHS
 from tests.end_to_end.conftest import Cli, Write
 from tests.end_to_end.person import person
-from tests.security.conftest import Build, pid_of, running
+from tests.security.conftest import Build, commands, pid_of, running
 from tests.support import images
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
@@ -129,10 +129,9 @@ def _waiting_in(task: int, process: Any) -> int:
     process.stdin.flush()
     process.stdout.readline()
     namespace = os.readlink(f"/proc/{task}/ns/pid")
-    for entry in Path("/proc").iterdir():
-        is_cat = entry.name.isdigit() and (entry / "cmdline").read_bytes() == b"cat\0"
-        if is_cat and os.readlink(entry / "ns" / "pid") == namespace:
-            return int(entry.name)
+    for pid, command in commands():
+        if command == b"cat\0" and os.readlink(f"/proc/{pid}/ns/pid") == namespace:
+            return pid
     raise AssertionError("the command is not there")
 
 
