@@ -13,7 +13,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from isolators.isolator import PROC_MOUNT, ContainerConfig, Isolator, IsolatorFlags, Need, shares
+from isolators.isolator import (
+    OF_HOST,
+    PROC_MOUNT,
+    ContainerConfig,
+    Isolator,
+    IsolatorFlags,
+    Need,
+    shares,
+)
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import InvalidRequest
@@ -130,7 +138,19 @@ class FilesystemLinux(Isolator):
         mounts: Iterable[Mount] = self._mounts
         if config.mounted:
             mounts = [mount for mount in mounts if mount.target not in config.mounted]
+        if config.namespaces.get("net") == OF_HOST and process.is_rootless():
+            mounts = dict.fromkeys(each for mount in mounts for each in _of_others_network(mount))
         return map(_writable, mounts) if config.writable_sysfs else mounts
+
+
+def _of_others_network(mount: Mount) -> tuple[Mount, ...]:
+    """A sysfs is of a network, and mounted by who is root of that: an ordinary user's is the host's own.
+
+    The kernel lets nobody see what the host has mounted over it, so all of that comes along.
+    """
+    if mount.fstype != "sysfs":
+        return (mount,)
+    return (replace(mount, fstype="rbind", source=mount.target), CGROUP_BASE)
 
 
 def _writable(mount: Mount) -> Mount:

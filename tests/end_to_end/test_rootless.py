@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,14 @@ def test_a_pod(user: User) -> None:
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": spec}
     done = user("pod", "run", "--rm", "-", stdin=json.dumps(manifest))
     assert (done.returncode, done.stdout) == (0, "one | here\n"), done.stderr
+
+
+def test_the_hosts_network(user: User) -> None:
+    script = "ls /sys/class/net; ls /sys/fs/cgroup | wc -l; echo > /sys/class/net/lo/mtu"
+    done = user("run", "--rm", "--network", "host", user.image, "sh", "-c", script)
+    *devices, cgroups = done.stdout.split()
+    assert (set(devices), cgroups) == (set(os.listdir("/sys/class/net")), "0")
+    assert "Read-only file system" in done.stderr
 
 
 def test_an_image_backend_that_copies(user: User) -> None:
