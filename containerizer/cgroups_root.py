@@ -16,7 +16,7 @@ from isolators import ownership
 from isolators.isolator import DEFAULT_CGROUPS_ROOT, IsolatorFlags
 from launcher.data import replace
 from launcher.errors import InvalidRequest
-from launcher.kernel import cgroups, files
+from launcher.kernel import cgroups, delegation, files, process
 
 _LARGEST = 4096  # bytes
 _TAKEN = "cgroup-roots"  # in the directory of what is given out once on the host
@@ -30,7 +30,11 @@ def settled(flags: IsolatorFlags, paths: Paths) -> IsolatorFlags:
     """
     root = flags.cgroups_root
     chosen = _noted(paths)
-    if root == DEFAULT_CGROUPS_ROOT:
+    if is_rootless := process.is_rootless():
+        flags = replace(flags, state=paths.state)  # what is given out once is so among its own containers
+    if root == DEFAULT_CGROUPS_ROOT and is_rootless:
+        root = _of_ordinary_user(paths, chosen)
+    elif root == DEFAULT_CGROUPS_ROOT:
         if chosen:
             _claim(flags, paths, chosen)  # again after a reboot: on the host it is forgotten then
         root = chosen or own(paths.state)
@@ -54,13 +58,29 @@ def own(state: str) -> str:
     return f"{DEFAULT_CGROUPS_ROOT}-{_hash(real.encode(errors='surrogateescape')):016x}"
 
 
+def _of_ordinary_user(paths: Paths, chosen: str | None) -> str:
+    """In the cgroup that was delegated to who launched the first container, as long as it is there."""
+    unified = next((h for h in cgroups.hierarchies() if h.version == 2), None)
+    if unified is None:
+        return own(paths.state)
+    if chosen and os.path.isdir(os.path.dirname(os.path.join(unified.mount_point, chosen))):
+        return chosen
+    around = delegation.delegated(unified.mount_point)
+    if around is None:
+        return own(paths.state)
+    root = f"{around}/{own(paths.state)}"
+    os.makedirs(paths.state, mode=0o700, exist_ok=True)
+    _note(paths, root)
+    return root
+
+
 def make_way(root: str) -> None:
     """Leave the cgroup below which the root lies, if this process is in it, and whoever else is.
 
     So it is where systemd delegates to a service the cgroup that the service is in: on v2 no cgroup has both
     processes and children with controllers. Raises CgroupError.
     """
-    own = cgroups.own_v2()
+    own = delegation.own_v2()
     hierarchy = next((h for h in cgroups.hierarchies() if h.version == 2), None)
     if own and hierarchy and root.strip("/").startswith(f"{own}/"):
         cgroups.vacate(os.path.join(hierarchy.mount_point, own))
@@ -76,9 +96,7 @@ def _choose(flags: IsolatorFlags, paths: Paths, root: str, chosen: str | None) -
         )
     os.makedirs(paths.state, mode=0o700, exist_ok=True)
     name = _claim(flags, paths, root)
-    with open(f"{paths.cgroups_root}.new", "w") as file:
-        file.write(root)
-    os.rename(f"{paths.cgroups_root}.new", paths.cgroups_root)
+    _note(paths, root)
     taken = os.path.join(flags.state, _TAKEN)  # only now: what is noted has to be ours at every moment
     ownership.drop(taken, [each for each in ownership.held(taken, paths.state) if each != name])
 
@@ -93,6 +111,12 @@ def _claim(flags: IsolatorFlags, paths: Paths, root: str) -> str:
         owner = ownership.holder_of(taken, name)
         raise InvalidRequest(f"the cgroups root {root} is that of {owner}", hint="choose another one")
     return name
+
+
+def _note(paths: Paths, root: str) -> None:
+    with open(f"{paths.cgroups_root}.new", "w") as file:
+        file.write(root)
+    os.rename(f"{paths.cgroups_root}.new", paths.cgroups_root)
 
 
 def _noted(paths: Paths) -> str | None:

@@ -61,7 +61,7 @@ def permission_need(find: Callable[[], Iterable[Hierarchy]]) -> Need:
     return Need(
         "permission to make cgroups",
         lambda: all(map(cgroups.is_ours, find())),
-        "run it with sudo: the host's cgroups are root's",
+        "run it with sudo, or in a cgroup of your own: systemd-run --user --scope -p Delegate=yes …",
         optional=True,  # an ordinary user does without
     )
 

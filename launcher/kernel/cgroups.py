@@ -17,10 +17,9 @@ import time
 
 from launcher.data import Data
 from launcher.errors import ContainerizerError
-from launcher.kernel import files
+from launcher.kernel import delegation, files
 
 MOUNTINFO = "/proc/self/mountinfo"
-_OWN = "/proc/self/cgroup"
 LEAF = "leaf"  # v2: where a cgroup's own processes live once it has children with controllers
 
 REMOVE_TIMEOUT = 5.0  # seconds; a killed process leaves its cgroup when its memory is given back
@@ -67,8 +66,14 @@ def find(controller: str, mountinfo: str = MOUNTINFO) -> Hierarchy | None:
 
 
 def is_ours(hierarchy: Hierarchy) -> bool:
-    """Whether this process may make cgroups in it: an ordinary user may not."""
-    return os.access(hierarchy.mount_point, os.W_OK)
+    """Whether this process may make cgroups in it: an ordinary user may in one that is delegated to it."""
+    return _is_whole(hierarchy.mount_point) or (
+        hierarchy.version == 2 and delegation.delegated(hierarchy.mount_point) is not None
+    )
+
+
+def _is_whole(mount_point: str) -> bool:
+    return os.access(mount_point, os.W_OK)
 
 
 def create(hierarchy: Hierarchy, path: str, controller: str) -> str:
@@ -110,15 +115,6 @@ def home(cgroup: str) -> str:
     """Where in a v2 cgroup its own processes live."""
     leaf = f"{cgroup}/{LEAF}"
     return leaf if os.path.isdir(leaf) else cgroup
-
-
-def own_v2() -> str:
-    """This process' cgroup of v2, below the mount point; empty at the top, and where there is no v2."""
-    with contextlib.suppress(FileNotFoundError):  # a kernel without cgroups
-        for line in files.read(_OWN, _READ_LIMIT).decode().splitlines():
-            if line.startswith("0::/"):
-                return line.removeprefix("0::/")
-    return ""
 
 
 def vacate(cgroup: str) -> None:
@@ -213,11 +209,17 @@ def _hierarchy(line: str) -> Hierarchy:
     mount_point = _unescape(mount.split()[4])
     if fstype == "cgroup2":
         visible = has(mount_point, "cgroup.controllers")  # not where another mount covers this one
-        available = read(mount_point, "cgroup.controllers").split() if visible else ()
+        available = _controllers(mount_point).split() if visible else ()
         return Hierarchy(version=2, mount_point=mount_point, controllers=tuple(available))
     mount_options = {"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"}
     v1 = tuple(option for option in options.strip().split(",") if option not in mount_options)
     return Hierarchy(version=1, mount_point=mount_point, controllers=v1)
+
+
+def _controllers(mount_point: str) -> str:
+    """Those of all, or of what is delegated to an ordinary user."""
+    own = None if _is_whole(mount_point) else delegation.delegated(mount_point)
+    return read(f"{mount_point}/{own}" if own else mount_point, "cgroup.controllers")
 
 
 def _unescape(text: str) -> str:
@@ -260,7 +262,12 @@ def _enable_above(top: str, names: list[str], controller: str) -> None:
             denied = OSError(errno.EACCES, "")
             hint = f"enable it in {os.path.dirname(delegated)}, by Delegate= of systemd's unit"
             raise CgroupError(f"controller {controller} is not delegated to {delegated}", denied, hint=hint)
+    is_users = not _is_whole(top)
     for cgroup in path[first:]:
+        if is_users and pids(cgroup):
+            # What is delegated to a user is where the user's processes are; with them in it the kernel might
+            # take it for a threaded one, whose children can have no memory controller.
+            vacate(cgroup)
         _enable(cgroup, controller)
 
 
