@@ -174,7 +174,9 @@ class RemoteContainer:
         if end is None:
             return None
         with end:
-            if not end.over:
+            if (ended := end.termination) is not None:  # all has been taken back
+                return ended
+            if not end.removed:
                 self._end(end, timeout)
             return self.finish(end)
 
