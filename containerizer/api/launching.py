@@ -237,7 +237,11 @@ def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
         "time_offsets": dict(options.time_offsets),
         "capabilities_ambient": tuple(options.capabilities_ambient),
         "additional_gids": tuple(options.additional_gids),
+        "writable_sysfs": options.writable_sysfs,
     }
+    for name in ("masked_paths", "readonly_paths"):
+        if options.HasField(name):
+            asked[name] = tuple(getattr(options, name).paths)
     for name in ("capabilities_add", "capabilities_drop"):
         if getattr(options, name):
             asked[name] = tuple(getattr(options, name))

@@ -52,6 +52,9 @@ _CARRIED = {
         "time_offsets",
         "capabilities_ambient",
         "additional_gids",
+        "masked_paths",
+        "readonly_paths",
+        "writable_sysfs",
         "volumes",
     ),
 }
@@ -147,6 +150,11 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     options.time_offsets.update(config.time_offsets)
     options.capabilities_ambient.extend(config.capabilities_ambient)
     options.additional_gids.extend(config.additional_gids)
+    options.writable_sysfs = config.writable_sysfs
+    for name in ("masked_paths", "readonly_paths"):
+        if (paths := getattr(config, name)) is not None:
+            getattr(options, name).SetInParent()
+            getattr(options, name).paths.extend(paths)
     for name in ("working_directory", "stop_signal", "umask", "personality", "listen_ports", "userns"):
         if getattr(config, name) is not None:
             setattr(options, name, getattr(config, name))

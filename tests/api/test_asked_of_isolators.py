@@ -55,6 +55,7 @@ def test_secrets_arrive_as_the_client_encodes_them() -> None:
     "asked",
     [
         {"listen_ports": "80,8000-8010", "userns": "auto", "time_offsets": {"boottime": -5}},
+        {"masked_paths": (), "readonly_paths": ("/proc/sys", "/x"), "writable_sysfs": True},
         {"capabilities_ambient": ("KILL",), "additional_gids": (7, 8)},
         {"resources": Resources(gpus="device=0,1")},
         {

@@ -130,8 +130,8 @@ def test_limits_and_their_change(remote: AgentClient) -> None:
 
 
 def test_what_an_agent_cannot_be_asked_is_refused_here(remote: AgentClient) -> None:
-    with pytest.raises(InvalidRequest, match="userns cannot be asked"):
-        remote.launch(shell("true", userns="auto"))
+    with pytest.raises(InvalidRequest, match="hooks_dirs cannot be asked"):
+        remote.launch(shell("true", hooks_dirs=("/hooks",)))
 
 
 @pytest.mark.requires("cgroup")

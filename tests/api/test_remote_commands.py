@@ -173,7 +173,7 @@ class FarCli(Cli):
     ("arguments", "says"),
     [
         (("commit", "x", "y"), "works on this host only"),
-        (("run", "--userns", "auto", "host", "true"), "userns cannot be asked of an agent"),
+        (("run", "--hooks-dir", "/x", "host", "true"), "hooks_dirs cannot be asked of an agent"),
         (("run", "--isolation", "network/loopback", "host", "true"), "cannot be chosen with --agent"),
         (("kill", "nobody"), "the agent has no container nobody"),
     ],

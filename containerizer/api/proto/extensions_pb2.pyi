@@ -243,7 +243,7 @@ class InspectVolume(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["additional_gids", "capabilities_add", "capabilities_ambient", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "listen_ports", "networks", "new_privileges", "personality", "platform", "process", "pull", "readonly_rootfs", "stdin", "stop_signal", "time_offsets", "tmpfs", "umask", "userns", "volumes", "working_directory"]
+    __slots__ = ["additional_gids", "capabilities_add", "capabilities_ambient", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "listen_ports", "masked_paths", "networks", "new_privileges", "personality", "platform", "process", "pull", "readonly_paths", "readonly_rootfs", "stdin", "stop_signal", "time_offsets", "tmpfs", "umask", "userns", "volumes", "working_directory", "writable_sysfs"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -281,12 +281,14 @@ class LaunchOptions(_message.Message):
     INIT_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     LISTEN_PORTS_FIELD_NUMBER: _ClassVar[int]
+    MASKED_PATHS_FIELD_NUMBER: _ClassVar[int]
     NETWORKS_FIELD_NUMBER: _ClassVar[int]
     NEW_PRIVILEGES_FIELD_NUMBER: _ClassVar[int]
     PERSONALITY_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
+    READONLY_PATHS_FIELD_NUMBER: _ClassVar[int]
     READONLY_ROOTFS_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
@@ -296,6 +298,7 @@ class LaunchOptions(_message.Message):
     USERNS_FIELD_NUMBER: _ClassVar[int]
     VOLUMES_FIELD_NUMBER: _ClassVar[int]
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    WRITABLE_SYSFS_FIELD_NUMBER: _ClassVar[int]
     additional_gids: _containers.RepeatedScalarFieldContainer[int]
     capabilities_add: _containers.RepeatedScalarFieldContainer[str]
     capabilities_ambient: _containers.RepeatedScalarFieldContainer[str]
@@ -311,12 +314,14 @@ class LaunchOptions(_message.Message):
     init: bool
     limits: Limits
     listen_ports: str
+    masked_paths: Paths
     networks: NetworkOptions
     new_privileges: bool
     personality: str
     platform: str
     process: ProcessOptions
     pull: str
+    readonly_paths: Paths
     readonly_rootfs: bool
     stdin: bool
     stop_signal: str
@@ -326,7 +331,8 @@ class LaunchOptions(_message.Message):
     userns: str
     volumes: _containers.RepeatedCompositeFieldContainer[LaunchVolume]
     working_directory: str
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LaunchVolume, _Mapping]]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    writable_sysfs: bool
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LaunchVolume, _Mapping]]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., masked_paths: _Optional[_Union[Paths, _Mapping]] = ..., readonly_paths: _Optional[_Union[Paths, _Mapping]] = ..., writable_sysfs: bool = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class LaunchVolume(_message.Message):
     __slots__ = ["anonymous", "chown", "create", "csi", "driver", "flags", "idmap", "kind", "labels", "nocopy", "of_parent", "options", "propagation", "publish_context", "pull", "readonly", "recursive", "secret", "source", "subpath", "target"]
@@ -619,6 +625,12 @@ class NetworkOptions(_message.Message):
     mac_address: str
     ports: _containers.RepeatedCompositeFieldContainer[NetworkOptions.Port]
     def __init__(self, ports: _Optional[_Iterable[_Union[NetworkOptions.Port, _Mapping]]] = ..., mac_address: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., dns_servers: _Optional[_Iterable[str]] = ..., dns_search: _Optional[_Iterable[str]] = ..., dns_options: _Optional[_Iterable[str]] = ..., extra_hosts: _Optional[_Iterable[str]] = ..., ingress_rate: _Optional[int] = ..., egress_rate: _Optional[int] = ...) -> None: ...
+
+class Paths(_message.Message):
+    __slots__ = ["paths"]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PauseContainer(_message.Message):
     __slots__ = ["container_id"]
