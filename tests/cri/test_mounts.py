@@ -33,6 +33,22 @@ def test_directories_and_files_are_mounted(pods: Pods, tmp_path: Path) -> None:
     assert [each.container_path for each in told] == [each["container_path"] for each in mounts]
 
 
+def test_what_a_kubelet_mounts_into_every_container(pods: Pods, tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    (tmp_path / "token").mkdir()
+    (tmp_path / "token/ca.crt").write_text("ca\n")
+    account = "/var/run/secrets/kubernetes.io/serviceaccount"
+    mounts = [
+        {"container_path": "/dev/termination-log", "host_path": str(tmp_path / "log")},
+        {"container_path": account, "host_path": str(tmp_path / "token"), "readonly": True},
+    ]
+    container = pods.start(pods.run(), mounts=mounts, context={"run_as_user": {"value": 1000}})
+    assert pods.sh(container, f"cat {account}/ca.crt") == "ca\n"
+    (tmp_path / "log").chmod(0o666)
+    pods.sh(container, "echo why > /dev/termination-log")
+    assert (tmp_path / "log").read_text() == "why\n"
+
+
 def test_links_of_the_node_are_followed(pods: Pods, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/file").write_text("real\n")

@@ -51,6 +51,18 @@ def test_limits_change_and_what_is_not_named_stays(pods: Pods, cri: Client) -> N
     assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "-1"
 
 
+def test_what_a_kubelet_says_of_a_container_without_limits(pods: Pods, cri: Client) -> None:
+    """Periods and zeros; later its CPUs, when it pins others to theirs."""
+    pages = [{"page_size": "2MB", "limit": 0}]
+    none = {"cpu_period": 100000, "cpu_quota": 0, "cpu_shares": 2, "oom_score_adj": 1000}
+    container = pods.start(pods.run(), resources={**none, "hugepage_limits": pages})
+    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "-1"
+    cri.UpdateContainerResources(container_id=container, linux={"cpuset_cpus": "0"})
+    assert limit(pods, container, "cpuset", "cpuset.cpus") == "0"
+    cri.UpdateContainerResources(container_id=container, linux={**none, "cpu_quota": 20000})
+    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "20000"
+
+
 def test_limits_of_one_that_is_not_started_yet_are_those_of_its_start(pods: Pods, cri: Client) -> None:
     container = pods.create(pods.run(), resources=RESOURCES)
     cri.UpdateContainerResources(container_id=container, linux={"cpu_shares": 256})
