@@ -158,9 +158,7 @@ class Filler:
             # /dev on top of it.
             mounts.open_beneath(self._program, self._root, mount.target, follow_symlinks=False)
         if mount.populate:
-            # An image may lead its volume into what is mounted by now, /proc for one, by a link.
-            inside = Explained(mount.target, {errno.EXDEV: _ELSEWHERE})
-            mounts.open_beneath(self._program, self._root, mount.target, leave_mount=False, on=inside)
+            self._stay_in_mount(mount.target)
         mounts.attach(self._program, tree, target, mount.target)
         self._mounted[mount.target] = mount.fstype
         hidden = mount.target.rstrip("/") + "/"
@@ -168,6 +166,17 @@ class Filler:
             del self._directories[path]
         if directory:
             self._directories[mount.target] = tree
+
+    def _stay_in_mount(self, path: str) -> None:
+        """An image may lead its volume into what is mounted by now, /proc for one, by a link.
+
+        But what its place is in by its name, another volume, is where it belongs.
+        """
+        over = self._over(path) or ""
+        root = self._directories.get(over, self._root)
+        below = path.removeprefix(over) if over in self._directories else path
+        inside = Explained(path, {errno.EXDEV: _ELSEWHERE})
+        mounts.open_beneath(self._program, root, below, leave_mount=False, on=inside)
 
     def _new_filesystem(self, mount: Mount) -> Slot:
         what = (mount.fstype, mount.source, mount.flags, mount.options)

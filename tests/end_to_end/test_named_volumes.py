@@ -100,8 +100,8 @@ def test_volumes_of_another_container(cli: Cli, with_data: str, host: Path) -> N
 def test_what_an_image_calls_a_volume_is_lent(cli: Cli, registry: Registry) -> None:
     """It goes with its container, unless others have it by then."""
     config = {"Env": ["PATH=/bin"], "Volumes": {"/data": {}, "/more": {}}}
-    image = f"{registry.host}/volumes"
-    images.push(images.busybox(config), registry.host, "volumes", "latest")
+    image = f"{registry.host}/lends"
+    images.push(images.busybox(config), registry.host, "lends", "latest")
     script = "echo one > /data/file; while ! test -e /data/two; do usleep 1000; done"
     out(cli, "run", "-d", "--name", "first", image, "sh", "-c", script)
     assert volumes(cli) == []
@@ -123,7 +123,7 @@ def test_create_and_list(cli: Cli) -> None:
     assert len(name) == 64
     assert "there already" in refusal(cli, "volume", "create", "-o", "type=tmpfs", "-o", "device=t", "one")
     assert "unknown option 'odd'" in refusal(cli, "volume", "create", "-o", "odd=1", "two")
-    assert "unknown volume driver 'odd'" in refusal(cli, "volume", "create", "-d", "odd", "two")
+    assert "there is no plug-in odd" in refusal(cli, "volume", "create", "-d", "odd", "two")
     for given, found in (
         ("label=tier", ["one"]),
         ("label=tier=db", ["one"]),
@@ -146,6 +146,15 @@ def test_a_part_of_one(cli: Cli, with_data: str) -> None:
     for bad in ("no", "out"):
         assert "o such file" in refusal(cli, "run", "--rm", "--mount", f"{part}={bad}", with_data, "true")
     out(cli, "volume", "rm", "named")
+
+
+def test_one_in_another(cli: Cli, with_data: str) -> None:
+    options = ("-v", "inner:/data/deep/er", "-v", "outer:/data")
+    assert sh(cli, with_data, "touch /data/deep/er/x; ls /data", *options) == "deep\nfile\nlink\n"
+    assert sh(cli, with_data, "ls /v", "-v", "inner:/v") == "x\n"
+    said = refusal(cli, "run", "--rm", "-v", "/etc/passwd:/f", "-v", "inner:/f/x", with_data, "true")
+    assert "not a directory" in said.lower()
+    out(cli, "volume", "rm", "inner", "outer")
 
 
 def test_many_at_once_fill_a_new_one_once(cli: Cli, with_data: str) -> None:

@@ -177,7 +177,7 @@ def test_without_rm_it_is_kept_until_it_is_removed(cli: Cli, busybox: str) -> No
 
 
 @pytest.mark.anyone
-def test_a_volume_of_the_image_is_filled_and_writable(cli: Cli, registry: Registry) -> None:
+def test_a_volume_of_the_image_is_filled_and_writable(cli: Cli, registry: Registry, busybox: str) -> None:
     """Writable even when the root is not, and with what the image has at its place."""
     parts = images.busybox({"Volumes": {"/root": {}}, "Cmd": ["sh"]})
     images.push(parts, registry.host, "volumes", "latest")
@@ -186,7 +186,7 @@ def test_a_volume_of_the_image_is_filled_and_writable(cli: Cli, registry: Regist
     assert done.stderr == ""
     mode, mounts = done.stdout.split()
     assert mounts == "1"
-    in_image = cli("run", "--rm", f"{registry.host}/busybox", "stat", "-c", "%a", "/root")
+    in_image = cli("run", "--rm", busybox, "stat", "-c", "%a", "/root")
     assert mode == in_image.stdout.strip()
 
 
