@@ -119,6 +119,10 @@ def containerd(directory: Path, pause: str) -> Iterator[Client]:
                 yield client
         finally:
             running.terminate()
+            running.wait()
+            for cgroup in Path("/sys/fs/cgroup").glob("*/k8s.io"):  # it leaves its pods' parent
+                with contextlib.suppress(OSError):
+                    cgroup.rmdir()
 
 
 def await_ready(client: Client) -> None:
@@ -237,8 +241,8 @@ def live(client: Client, name: str, image: str) -> None:
 
 def traces() -> dict[str, set[str]]:
     """What pods might leave: processes, network devices, mounts, cgroups."""
-    tree = subprocess.run(["ps", "-eo", "pid,comm"], capture_output=True, text=True, check=True).stdout
-    names = ("sleep", "ctz:init", "shim", "pause")
+    tree = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    names = ("sleep 100000", "sleep infinity", "containerd-shim")
     devices = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     return {
         "processes": {line.strip() for line in tree.splitlines() if any(name in line for name in names)},
