@@ -26,7 +26,7 @@ pytestmark = pytest.mark.requires("root")
             "cannot bring up the network interfaces: no-such0: no such device",
         ),
         ({"hostname": "x" * 65}, "cannot set the hostname: sethostname xxxx"),
-        ({"environment": {"A": "null\0byte"}}, "embedded null byte"),
+        ({"working_directory": "/null\0byte"}, "embedded null byte"),
     ],
 )
 def test_a_step_that_fails_is_named(in_process: Launches, info: dict[str, object], text: str) -> None:
