@@ -29,7 +29,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-pull bench-network bench-cri bench-security fuzz clean reference man dist
+.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-commands bench-pull bench-network bench-cri bench-security fuzz clean reference man dist
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -87,6 +87,9 @@ $(VENV)/plots: $(STAMP)
 
 bench-agent: venv packages ## the agent: containers a second, many at once, and a soak
 	@$(AS_ROOT) $(PYTHON) -m benchmarks.agent
+
+bench-commands: venv ## how long commands take that only tell something
+	@$(PYTHON) benchmarks/commands.py
 
 bench-pull: venv packages ## pull times, ours and those of the tools installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/pull.py
