@@ -26,6 +26,10 @@ class NoSuchContainer(ContainerizerError):
     """Nothing is known of a container of this name."""
 
 
+class NameTaken(InvalidRequest):
+    """There is a container of this name."""
+
+
 class ContainerRecord(Data, kw_only=True):
     """What is stored. A field that an older version did not write has its default."""
 
@@ -95,7 +99,7 @@ def reserve(paths: Paths, record: ContainerRecord) -> str:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
         hint = "choose another --name, or remove the old container with `containerizer rm`"
-        raise InvalidRequest(f"the container name {record.container_id!r} is taken", hint=hint) from None
+        raise NameTaken(f"the container name {record.container_id!r} is taken", hint=hint) from None
     return text
 
 

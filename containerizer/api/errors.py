@@ -6,6 +6,9 @@ from typing import ClassVar
 
 from launcher.errors import ContainerizerError
 
+# Of an answer to a launch that failed: the exit code that says why, where it is not 125.
+EXIT_CODE_HEADER = "X-Containerizer-Exit-Code"
+
 
 class ApiError(ContainerizerError):
     """The call was not carried out; `status` is that of the answer (RFC 9110, 15.5 and 15.6)."""

@@ -24,6 +24,7 @@ from containerizer.api.body import Bodies, first_of
 from containerizer.api.context import Context
 from containerizer.api.describing import heartbeat, moment
 from containerizer.api.errors import (
+    EXIT_CODE_HEADER,
     ApiError,
     BadRequest,
     NotAcceptable,
@@ -40,7 +41,7 @@ from containerizer.api.table import INPUT, ROWS, STREAM, Row
 from containerizer.record import NoSuchContainer
 from isolators.volume_store import NoSuchVolume, VolumeInUse
 from launcher.container_id import ContainerId
-from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
 from provisioner.errors import ImageNotFound
 
 Authorize = Callable[[web.Request, str, ContainerId | None], object]
@@ -81,7 +82,7 @@ class Api:
             status = status_of(error)
             if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 _log.warning("a call failed: %s", error)
-            return web.Response(status=status, text=str(error))
+            return web.Response(status=status, text=str(error), headers=_exit_code(error))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = media.body_of(request.headers)
@@ -122,6 +123,12 @@ class Api:
             await records.items.aclose()
             records.close()
         return response
+
+
+def _exit_code(error: Exception) -> dict[str, str]:
+    """For a client that is a command: what `run` and `exec` would have ended with, where that says more."""
+    code = max(getattr(each, "exit_code", 0) for each in (error, error.__cause__))
+    return {EXIT_CODE_HEADER: str(code)} if code > EXIT_CONTAINERIZER_FAILED else {}
 
 
 def status_of(error: Exception) -> int:

@@ -260,7 +260,8 @@ def _read_env_file(path: str) -> dict[str, str]:
         with open(path, encoding="utf-8") as file:
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"cannot read --env-file {path}: {error}") from error
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InvalidRequest(f"cannot read --env-file {path}: {why}") from error
     for line in lines:
         if line.strip() and not line.lstrip().startswith("#"):
             variables |= _variable(line.lstrip())

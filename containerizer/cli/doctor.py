@@ -98,7 +98,7 @@ def _may_unshare() -> bool:
 
 def _need(need: catalog.NeedStatus, isolator: str) -> Finding:
     if need.optional and not need.present:
-        return Finding(f"no {need.what}, and so no {isolator}", True, "")
+        return Finding(f"no {need.what.removeprefix('a ')}, and so no {isolator}", True, "")
     return Finding(f"{need.what} (for {isolator})", need.present, need.mend)
 
 

@@ -16,8 +16,9 @@ from containerizer.containerizer import Containerizer
 from containerizer.paths import Paths
 from containerizer.record import NoSuchContainer
 from containerizer.volumes import kept
+from isolators.resources import Resources
 from launcher.container_id import ContainerId
-from launcher.data import asdict
+from launcher.data import asdict, fields
 from launcher.errors import ContainerizerError, InvalidRequest
 
 _TYPES = ("container", "image", "network", "volume")
@@ -68,7 +69,7 @@ def _container(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "state": status.state,
         "running": status.running,
         "paused": status.paused,
-        "limits": updating.in_force(owner, status.record),
+        "limits": {each.name: None for each in fields(Resources)} | updating.in_force(owner, status.record),
         "limits_reached": [asdict(noted) for noted in status.reached],
         "isolators": dict(status.facts),  # what each has to say: its cgroups, its addresses …
         "usage": _usage(owner, container_id),

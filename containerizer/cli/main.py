@@ -84,6 +84,26 @@ REMOTE = frozenset(
 _NOT_OF_CONTAINERS = frozenset(("login", "logout", "credential", "doctor", "completion"))
 
 
+# Words that docker and podman have, and what to say here instead.
+_ELSEWHERE = {
+    "version": "it is `containerizer --version`",
+    "info": "`containerizer doctor` tells of the host, `isolators` of what can be had",
+    "container": "containers need no such word: `ps`, `rm`, `inspect` …",
+    "image": "it is `images`, `pull`, `rmi`, `inspect`",
+    "system": "it is `prune`, `events`, `doctor`",
+    "create": "`run` makes a container and starts it; there is none that waits",
+    "start": "what has ended is not started again: `run` makes a new one",
+    "restart": "what has ended is not started again: `run` makes a new one",
+    "rename": "a container keeps its name: `run --name`",
+    "build": "images are built by others (buildah, kaniko); `commit` makes one of a container",
+    "push": "`save` writes an archive, which skopeo copies to a registry",
+    "tag": "`load --tag` names an image",
+    "history": "`inspect IMAGE` shows its layers and configuration",
+    "compose": "several containers that belong together are a pod: `pod run FILE.yaml`",
+    "secret": "secrets are named where they are used: `run --secret`",
+}
+
+
 class Help(argparse.RawDescriptionHelpFormatter):
     """Help that keeps our line breaks. Told its width, it does without shutil: 5 ms of each start."""
 
@@ -106,6 +126,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         hint = f"see `{self.prog} --help`"
+        if message.startswith("the following arguments are required"):
+            message = message.removesuffix(", COMMAND")  # argparse takes the rest of a line for required
         words = message.removeprefix("unrecognized arguments: ").split()
         if words and message.startswith("unrecognized arguments: "):
             import difflib
@@ -214,7 +236,10 @@ def _columns() -> int:
 def _unknown_command(name: str) -> InvalidRequest:
     import difflib
 
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    if name in _ELSEWHERE:
+        return InvalidRequest(f"unknown command {name!r}", hint=_ELSEWHERE[name])
+    shown = [each for each, command in COMMANDS.items() if not command.hidden]
+    near = difflib.get_close_matches(name, shown, n=1, cutoff=0.7)
     hint = f"did you mean {near[0]!r}?" if near else "`containerizer --help` lists the commands"
     return InvalidRequest(f"unknown command {name!r}", hint=hint)
 

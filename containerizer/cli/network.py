@@ -28,6 +28,7 @@ from isolators.isolator import IsolatorFlags
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, InvalidRequest
+from launcher.kernel import process
 
 if TYPE_CHECKING:
     from isolators.network.bridge.settings import Settings, Subnet
@@ -111,6 +112,10 @@ def unused(arguments: argparse.Namespace) -> list[tuple[str, Callable[[], object
 
 def _create(isolator: NetworkCni, arguments: argparse.Namespace) -> int:
     from isolators.network.bridge import definitions
+
+    if process.is_rootless():
+        hint = "an ordinary user's containers have slirp4netns or pasta: docs/rootless.md"
+        raise InvalidRequest("networks that containers share take root", hint=hint)
 
     def choose() -> Settings:
         return definitions.chosen(

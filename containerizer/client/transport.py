@@ -15,8 +15,15 @@ import ssl
 import urllib.parse
 from collections.abc import Iterable, Mapping
 
+from containerizer.api.errors import EXIT_CODE_HEADER
 from launcher.data import Data
-from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.errors import (
+    EXIT_CANNOT_EXECUTE,
+    EXIT_CONTAINERIZER_FAILED,
+    EXIT_NOT_FOUND,
+    ContainerizerError,
+    InvalidRequest,
+)
 
 PATH = "/api/v1"
 PORT = 5051
@@ -31,9 +38,10 @@ class AgentUnreachable(ContainerizerError):
 class AgentFailed(ContainerizerError):
     """The agent has refused the call, or could not carry it out; `status` is HTTP's."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, exit_code: int = EXIT_CONTAINERIZER_FAILED) -> None:
         super().__init__(text.strip() or f"the agent answers with status {status}")
         self.status = status
+        self.exit_code = exit_code  # of the command that made the call
 
 
 class Credentials(Data, kw_only=True):
@@ -109,7 +117,8 @@ class Transport:
         except (OSError, ValueError) as error:
             connection.close()
             hint = "is `containerizer agent` running there?"
-            raise AgentUnreachable(f"no agent at {self._url.geturl()}: {error}", hint=hint) from error
+            why = (getattr(error, "strerror", None) or str(error)).lower()
+            raise AgentUnreachable(f"no agent at {self._url.geturl()}: {why}", hint=hint) from error
         assert connection.sock is not None
         connection.sock.settimeout(None)  # calls may take as long as containers live
         return connection
@@ -166,7 +175,12 @@ def _answered(connection: http.client.HTTPConnection) -> Answer:
         connection.close()
         raise AgentUnreachable(f"the agent has hung up: {error}") from error
     connection.close()
-    raise AgentFailed(response.status, text)
+    raise AgentFailed(response.status, text, _exit_code(response.getheader(EXIT_CODE_HEADER)))
+
+
+def _exit_code(text: str | None) -> int:
+    known = text in (str(EXIT_CANNOT_EXECUTE), str(EXIT_NOT_FOUND))
+    return int(text) if known and text else EXIT_CONTAINERIZER_FAILED
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -21,6 +21,7 @@ from containerizer.pods.memory import Memory
 from containerizer.pods.policy import Phase
 from containerizer.pods.status import PodStatus
 from containerizer.pods.volumes import EmptyDir, Place
+from containerizer.record import NameTaken
 from containerizer.units import format_size
 from launcher.io.loop import is_ready
 from launcher.stdio import Inherit
@@ -158,6 +159,9 @@ class Pod:
         try:
             request = requests.pod(self.manifest, self._owner.paths)
             container = self._owner.create(request, Inherit(null, null, null))
+        except NameTaken as error:
+            hint = "choose another metadata.name, or remove the old pod with `containerizer pod rm`"
+            raise NameTaken(f"the pod name {self.manifest.name!r} is taken", hint=hint) from error
         finally:
             os.close(null)
         with self._owner.abandoning(container):

@@ -146,7 +146,8 @@ def read(path: str) -> str:
         content = files.read(path, MAX_SIZE + 1)
         return content.decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"cannot read the seccomp profile {path}: {error}") from error
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InvalidRequest(f"cannot read the seccomp profile {path}: {why}") from error
 
 
 def kernel_version(release: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import socket
 from collections.abc import Iterable
 
@@ -117,8 +118,15 @@ def _take(places: Places, holder: str, port: PortMapping) -> PortMapping:
         if port.host_port:
             owner = owner or ownership.holder_of(places.ports, _name(chosen)) or "another container"
             hint = "choose another port of the host, or end that container"
-            raise PortTaken(f"port {chosen.host_port}/{chosen.protocol} is published by {owner}", hint=hint)
+            raise PortTaken(
+                f"port {chosen.host_port}/{chosen.protocol} is published by {_called(owner)}", hint=hint
+            )
     raise PortTaken(f"no port of the host is free for {port.container_port}/{port.protocol}")
+
+
+def _called(holder: str) -> str:
+    """The container's own name: a holder's has a mark of its state directory behind it."""
+    return re.sub("-[0-9a-f]{8}$", "", holder)
 
 
 def bound(port: PortMapping) -> int:

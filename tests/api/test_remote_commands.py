@@ -73,7 +73,7 @@ def test_exit_codes_and_streams_of_run(far: Remote) -> None:
     short = far("run", "--rm", "host", "sh", "-c", "echo short; exit 6")
     assert (short.returncode, short.stdout) == (6, "short\n")
     missing = far("run", "--rm", "host", "/no/such/program")
-    assert missing.returncode == 125
+    assert missing.returncode == 127
     assert "/no/such/program" in missing.stderr
 
 
@@ -150,6 +150,40 @@ def test_copies_from_afar(far: Remote, tmp_path: Path) -> None:
     assert (back / "file").read_bytes() == (source / "file").read_bytes()
     for wrong in ((str(source), str(back)), (f"{name}:/no/such", str(back)), ("/no/such", f"{name}:/tmp")):
         assert far("cp", *wrong).returncode == 125
+
+
+def test_a_copy_has_a_name_of_its_own(far: Remote, tmp_path: Path) -> None:
+    name = far.run("host", "sleep", "1000")
+    place = tmp_path / "shared"
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "below" / "file").write_text("deep")
+    (tmp_path / "one").write_text("one")
+    place.mkdir()
+    assert far("cp", str(tmp_path / "one"), f"{name}:{place}/two").returncode == 0
+    assert (place / "two").read_text() == "one"
+    assert far("cp", str(tmp_path / "tree"), f"{name}:{place}/copy").returncode == 0
+    assert (place / "copy" / "below" / "file").read_text() == "deep"
+    assert far("cp", f"{name}:{place}/two", str(tmp_path / "three")).returncode == 0
+    assert (tmp_path / "three").read_text() == "one"
+    assert far("cp", f"{name}:{place}/copy", str(tmp_path / "again")).returncode == 0
+    assert (tmp_path / "again" / "below" / "file").read_text() == "deep"
+    done = far("cp", str(tmp_path / "one"), f"{name}:/nowhere/at/all")
+    assert done.returncode == 125 and "no such directory" in done.stderr
+
+
+def test_inspecting_from_afar(far: Remote) -> None:
+    name = far.run("host", "sleep", "1000")
+    (told,) = json.loads(far("inspect", name).stdout)
+    assert (told["kind"], told["id"], told["running"]) == ("container", name, True)
+    done = far("inspect", "nobody")
+    assert done.returncode == 125 and "no container nobody" in done.stderr
+
+
+def test_commands_that_cannot_be_executed(far: Remote) -> None:
+    name = far.run("host", "sleep", "1000")
+    assert far("exec", name, "no-such-program").returncode == 127
+    assert far("exec", name, "/etc/passwd").returncode == 126
+    assert far("run", "--rm", "host", "no-such-program").returncode == 127
 
 
 def test_a_removal_has_a_time(far: Remote) -> None:

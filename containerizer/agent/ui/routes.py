@@ -46,6 +46,7 @@ def add_to(app: web.Application) -> None:
     app.middlewares.append(_refuse_other_sites)
     app.add_routes(
         [
+            web.get("/", _redirect),
             web.get("/ui", _redirect),
             web.get("/ui/", _file),
             web.get("/ui/static/{name:[a-z./-]+}", _file),

@@ -1,7 +1,7 @@
 """Copy files between an agent's container, running or ended, and this host.
 
 One of the two is CONTAINER:PATH, the other a path of this host, or `-` for a tar archive on standard
-input or output. TARGET has to be a directory, in which SOURCE gets its own name.
+input or output. In a directory SOURCE gets its own name.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from containerizer.cli.cp import USAGE, configure, split
 from containerizer.cli.session import write_all
 from containerizer.client.client import AgentClient
 from containerizer.client.commands import client_of
+from containerizer.client.transport import AgentFailed
 from containerizer.copying import on_host
 from launcher.errors import ContainerizerError, InvalidRequest
 
@@ -31,10 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequest("one of SOURCE and TARGET must be in a container", hint="write CONTAINER:PATH")
     skipped: list[str] = []
     if target is not None:
-        container, path = client.find(target[0]), target[1]
-        with _reading(arguments, skipped) as descriptor:
-            pieces = iter(lambda: os.read(descriptor, _PIECE), b"")
-            client.put_archive(container, path, pieces, keep_owners=arguments.archive)
+        _to(client, arguments, client.find(target[0]), target[1], skipped)
     else:
         assert source is not None
         skipped += _from(client, arguments, client.find(source[0]), source[1])
@@ -43,8 +41,35 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _to(
+    client: AgentClient, arguments: argparse.Namespace, container: str, path: str, skipped: list[str]
+) -> None:
+    try:
+        _put(client, arguments, container, path, "", skipped)
+    except AgentFailed as error:
+        # The agent unpacks into directories. Where there is none of this name, it is the copy's.
+        directory, name = os.path.split(path)
+        if "no such directory" not in str(error) or not name or arguments.source == _STREAM:
+            raise
+        skipped.clear()
+        _put(client, arguments, container, directory or "/", name, skipped)
+
+
+def _put(
+    client: AgentClient,
+    arguments: argparse.Namespace,
+    container: str,
+    directory: str,
+    name: str,
+    skipped: list[str],
+) -> None:
+    with _reading(arguments, name, skipped) as descriptor:
+        pieces = iter(lambda: os.read(descriptor, _PIECE), b"")
+        client.put_archive(container, directory, pieces, keep_owners=arguments.archive)
+
+
 @contextlib.contextmanager
-def _reading(arguments: argparse.Namespace, skipped: list[str]) -> Iterator[int]:
+def _reading(arguments: argparse.Namespace, name: str, skipped: list[str]) -> Iterator[int]:
     """A descriptor of the archive that is to be sent."""
     if arguments.source == _STREAM:
         yield 0
@@ -54,7 +79,8 @@ def _reading(arguments: argparse.Namespace, skipped: list[str]) -> Iterator[int]
 
     def write() -> None:
         try:
-            skipped.extend(on_host.archive_of(arguments.source, writable, follow=arguments.follow_link))
+            follow = arguments.follow_link
+            skipped.extend(on_host.archive_of(arguments.source, writable, follow=follow, name=name))
         except (ContainerizerError, OSError) as error:
             failed.append(error)
         finally:

@@ -25,8 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _container(client: AgentClient, name: str) -> dict[str, Any]:
     found = client.find(name)
-    told = next(each for each in client.containers(ended=True) if to_id(each.container_id) == found)
-    return {"kind": "container", **to_json(told), "id": str(found)}
+    told = [each for each in client.containers(ended=True) if str(to_id(each.container_id)) == found]
+    if not told:
+        raise InvalidRequest(f"container {found} has just been removed")
+    return {"kind": "container", **to_json(told[0]), "id": found}
 
 
 __all__ = ["configure", "run"]

@@ -82,6 +82,9 @@ def subnet(text: str, gateway: str | None = None) -> Subnet:
         raise InvalidRequest(f"invalid subnet: {error}", hint=hint) from None
     if network.prefixlen > _SMALLEST[network.version]:
         raise InvalidRequest(f"subnet {network} has no room for containers")
+    if network.is_loopback or network.is_multicast or network.is_link_local or network.is_unspecified:
+        hint = "use a private one, such as 10.5.0.0/24 or fd00:5::/64"
+        raise InvalidRequest(f"subnet {network} is for something else", hint=hint)
     if chosen not in network:
         raise InvalidRequest(f"the gateway {chosen} is not in {network}")
     return Subnet(network, chosen)
