@@ -1,6 +1,6 @@
-"""Show all that is known of containers, images or networks, as JSON: {"kind", …} each.
+"""Show all that is known of containers, images, networks or volumes, as JSON: {"kind", …} each.
 
-A name is looked for among containers, then images, then networks; --type says which it is.
+A name is looked for among them in this order; --type says which it is.
 """
 
 from __future__ import annotations

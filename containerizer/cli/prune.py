@@ -1,5 +1,5 @@
 """Remove what nobody uses: containers that have ended, networks without containers, what interrupted
-pulls have left; with --all also images that no container uses.
+pulls have left; with --all also images that no container uses, with --volumes volumes without a name.
 
 What was not removed is left as it was, and said. `images prune` knows ages and head-room.
 """
@@ -15,7 +15,9 @@ from containerizer.cli import network
 from containerizer.cli.table import add_json_option, print_data
 from containerizer.containerizer import Containerizer
 from containerizer.lifecycle import State
+from containerizer.paths import Paths
 from containerizer.units import format_size
+from isolators.flags import IsolatorFlags
 from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, InvalidRequest
 from provisioner.provisioner import Provisioner
 
@@ -24,6 +26,9 @@ _STDIN = 0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="also images that no container uses")
+    parser.add_argument(
+        "--volumes", action="store_true", help="also volumes without a name that no container uses"
+    )
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
     add_json_option(parser)
 
@@ -35,13 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     removed: dict[str, Any] = {
         "containers": pruned.containers(),  # first: they use the others
         "networks": pruned.networks(),
+        "volumes": pruned.volumes() if arguments.volumes else [],
     }
     images, removed["freed"] = pruned.images()
     removed["images"] = images
     if arguments.format != "table":
         print_data(removed, arguments.format)
     else:
-        for kind in ("containers", "networks", "images"):
+        for kind in ("containers", "networks", "volumes", "images"):
             print("".join(f"{kind[:-1]} {name}\n" for name in removed[kind]), end="")
         print(f"freed {format_size(removed['freed'])} of images")
     return EXIT_CONTAINERIZER_FAILED if pruned.failed else 0
@@ -73,6 +79,12 @@ class _Pruned:
 
     def networks(self) -> list[str]:
         return [name for name, remove in network.unused(self._arguments) if self._works(remove)]
+
+    def volumes(self) -> list[str]:
+        from containerizer.volumes.manager import Volumes
+
+        places = Paths.of(self._arguments.root, self._arguments.state)
+        return [gone.record.name for gone in Volumes(places, IsolatorFlags()).prune()]
 
     def images(self) -> tuple[list[str], int]:
         from provisioner.store.prune import Criteria

@@ -57,6 +57,10 @@ def test_inspect_knows_containers_images_and_networks(cli: Cli, busybox: str) ->
     (network,) = [value_of(cli, "inspect", cli("network", "create", "looked-at").stdout.strip())]
     assert network[0]["kind"] == "network" and network[0]["driver"] == "bridge"
     cli("network", "rm", "looked-at")
+    cli("volume", "create", "kept")
+    (volume,) = value_of(cli, "inspect", "kept")
+    assert (volume["kind"], volume["name"], volume["driver"]) == ("volume", "kept", "local")
+    cli("volume", "rm", "kept")
 
 
 def test_inspect_tells_no_secrets_of_others(cli: Cli, busybox: str) -> None:
@@ -148,9 +152,11 @@ def test_prune(fresh: Cli, busybox: str) -> None:
     fresh("run", "--name", "ended", busybox, "true")
     fresh("run", "-d", "--name", "runs", busybox, "sleep", "1000")
     fresh("network", "create", "empty")
+    unnamed, _ = fresh("volume", "create").stdout.strip(), fresh("volume", "create", "named")
     refused = fresh("prune")
     assert refused.returncode == 125 and "--force" in refused.stderr
-    pruned = value_of(fresh, "prune", "--all", "--force", "--json")
+    pruned = value_of(fresh, "prune", "--all", "--volumes", "--force", "--json")
+    assert pruned["volumes"] == [unnamed]
     assert (pruned["containers"], pruned["networks"], pruned["images"]) == (["ended"], ["empty"], [])
     assert [each["id"] for each in fresh.containers()] == ["runs"]
     fresh("rm", "-f", "runs")
