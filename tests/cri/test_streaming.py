@@ -61,6 +61,7 @@ def test_a_command_over_websocket(pods: Pods, cri: Client) -> None:
     for protocol in ("v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io"):
         client = WebSocket(exec_url(cri, container, "sh", "-c", SCRIPT), protocol)
         client.until(1, b"out\n")
+        client.until(2, b"err\n")
         client.message(9, b"are you there")
         client.send(0, b"a line\n")
         client.until(1, b"got a line\n")

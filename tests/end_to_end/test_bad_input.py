@@ -66,7 +66,7 @@ def _check_one_line(done: subprocess.CompletedProcess[str], code: int, *parts: s
         (("--hostname", "a b"), ("true",), 125, ["'a b'"]),
         (("--name", "a/b"), ("true",), 125, ["'a/b'"]),
         (("--name", "a.b"), ("true",), 125, ["no container a"]),
-        (("--security-opt", "seccomp=x"), ("true",), 125, ["seccomp=x"]),
+        (("--security-opt", "seccomp=x"), ("true",), 125, ["cannot read the seccomp profile"]),
         (("-e", "=x"), ("true",), 125, ["'=x'"]),
         (("--env-file", "/nonexistent"), ("true",), 125, ["/nonexistent"]),
         (("--stop-signal", "SIGNOPE"), ("true",), 125, ["SIGNOPE"]),

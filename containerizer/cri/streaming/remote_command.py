@@ -26,6 +26,10 @@ class Ends(Protocol):
 
     structured: bool  # the status is JSON
 
+    async def greet(self) -> None:
+        """The session is open: nothing that the task writes from now on is missed. Raises ConnectionError."""
+        ...
+
     async def pump(self, session: Session) -> None:
         """Bring what the client sends, until it is gone. Raises SpdyError, ConnectionError."""
         ...
@@ -50,6 +54,7 @@ async def carry(ends: Ends, opening: Awaitable[Session], *, tells_exit: bool) ->
         await ends.finish(_status(ends, error=str(error)))
         return
     try:
+        await ends.greet()
         if await _until_the_end(ends, session):
             code = (session.exit_code or 0) if tells_exit else 0
             await ends.finish(_status(ends, code=code))

@@ -182,7 +182,6 @@ class StreamingServer:
             await port_forward.over_websocket(self._cri, asked, channels, asked.ports or _ports_of(request))
             return
         ends = WebSocketEnds(channels, asked)
-        await ends.greet()
         await carry(ends, self._opening(asked), tells_exit=isinstance(asked, ExecStream))
 
     async def _opening(self, asked: ExecStream | AttachStream) -> sessions.Session:

@@ -53,6 +53,9 @@ class SpdyEnds:
         if self._streams.keys() == self._wanted:
             self._complete.set()
 
+    async def greet(self) -> None:
+        """The client has had its replies."""
+
     async def pump(self, session: Session) -> None:
         ways = [asyncio.ensure_future(self._stdin(session)), asyncio.ensure_future(self._sizes(session))]
         try:
