@@ -15,6 +15,7 @@ volume's directory is between who begins to use it and who removes it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -175,7 +176,7 @@ class VolumeStore:
                 return made
             except OSError as error:
                 remove_tree(new)
-                if os.path.isdir(f"{self.directory}/{record.name}"):
+                if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # and may have been removed by now
                     return None
                 raise ContainerizerError(
                     f"cannot make volume {record.name}: {(error.strerror or str(error)).lower()}",

@@ -154,8 +154,11 @@ def _wait_for_an_end(processes: set[Process], seconds: float) -> bool:
             except ProcessLookupError:
                 return True
             pidfds.append(pidfd)
-            if _state(pid) != "Z":  # a zombie that its own parent has to reap stays readable
+            if _state(pid) != "Z":
                 poll.register(pidfd, select.POLLIN)
+            elif int(_stat(pid, 4) or 0) == os.getpid():
+                return True  # it has ended since we tried to reap it
+            # One that its own parent has to reap would stay readable.
         return bool(poll.poll(seconds * 1000))
     finally:
         for pidfd in pidfds:

@@ -177,3 +177,20 @@ def test_a_leaking_test_fails(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "left behind: process" in done.stdout
     assert "sleep 1000" in done.stdout
+
+
+def test_a_child_that_ends_between_two_looks_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a zombie yet when it is tried to be reaped, and one when its end is waited for."""
+    before = leaks.take()
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    really = leaks._wait_for_an_end
+
+    def ends_first(processes: set[leaks.Process], seconds: float) -> bool:
+        child.stdin.close()  # type: ignore[union-attr]
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        return really(processes, seconds)
+
+    monkeypatch.setattr(leaks, "_wait_for_an_end", ends_first)
+    assert leaks.leaked(before).processes == {}
+    child.returncode = 0  # it has been collected by the check

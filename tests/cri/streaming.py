@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 TIMEOUT = 60  # seconds until a read counts as hung
 
+OPENED: list[socket.socket] = []  # for who closes them after a test
+
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -25,6 +27,7 @@ def ask(url: str, headers: list[tuple[str, str]], method: str = "POST") -> tuple
     """The connection after the head of the answer, and that head: status, headers, what came behind it."""
     parts = urlsplit(url)
     connection = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=TIMEOUT)
+    OPENED.append(connection)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     lines = [
         f"{method} {target} HTTP/1.1",

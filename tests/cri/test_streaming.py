@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import socket
 import zlib
+from collections.abc import Iterator
 
 import pytest
 
 from containerizer.cri.streaming.frames import DICTIONARY
 from tests.cri.client import Client
 from tests.cri.conftest import Pods
-from tests.cri.streaming import Spdy, WebSocket, ask, dictionary_of_the_document
+from tests.cri.streaming import OPENED, Spdy, WebSocket, ask, dictionary_of_the_document
 
 pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay")
+
+
+@pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    """Also where a test has failed before it could."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
 
 SUCCESS = {"metadata": {}, "status": "Success"}
 ALL = {"stdin": True, "stdout": True, "stderr": True}
