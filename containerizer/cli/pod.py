@@ -244,7 +244,8 @@ def member_of(pod: ContainerId, members: Sequence[MemberStatus], name: str | Non
     names = [member.name for member in members]
     wanted = name or (names[0] if len(names) == 1 else None)
     if wanted not in names:
-        raise InvalidRequest(f"pod {pod} has several containers", hint=f"it has {', '.join(names)}")
+        what = f"no container {name!r}" if name else "several containers, and none is named"
+        raise InvalidRequest(f"pod {pod} has {what}", hint=f"it has {', '.join(names)}")
     return ContainerId(wanted, pod)
 
 

@@ -148,7 +148,7 @@ def test_by_the_command_line(places: tuple[Path, Path], tmp_path: Path, manifest
         assert [each["name"] for each in told["members"]] == ["one"]
         assert any(run("logs", "pod").stdout == "hello\n" for _ in range(100))
         assert run("logs", "--tail=0", str(path), "one").returncode == 0
-        assert "which container of pod?" in run("logs", "pod", "two").stderr
+        assert "pod pod has no container 'two'; it has one" in run("logs", "pod", "two").stderr
         assert "no run before this one" in run("logs", "--previous", "pod").stderr
         assert "there is no pod other" in run("logs", "other").stderr
         assert run("rm", str(path)).stdout == "pod\n"
