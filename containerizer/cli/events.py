@@ -12,14 +12,13 @@ import argparse
 import json
 import select
 import time
-from collections.abc import Callable
 
+from containerizer.cli import filters
 from containerizer.cli.table import add_json_option, print_data, told
 from containerizer.event import Event
 from containerizer.paths import Paths
-from launcher.errors import InvalidRequest
 
-_KEYS: dict[str, Callable[[Event, str], bool]] = {
+_KEYS: filters.Keys[Event] = {
     "kind": lambda event, value: event.kind == value,
     "container": lambda event, value: event.subject == value or event.subject.startswith(f"{value}."),
     "image": lambda event, value: value in (event.details.get("image"), event.subject),
@@ -27,14 +26,7 @@ _KEYS: dict[str, Callable[[Event, str], bool]] = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-f",
-        "--filter",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help=f"only those: {', '.join(_KEYS)}",
-    )
+    filters.add(parser, _KEYS)
     add_json_option(parser)
 
 
@@ -56,17 +48,10 @@ class Printer:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._form = arguments.format
-        self._wanted: dict[str, list[str]] = {}
-        for text in arguments.filter:
-            key, equals, value = text.partition("=")
-            if not equals or key not in _KEYS:
-                hint = f"write KEY=VALUE, with one of {', '.join(_KEYS)}"
-                raise InvalidRequest(f"invalid --filter {text!r}", hint=hint)
-            self._wanted.setdefault(key, []).append(value)
+        self._wanted = filters.parse(arguments.filter, _KEYS)
 
     def show(self, event: Event) -> None:
-        asked = self._wanted.items()
-        if not all(any(_KEYS[key](event, value) for value in values) for key, values in asked):
+        if not filters.fits(event, self._wanted, _KEYS):
             return
         value = {"time": event.time, "kind": event.kind, "subject": event.subject, "details": event.details}
         if self._form == "json":  # a line each: it is a stream

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from containerizer.cli import filters
 from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.lifecycle import State
 from containerizer.units import format_age, format_size
@@ -34,14 +35,7 @@ class Row(Data, kw_only=True):
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--all", action="store_true", help="also those that have ended")
     parser.add_argument("-q", "--quiet", action="store_true", help="print names only")
-    parser.add_argument(
-        "-f",
-        "--filter",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help=f"only those: {', '.join(_KEYS)}",
-    )
+    filters.add(parser, _KEYS)
     parser.add_argument("-n", "--last", type=int, metavar="N", help="the N newest only, ended ones too")
     parser.add_argument("-l", "--latest", action="store_const", dest="last", const=1, help="as --last 1")
     parser.add_argument("--tree", action="store_true", help="draw which container is in which")
@@ -51,8 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def with_ended(arguments: argparse.Namespace) -> bool:
     """Whether those that have ended are asked for, in whatever words."""
-    filters = [_parsed(text) for text in arguments.filter]
-    return arguments.all or arguments.last is not None or any(key in _OF_ENDED for key, _ in filters)
+    wanted = filters.parse(arguments.filter, _KEYS)
+    return arguments.all or arguments.last is not None or not wanted.keys().isdisjoint(_OF_ENDED)
 
 
 def show(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
@@ -72,31 +66,26 @@ def show(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
 
 
 def _chosen(rows: Sequence[Row], arguments: argparse.Namespace) -> Sequence[Row]:
-    wanted: dict[str, list[str]] = {}
-    for key, value in map(_parsed, arguments.filter):
-        wanted.setdefault(key, []).append(value)
-    for key, values in wanted.items():  # of one key any will do, of several keys all are needed
-        rows = [row for row in rows if any(_KEYS[key](row, value) for value in values)]
+    wanted = filters.parse(arguments.filter, _KEYS)
+    _check_words(wanted.get("status", ()))
+    rows = [row for row in rows if filters.fits(row, wanted, _KEYS)]
     if arguments.last is None:
         return rows
     newest = sorted(rows, key=lambda row: row.created_at)[-arguments.last :] if arguments.last > 0 else []
     return [row for row in rows if row in newest]
 
 
-def _parsed(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or key not in _KEYS:
-        hint = f"write KEY=VALUE, with one of {', '.join(_KEYS)}"
-        raise InvalidRequest(f"invalid --filter {text!r}", hint=hint)
+def _check_words(statuses: Sequence[str]) -> None:
     known = {state.value for state in State} | {"paused", "lost", *_DOCKERS}
-    if key == "status" and value not in known:
-        raise InvalidRequest(f"no container is ever {value!r}", hint=f"there are {', '.join(sorted(known))}")
-    return key, value
+    for status in statuses:
+        if status not in known:
+            hint = f"there are {', '.join(sorted(known))}"
+            raise InvalidRequest(f"no container is ever {status!r}", hint=hint)
 
 
 _DOCKERS = {"exited": State.TERMINATED.value, "removing": State.DESTROYING.value}  # docker's words: ours
 
-_KEYS: Mapping[str, Callable[[Row, str], bool]] = {
+_KEYS: filters.Keys[Row] = {
     "name": lambda row, value: value in row.id,
     "status": lambda row, value: row.condition == _DOCKERS.get(value, value),
     "image": lambda row, value: value in (row.image, row.image.rpartition("/")[2].partition(":")[0]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from containerizer.volumes.words import truth
 from isolators.csi import CsiVolume
 from isolators.secrets import Secret, SecretReference
 from isolators.volumes import CSI, Volume, normalised
@@ -29,9 +30,9 @@ def parse(text: str, pairs: Sequence[tuple[str, str | None]]) -> Volume:
         elif key in _TEXTS:
             named[_TEXTS[key]] = value or ""
         elif key in _TRUTHS:
-            truth = _truth(text, key, value)
-            named |= {} if key == "block" else {"readonly": truth == (key == "ro")}
-            asked |= {"block": truth} if key == "block" else {}
+            is_so = truth(text, key, value)
+            named |= {} if key == "block" else {"readonly": is_so == (key == "ro")}
+            asked |= {"block": is_so} if key == "block" else {}
         elif key in _MODES:
             asked[_MODES[key]] = (value or "").upper() if key == "access-mode" else value or ""
         elif key == "mount-flag":
@@ -54,11 +55,3 @@ def _add(asked: dict[str, Any], text: str, key: str, value: str | None) -> None:
     field = _MAPS.get(key) or _SECRETS[key]
     found: Mapping[str, Any] = asked.get(field, {})
     asked[field] = {**found, name: Secret(reference=SecretReference(name=of)) if key in _SECRETS else of}
-
-
-def _truth(text: str, key: str, value: str | None) -> bool:
-    if value in (None, "", "true", "1"):
-        return True
-    if value in ("false", "0"):
-        return False
-    raise InvalidRequest(f"{key}={value} of --mount {text!r}", hint="write true or false")

@@ -7,14 +7,12 @@ there by rename(2), which who has it mounted does not notice.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-from collections.abc import Iterator
 
 from containerizer.paths import Paths
 from containerizer.volumes import kept
 from containerizer.volumes.words import anonymous_name
+from isolators import ownership
 from isolators.docker.runtime import TARGETS
 from isolators.volume_store import VolumeRecord, VolumeStore
 from isolators.volumes import LOCAL, NAMED, SANDBOX, Volume
@@ -26,7 +24,7 @@ _LARGEST = 1 << 20  # bytes of their places
 
 def of(paths: Paths, container_id: ContainerId) -> list[Volume]:
     """Those that outlive the container as long as others have them. Raises ContainerizerError."""
-    with _alone(paths.container_state(container_id)):
+    with ownership.locked(paths.container_state(container_id)):
         _move(paths, container_id)
         return [each for each in kept.of(paths, container_id) if each.kind != SANDBOX]
 
@@ -54,13 +52,3 @@ def _targets(directory: str) -> list[str]:
     except FileNotFoundError:
         return []
     return [os.fsdecode(each) for each in listed.split(b"\0")]
-
-
-@contextlib.contextmanager
-def _alone(directory: str) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -222,9 +222,9 @@ def _ask(asked: dict[str, Any], text: str, key: str, value: str | None) -> None:
         field = _REPEATED[key]
         asked[field] = (*asked.get(field, ()), (name, of))
     elif key in _FLAGS:
-        asked |= _FLAGS[key] if _truth(text, key, value) else {"readonly": False} if key == "ro" else {}
+        asked |= _FLAGS[key] if truth(text, key, value) else {"readonly": False} if key == "ro" else {}
     elif key == "rw":
-        asked["readonly"] = not _truth(text, key, value)
+        asked["readonly"] = not truth(text, key, value)
     elif key == "z":
         check_label()
     elif key == "idmap":
@@ -246,7 +246,7 @@ _WORDS: Mapping[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def _truth(text: str, key: str, value: str | None) -> bool:
+def truth(text: str, key: str, value: str | None) -> bool:
     if value in (None, "", "true", "1"):
         return True
     if value in ("false", "0"):
@@ -262,7 +262,7 @@ def _tmpfs(text: str, pairs: Sequence[tuple[str, str | None]]) -> Tmpfs:
         elif key in _TMPFS and value:
             options.append(value if key == "tmpfs-options" else f"{key.removeprefix('tmpfs-')}={value}")
         elif key in ("ro", "rw"):
-            options += ["ro"] if _truth(text, key, value) is (key == "ro") else []
+            options += ["ro"] if truth(text, key, value) is (key == "ro") else []
         elif key not in ("type", "consistency"):
             hint = f"its keys are target, ro, {', '.join(_TMPFS)}"
             raise InvalidRequest(f"unknown key {key!r} of --mount {text!r}", hint=hint)

@@ -6,34 +6,27 @@ cleans that up: isolators/mounted_volumes.py. What is in the container is a bind
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isolators import ownership, volumes
+from isolators.driver_volumes import BRIEF, DriverVolumes, VolumeFailed, place
 from isolators.flags import IsolatorFlags
-from isolators.isolator import ContainerConfig, Isolator
+from isolators.isolator import ContainerConfig
 from isolators.volume_owners import owners_of
 from isolators.volume_store import VolumeRecord, VolumeStore, is_name
 from isolators.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest
-from launcher.kernel import process
 from launcher.launch_info import LaunchInfo, Mount
 
 if TYPE_CHECKING:
     from isolators.docker.volume_driver import VolumeDriver
-    from isolators.mounted_volumes import MountedVolume, MountedVolumes
+    from isolators.mounted_volumes import MountedVolume
 
 _WORD = "docker_volumes"
 _DIRECTORY = "docker-volumes"  # where it is noted what is mounted
-_BRIEF = 5.0  # seconds to take back what may not have come about
-
-
-class VolumeFailed(ContainerizerError):
-    """A volume could not be given to a container, or not be taken back."""
 
 
 class Mounted(Data):
@@ -43,11 +36,19 @@ class Mounted(Data):
     fresh: str = ""  # where a container has it for which it was mounted, and nothing was in it
 
 
-class DockerVolume(Isolator):
+class DockerVolume(DriverVolumes):
     name = "docker/volume"
     enforces = frozenset({_WORD})
-    requires = ("filesystem/linux",)
-    prepares_what_is_asked = True
+    directory = _DIRECTORY
+    told_as = "docker_volumes"
+    tells = ("driver", "name", "mountpoint")
+
+    @property
+    def patience(self) -> float:
+        return self.flags.docker_volume_timeout
+
+    def called(self, record: Mapping[str, Any]) -> str:
+        return f"{record['name']} of {record['driver']}"
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         asked = volumes.of(config, _WORD)
@@ -68,53 +69,11 @@ class DockerVolume(Isolator):
         named = ((each, Mounted(f"{each.driver}:{each.source}")) for each in asked)
         return LaunchInfo(mounts=tuple(_mount(volume, mounted, config) for volume, mounted in named))
 
-    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
-        known = self._known()
-        records = map(known.peek, known.keys_of(ownership.holder(self.flags, container_id)))
-        told = [{key: each[key] for key in ("driver", "name", "mountpoint")} for each in records if each]
-        return {"docker_volumes": told} if told else {}
-
-    def cleanup(self, container_id: ContainerId) -> None:
-        """One that its plug-in does not unmount is told once, and tried again by whoever comes next."""
-        if not os.path.isdir(self._directory):
-            return
-        known, holder = self._known(), ownership.holder(self.flags, container_id)
-        failures = []
-        for key in known.keys_of(holder):
-            try:
-                with known.locked(key, self.flags.docker_volume_timeout, "a volume") as volume:
-                    try:
-                        self._left(volume, holder)
-                    finally:
-                        volume.drop(holder)
-            except ContainerizerError as error:
-                failures.append(str(error))
-        if failures:
-            raise VolumeFailed("; ".join(failures))
-
-    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
-        known, told = self._known(), []
-        for key in known.all():
-            with contextlib.suppress(ContainerizerError), known.locked(key, 0, "a volume") as volume:
-                record = volume.record
-                if self._left(volume, None) and record:
-                    told.append(f"volume {record['name']} of {record['driver']}")
-        return told
-
-    @property
-    def _directory(self) -> str:
-        return _directory(self.flags)
-
-    def _known(self) -> MountedVolumes:
-        from isolators.mounted_volumes import MountedVolumes  # for those who have some
-
-        return MountedVolumes(self._directory)
-
     def _mounted(self, volume: Volume, holder: str) -> Mounted:
         """Where it is, and has to stay for the holder. Raises ContainerizerError."""
         from isolators.docker import volume_driver
 
-        known = self._known()
+        known = self.known()
         driver = volume_driver.find(volume.driver, self.flags)
         key = known.key(volume.driver, volume.source)
         # As long as the one before may take.
@@ -162,7 +121,7 @@ class DockerVolume(Isolator):
         mounted.write({**record, "mountpoint": mountpoint})
         return mountpoint
 
-    def _left(self, volume: MountedVolume, holder: str | None) -> bool:
+    def left(self, volume: MountedVolume, holder: str | None) -> bool:
         """Unmount it if nobody but the holder has it; whether it was. Raises ContainerizerError."""
         from isolators.docker import volume_driver
         from isolators.mounted_volumes import is_mount_point
@@ -173,7 +132,7 @@ class DockerVolume(Isolator):
         try:
             places = {"docker_plugins_dirs": tuple(record["directories"]), "dvdcli": record["dvdcli"]}
             driver = volume_driver.find(record["driver"], replace(self.flags, **places))
-            driver.unmount(record["name"], record["id"], None if record["mountpoint"] else _BRIEF)
+            driver.unmount(record["name"], record["id"], None if record["mountpoint"] else BRIEF)
         except ContainerizerError:
             # It did not come about; or with its container the plug-in is gone, and what it had mounted.
             gone = holder is None and not is_mount_point(record["mountpoint"])
@@ -187,12 +146,8 @@ def mountpoint(flags: IsolatorFlags, driver: str, name: str) -> str:
     """Where a volume is mounted on this host; "" if it is not, as far as we know."""
     from isolators.mounted_volumes import MountedVolumes
 
-    record = MountedVolumes(_directory(flags)).peek(MountedVolumes.key(driver, name))
+    record = MountedVolumes(place(flags, _DIRECTORY)).peek(MountedVolumes.key(driver, name))
     return str((record or {}).get("mountpoint") or "")
-
-
-def _directory(flags: IsolatorFlags) -> str:
-    return os.path.join(flags.own_state if process.is_rootless() else flags.state, _DIRECTORY)
 
 
 def _check(asked: Sequence[Volume], config: ContainerConfig) -> None:

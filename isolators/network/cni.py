@@ -19,7 +19,6 @@ from isolators.network.attachments import Attached, Attachment
 from isolators.network.bridge import definitions
 from isolators.network.chain import Chain
 from isolators.network.config_list import ConfigList
-from isolators.network.host_address import host_address
 from isolators.network.places import Places
 from isolators.network.plugin import TIMEOUT, Call, PluginFailed
 from isolators.resources import Usage
@@ -88,13 +87,7 @@ class NetworkCni(Isolator):
         capabilities.of_each(networks, config.networks)
         for network in networks:
             self.chain(network).check_installed()
-        host = host_address()
-        return LaunchInfo(
-            namespaces={"net": "new"},
-            interfaces_up=("lo",),
-            environment={"HOST_IP": host} if host and "HOST_IP" not in config.environment else {},
-            mounts=files.mounts(config),
-        )
+        return files.launch_info(config)
 
     def isolate(self, container_id: ContainerId, pid: int) -> None:
         attached = attachments.load(self.places, container_id)

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Sequence
 from isolators.isolator import ContainerConfig
 from isolators.network import result
 from isolators.network.attachments import Attached
+from isolators.network.host_address import host_address
 from isolators.networks import HOST_GATEWAY
 from launcher.errors import InvalidRequest
 from launcher.kernel import files
-from launcher.launch_info import Mount
+from launcher.launch_info import LaunchInfo, Mount
+from launcher.namespaces import NEW
 
 _LOOPBACK = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _NAMES = ("hosts", "resolv.conf")
@@ -33,6 +35,17 @@ def make(sandbox: str) -> None:
     os.makedirs(directory, mode=0o755, exist_ok=True)
     for name in _NAMES:
         _write(os.path.join(directory, name), "")
+
+
+def launch_info(config: ContainerConfig) -> LaunchInfo:
+    """What a container is launched with whose network namespace is its own, and in networks."""
+    host = host_address()
+    return LaunchInfo(
+        namespaces={"net": NEW},
+        interfaces_up=("lo",),
+        environment={"HOST_IP": host} if host and "HOST_IP" not in config.environment else {},
+        mounts=mounts(config),
+    )
 
 
 def mounts(config: ContainerConfig, directory: str | None = None) -> tuple[Mount, ...]:

@@ -25,7 +25,6 @@ from isolators.network import facts, files, namespace, published
 from isolators.network.attachments import Attached
 from isolators.network.helper import choice, keeper, pasta, records, slirp4netns
 from isolators.network.helper.records import Record
-from isolators.network.host_address import host_address
 from isolators.network.places import Places
 from isolators.networks import NetworkRequest, PortMapping
 from isolators.resources import Usage
@@ -84,13 +83,7 @@ class NetworkUsermode(Isolator):
         if program is None:
             return LaunchInfo()
         _check(program, config)
-        host = host_address()
-        return LaunchInfo(
-            namespaces={"net": "new"},
-            interfaces_up=("lo",),
-            environment={"HOST_IP": host} if host and "HOST_IP" not in config.environment else {},
-            mounts=files.mounts(config),
-        )
+        return files.launch_info(config)
 
     def isolate(self, container_id: ContainerId, pid: int) -> None:
         place = self._directory(container_id)

@@ -9,40 +9,42 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isolators import ownership, volumes
-from isolators.isolator import ContainerConfig, Isolator
+from isolators.driver_volumes import BRIEF, DriverVolumes, VolumeFailed, place
+from isolators.isolator import ContainerConfig
 from isolators.volume_owners import owners_of
 from isolators.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
-from launcher.kernel import process
 from launcher.launch_info import LaunchInfo, Mount
 
 if TYPE_CHECKING:
-    from isolators.mounted_volumes import MountedVolume, MountedVolumes
+    from isolators.mounted_volumes import MountedVolume
     from isolators.secrets import Secret
     from isolators.volume.csi_node import Node
     from isolators.volume.csi_plugins import CsiPlugin
 
-_DIRECTORY = "csi-volumes"  # where it is noted what is mounted
 _MOUNTS = "csi-mounts"  # where it is mounted, if the plug-in has no place of its own
 _STAGING = "staging"
-_BRIEF = 5.0  # seconds to take back what may not have come about
 
 
-class CsiVolumeFailed(ContainerizerError):
-    """A volume could not be given to a container, or not be taken back."""
-
-
-class VolumeCsi(Isolator):
+class VolumeCsi(DriverVolumes):
     name = "volume/csi"
     enforces = frozenset({"csi_volumes"})
-    requires = ("filesystem/linux",)
-    prepares_what_is_asked = True
+    directory = "csi-volumes"
+    told_as = "csi_volumes"
+    tells = ("plugin", "volume_id")
+
+    @property
+    def patience(self) -> float:
+        return self.flags.csi_timeout
+
+    def called(self, record: Mapping[str, Any]) -> str:
+        return f"{record['volume_id']} of {record['plugin']}"
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         asked = _checked(config)
@@ -58,54 +60,12 @@ class VolumeCsi(Isolator):
         asked = _checked(config)
         return _launch_info(asked, [f"{volume.driver}:{volume.source}" for volume in asked], config)
 
-    def status(self, container_id: ContainerId) -> Mapping[str, Any]:
-        known = self._known()
-        records = map(known.peek, known.keys_of(ownership.holder(self.flags, container_id)))
-        told = [{key: each[key] for key in ("plugin", "volume_id")} for each in records if each]
-        return {"csi_volumes": told} if told else {}
-
-    def cleanup(self, container_id: ContainerId) -> None:
-        """One that its plug-in does not take back is told once, and tried again by whoever comes next."""
-        if not os.path.isdir(self._place(_DIRECTORY)):
-            return
-        known, holder = self._known(), ownership.holder(self.flags, container_id)
-        failures = []
-        for key in known.keys_of(holder):
-            try:
-                with known.locked(key, self.flags.csi_timeout, "a volume") as volume:
-                    try:
-                        self._left(volume, holder)
-                    finally:
-                        volume.drop(holder)
-            except ContainerizerError as error:
-                failures.append(str(error))
-        if failures:
-            raise CsiVolumeFailed("; ".join(failures))
-
-    def recover(self, is_there: Callable[[ContainerId], bool]) -> Sequence[str]:
-        known, told = self._known(), []
-        for key in known.all():
-            with contextlib.suppress(ContainerizerError), known.locked(key, 0, "a volume") as volume:
-                record = volume.record
-                if self._left(volume, None) and record:
-                    told.append(f"volume {record['volume_id']} of {record['plugin']}")
-        return told
-
-    def _place(self, name: str) -> str:
-        around = self.flags.own_state if process.is_rootless() else self.flags.state
-        return os.path.join(around, name)
-
-    def _known(self) -> MountedVolumes:
-        from isolators.mounted_volumes import MountedVolumes  # for those who have some
-
-        return MountedVolumes(self._place(_DIRECTORY))
-
     def _published(self, volume: Volume, holder: str) -> str:
         """Where it is, and has to stay for the holder. Raises ContainerizerError."""
         from isolators.volume import csi_plugins
         from isolators.volume.csi_node import Node
 
-        known, plugin = self._known(), csi_plugins.find(volume.driver, self.flags)
+        known, plugin = self.known(), csi_plugins.find(volume.driver, self.flags)
         node = Node(plugin, self.flags.csi_timeout, self.flags.csi_retries)
         key = known.key(volume.driver, volume.source)
         patience = 4 * self.flags.csi_timeout  # as long as the one before may take for its calls
@@ -122,7 +82,7 @@ class VolumeCsi(Isolator):
         assert volume.csi is not None
         node.probe()
         node.check_name()
-        directory = os.path.join(plugin.target_root or self._place(_MOUNTS), key)
+        directory = os.path.join(plugin.target_root or place(self.flags, _MOUNTS), key)
         target = os.path.join(directory, "ro" if _is_readonly(volume) else "rw")
         staging = os.path.join(directory, _STAGING) if node.stages() else ""
         where = Published(volume_id=volume.source, staging=staging, target=target)
@@ -143,7 +103,7 @@ class VolumeCsi(Isolator):
         node.publish(where, volume.csi, secrets, readonly=_is_readonly(volume))
         if not os.path.exists(target):
             message = f"the CSI plug-in {volume.driver} has published the volume {volume.source}"
-            raise CsiVolumeFailed(f"{message} at {target}, where nothing is")
+            raise VolumeFailed(f"{message} at {target}, where nothing is")
         mounted.write({**record, "whole": True})
         return target
 
@@ -158,7 +118,7 @@ class VolumeCsi(Isolator):
             for name, secret in secrets.items()
         }
 
-    def _left(self, volume: MountedVolume, holder: str | None) -> bool:
+    def left(self, volume: MountedVolume, holder: str | None) -> bool:
         """Take it back if nobody but the holder has it; whether it was. Raises ContainerizerError."""
         from isolators.volume.csi_node import Node
         from isolators.volume.csi_plugins import CsiPlugin
@@ -166,7 +126,7 @@ class VolumeCsi(Isolator):
         record = volume.record
         if record is None or set(volume.users()) - {holder}:
             return False
-        limits = (self.flags.csi_timeout, self.flags.csi_retries) if record["whole"] else (_BRIEF, 0)
+        limits = (self.flags.csi_timeout, self.flags.csi_retries) if record["whole"] else (BRIEF, 0)
         node = Node(CsiPlugin(name=record["plugin"], socket=record["socket"]), *limits)
         try:
             for target in record["targets"]:

@@ -46,7 +46,22 @@ def ask(url: str, headers: list[tuple[str, str]], method: str = "POST") -> tuple
     return connection, (int(first.split()[1]), {name.lower(): value for name, _, value in pairs}, rest)
 
 
-class Spdy:
+class Connected:
+    """After the upgrade: what comes, piece by piece."""
+
+    connection: socket.socket
+    _rest: bytes
+
+    def _read(self, size: int) -> bytes:
+        while len(self._rest) < size:
+            piece = self.connection.recv(65536)
+            assert piece, "the server hung up"
+            self._rest += piece
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+
+class Spdy(Connected):
     """One connection; streams by their names."""
 
     def __init__(self, url: str, protocol: str = "v4.channel.k8s.io", method: str = "POST") -> None:
@@ -139,21 +154,13 @@ class Spdy:
     def _control(self, kind: int, payload: bytes) -> None:
         self.connection.sendall(struct.pack(">IB", 0x80030000 | kind, 0) + len(payload).to_bytes(3) + payload)
 
-    def _read(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            piece = self.connection.recv(65536)
-            assert piece, "the server hung up"
-            self._rest += piece
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
-
 
 def dictionary_of_the_document() -> bytes:
     """Its appendix, byte by byte; the document names it by its Adler-32, 0xe3c6a7c2."""
     return (Path(__file__).parent / "spdy_dictionary.bin").read_bytes()
 
 
-class WebSocket:
+class WebSocket(Connected):
     """One connection, with channels."""
 
     def __init__(self, url: str, protocol: str | None = "v4.channel.k8s.io") -> None:
@@ -206,11 +213,3 @@ class WebSocket:
         elif opcode == 2:
             self.received[data[0]] += data[1:]
         return opcode
-
-    def _read(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            piece = self.connection.recv(65536)
-            assert piece, "the server hung up"
-            self._rest += piece
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from isolators.docker.volume import DockerVolume, VolumeFailed
+from isolators.docker.volume import DockerVolume
+from isolators.driver_volumes import VolumeFailed
 from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig
 from isolators.mounted_volumes import MountedVolumes, VolumeBusy

@@ -14,10 +14,11 @@ import pytest
 from containerizer.agent.lanes import codec
 from isolators import secrets
 from isolators.csi import CsiVolume
+from isolators.driver_volumes import VolumeFailed
 from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig
 from isolators.secrets import Secret, SecretReference
-from isolators.volume.csi import CsiVolumeFailed, VolumeCsi
+from isolators.volume.csi import VolumeCsi
 from isolators.volume.csi_plugins import CsiFailed
 from isolators.volumes import CSI, Volume
 from launcher.container_id import ContainerId
@@ -235,7 +236,7 @@ def test_what_cannot_be_taken_back_is_told_once_and_tried_again_later(
 ) -> None:
     isolator.prepare(ONE, config())
     plugin.behaviour[method] = "error"
-    with pytest.raises(CsiVolumeFailed, match=method):
+    with pytest.raises(VolumeFailed, match=method):
         isolator.cleanup(ONE)
     isolator.cleanup(ONE)
     assert isolator.recover(lambda _: False) == []

@@ -146,10 +146,7 @@ class StreamingServer:
         forwards = isinstance(asked, PortForwardStream)
         known = port_forward.PROTOCOLS if forwards else spdy_command.PROTOCOLS
         protocol = _chosen(request.all("x-stream-protocol-version"), known)
-        headers = [("Connection", "Upgrade"), ("Upgrade", _SPDY)]
-        writer.write(
-            _answer(101, [*headers, *([("X-Stream-Protocol-Version", protocol)] if protocol else [])])
-        )
+        writer.write(_upgraded(_SPDY, ("X-Stream-Protocol-Version", protocol)))
         connection = Connection(reader, writer, request.rest, _PATIENCE)
         if isinstance(asked, PortForwardStream):
             await port_forward.over_spdy(self._cri, asked, connection)
@@ -175,8 +172,8 @@ class StreamingServer:
         if request.first("sec-websocket-version") != "13" or not key:
             raise Refused(400, "version 13 of WebSocket is spoken here", [("Sec-WebSocket-Version", "13")])
         accepted = base64.b64encode(hashlib.sha1(key.encode() + _KEY_SUFFIX).digest()).decode()  # noqa: S324
-        headers = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accepted)]
-        writer.write(_answer(101, [*headers, *([("Sec-WebSocket-Protocol", protocol)] if protocol else [])]))
+        accept = ("Sec-WebSocket-Accept", accepted)
+        writer.write(_upgraded("websocket", accept, ("Sec-WebSocket-Protocol", protocol)))
         channels = Channels(reader, writer, request.rest, _PATIENCE, protocol)
         if isinstance(asked, PortForwardStream):
             await port_forward.over_websocket(self._cri, asked, channels, asked.ports or _ports_of(request))
@@ -232,6 +229,12 @@ def _ports_of(request: _Request) -> tuple[int, ...]:
     if not ports or not all(0 < port < 1 << 16 for port in ports):
         raise Refused(400, "name the ports: ?port=80")
     return ports
+
+
+def _upgraded(to: str, *headers: tuple[str, str]) -> bytes:
+    """Headers without a value are left out."""
+    given = [header for header in headers if header[1]]
+    return _answer(101, [("Connection", "Upgrade"), ("Upgrade", to), *given])
 
 
 def _answer(status: int, headers: Sequence[tuple[str, str]], body: bytes = b"") -> bytes:
