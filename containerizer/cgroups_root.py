@@ -60,7 +60,7 @@ def own(state: str) -> str:
 
 def _of_ordinary_user(paths: Paths, chosen: str | None) -> str:
     """In the cgroup that was delegated to who launched the first container, as long as it is there."""
-    unified = next((h for h in cgroups.hierarchies() if h.version == 2), None)
+    unified = cgroups.unified()
     if unified is None:
         return own(paths.state)
     if chosen and os.path.isdir(os.path.dirname(os.path.join(unified.mount_point, chosen))):
@@ -81,7 +81,7 @@ def make_way(root: str) -> None:
     processes and children with controllers. Raises CgroupError.
     """
     own = delegation.own_v2()
-    hierarchy = next((h for h in cgroups.hierarchies() if h.version == 2), None)
+    hierarchy = cgroups.unified()
     if own and hierarchy and root.strip("/").startswith(f"{own}/"):
         cgroups.vacate(os.path.join(hierarchy.mount_point, own))
 

@@ -391,7 +391,7 @@ class Containerizer:
             with contextlib.suppress(NoSuchContainer):
                 self._remote(within).remove(force=True, volumes=volumes)
         if volumes:
-            provisioning.remove_volumes(self.paths, container_id)
+            provisioning.remove_volumes(self.paths, self.flags, container_id)
         directory = self.paths.sandbox(container_id)
         self.provisioner.destroy(str(container_id), directory)
         sandbox.delete(directory)

@@ -20,7 +20,7 @@ from containerizer.ending import Ending
 from containerizer.event import Event
 from containerizer.lifecycle import State
 from containerizer.liveness import state_of
-from containerizer.paths import Paths
+from containerizer.paths import NESTED, Paths
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.termination import Termination
 from launcher.container_id import ContainerId
@@ -99,6 +99,8 @@ class Follower:
             self._compare(known, told)
             if not os.path.isdir(self._paths.container_state(known.id)):
                 self._gone(known.id, told)
+            elif os.path.isdir(self._paths.nested(known.id)):
+                self._enter(known.id, told)
         self._enter(None, told)
 
     def _name_changed(self, parent: ContainerId | None, mask: int, name: str, told: list[Event]) -> None:
@@ -125,7 +127,7 @@ class Follower:
             self._enter(container_id, told)
 
     def _file_changed(self, container_id: ContainerId, name: str, told: list[Event]) -> None:
-        if name == os.path.basename(self._paths.nested(container_id)):
+        if name == NESTED:
             self._enter(container_id, told)
         known = self._known.get(container_id)
         if known is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, cast
 
 from containerizer.paths import Paths
 from containerizer.request import HOST, ContainerRequest, with_image
+from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig
 from launcher.container_id import ContainerId
 from launcher.data import replace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from isolators.volumes import Volume
     from provisioner.image import Image
     from provisioner.progress import Progress
+    from provisioner.provisioner import Policy
 
 
 def provision(
@@ -32,7 +34,7 @@ def provision(
         container.image = image
         rootfs = owner.provisioner.provision(image, str(container.id), container.config.sandbox)
         container.config = with_image(container.config, image, rootfs)
-    if request.config.volumes and (images := _of_volumes(owner, request, progress)):
+    if request.config.volumes and (images := _of_volumes(owner, request, progress, container.save)):
         owner.provisioner.keep(str(container.id), container.image, list(images.values()))
         container.config = _with_layers(owner, container.config, images)
 
@@ -63,21 +65,30 @@ def note_volumes(paths: Paths, container_id: ContainerId, request: ContainerRequ
     kept.note(paths, container_id, request.config.volumes)
 
 
-def remove_volumes(paths: Paths, container_id: ContainerId) -> None:
+def remove_volumes(paths: Paths, flags: IsolatorFlags, container_id: ContainerId) -> None:
     """Those that were made for the container, and have no name of their own."""
     if os.path.exists(paths.volumes_of(container_id)):
         from containerizer.volumes import kept
 
-        kept.remove_own(paths, container_id)
+        kept.remove_own(paths, flags, container_id)
 
 
 def _of_volumes(
-    owner: Containerizer, request: ContainerRequest, progress: Progress | None
+    owner: Containerizer,
+    request: ContainerRequest,
+    progress: Progress | None,
+    before_pull: Callable[[], object] = lambda: None,
 ) -> dict[str, Image]:
-    return {
-        volume.source: owner.provisioner.pull(volume.source, policy=volume.pull, progress=progress)  # type: ignore[arg-type]
-        for volume in _images(request)
-    }
+    """By their names; `before_pull` is called before what may take its time."""
+    found = {}
+    for volume in _images(request):
+        policy = cast("Policy", volume.pull)
+        image = owner.provisioner.present(volume.source, policy=policy)
+        if image is None:
+            before_pull()
+            image = owner.provisioner.pull(volume.source, policy=policy, progress=progress)
+        found[volume.source] = image
+    return found
 
 
 def _images(request: ContainerRequest) -> Iterator[Volume]:

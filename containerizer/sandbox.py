@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
-from containerizer.paths import ENDING, EXIT_STATUS, LAUNCH_INFO, RECORD
+from containerizer.paths import ENDING, RECORD
 from launcher.errors import InvalidRequest
 from launcher.remove_tree import remove_tree
 
@@ -33,9 +32,17 @@ def _make(directory: str) -> None:
 
 def delete_state(directory: str) -> None:
     """Delete the directory of a container's state; its record and its ending last, in which others look."""
-    for name in (EXIT_STATUS, LAUNCH_INFO, RECORD, ENDING):  # as a rule that is all
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    try:
+        names = [name for name in os.listdir(directory) if name not in (RECORD, ENDING)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in (*names, RECORD, ENDING):
+        try:
             os.unlink(f"{directory}/{name}")
+        except FileNotFoundError:
+            continue
+        except IsADirectoryError:
+            remove_tree(f"{directory}/{name}")
     remove_tree(directory)
 
 

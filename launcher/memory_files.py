@@ -1,9 +1,9 @@
 """Files in memory: secrets, which no disk has, swapped or not, and no directory of the host.
 
-They lie in a ramfs (which is never swapped: Documentation/filesystems/ramfs-rootfs-initramfs.rst), one for
-each launch, that is attached nowhere. A container gets copies of mounts of single files of it. The kernel
-copies what is attached only (before Linux 6.15), and so a process of its own attaches the ramfs, in a mount
-namespace that goes with it, and sends the copies: launcher/elsewhere.py does likewise.
+They lie in a ramfs, one for each launch, that is attached nowhere (launcher/kernel/ramfs.py). A container has
+copies of mounts of single files of it. The kernel copies what is attached only (before Linux 6.15), and so a
+process of its own attaches the ramfs, in a mount namespace that goes with it, and sends the copies:
+launcher/elsewhere.py does likewise.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from launcher.errors import InvalidRequest
-from launcher.kernel import mounts as kernel
+from launcher.kernel import ramfs
 from launcher.kernel.libc import AT_FDCWD
 from launcher.kernel.namespaces import CLONE_FLAGS
 from launcher.launch_info import IdMapping, LaunchInfo, MemoryFile, Mount
@@ -22,46 +22,29 @@ from launcher.program import mounts, runner
 from launcher.program.assembler import CHANNEL, Program
 from launcher.program.messages import OPENED, message_with_descriptor
 
-_FLAGS = ("nosuid", "nodev", "noexec")
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
 
 def trees(info: LaunchInfo, opened: contextlib.ExitStack) -> dict[str, int]:
     """Detached mounts of the files that `info` mounts, by target. Raises OSError, InvalidRequest."""
     asked = [mount for mount in info.mounts if mount.file is not None]
     if not asked:
         return {}
-    with _filesystem() as directory:
+    with ramfs.directory("secret") as directory:
         for number, mount in enumerate(asked):
             assert mount.file is not None
-            os.close(_write(directory, str(number), mount.file, info))
+            _write(directory, str(number), mount.file, info)
         copies = _copied(directory, asked)
     for copy in copies:
         opened.callback(os.close, copy)
     return dict(zip((mount.target for mount in asked), copies, strict=True))
 
 
-@contextlib.contextmanager
-def _filesystem() -> Iterator[int]:
-    directory = kernel.new_filesystem("ramfs", "secret", _FLAGS, (("mode", "700"),))
+def _write(directory: int, name: str, file: MemoryFile, info: LaunchInfo) -> None:
+    descriptor = ramfs.write(directory, name, base64.b64decode(file.content))
     try:
-        yield directory
-    finally:
-        os.close(directory)
-
-
-def _write(directory: int, name: str, file: MemoryFile, info: LaunchInfo) -> int:
-    descriptor = os.open(name, _CREATE, 0o600, dir_fd=directory)
-    try:
-        left = memoryview(base64.b64decode(file.content))
-        while left:
-            left = left[os.write(descriptor, left) :]
         os.fchown(descriptor, _outside(file.uid, info.uid_map), _outside(file.gid, info.gid_map))
         os.fchmod(descriptor, file.mode)
-    except BaseException:
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _outside(number: int, mapping: Sequence[IdMapping] | None) -> int:

@@ -48,10 +48,11 @@ def mount_root(program: Program, info: LaunchInfo, trees: Sequence[int] | None) 
     at: dict[str, Slot | int] = {}
     if trees is None:
         at = {mount.target: make_mount(program, mount) for mount in info.rootfs_mounts}
-    for mount, tree in zip(info.rootfs_mounts, trees, strict=True) if trees is not None else ():
-        at[mount.target] = program.pass_descriptor(tree)
-        target = program.call("openat", AT_FDCWD, os.fsencode(mount.target), _DIRECTORY, on=mount.target)
-        mounts.attach(program, at[mount.target], target, mount.target)
+    else:
+        for mount, tree in zip(info.rootfs_mounts, trees, strict=True):
+            at[mount.target] = program.pass_descriptor(tree)
+            target = program.call("openat", AT_FDCWD, os.fsencode(mount.target), _DIRECTORY, on=mount.target)
+            mounts.attach(program, at[mount.target], target, mount.target)
     root = info.rootfs or "/"
     if root in at:
         return at[root]

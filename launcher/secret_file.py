@@ -1,7 +1,6 @@
 """The file of a task's secret variables, which its supervisor keeps for the commands that come later.
 
-It is in a ramfs (no disk, no swap: Documentation/filesystems/ramfs-rootfs-initramfs.rst) that is attached
-nowhere: no path leads there, no mount namespace shows it, and it goes with the supervisor.
+It is in a ramfs that is attached nowhere (launcher/kernel/ramfs.py), and goes with the supervisor.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ import json
 import os
 from collections.abc import Mapping
 
-from launcher.kernel import mounts, pidfd
+from launcher.kernel import pidfd, ramfs
 from launcher.program.assembler import SECRETS
 
-_FLAGS = ("nosuid", "nodev", "noexec")
 _LARGEST = 4 << 20  # bytes; argv and environment together are never larger: execve(2)
 
 
@@ -23,19 +21,8 @@ def make(environment: Mapping[str, str]) -> int:
     content = json.dumps(dict(environment)).encode()
     if len(content) > _LARGEST:
         raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), "secrets")
-    tree = mounts.new_filesystem("ramfs", "secrets", _FLAGS, (("mode", "700"),))
-    try:
-        file = os.open("secrets", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=tree)
-    finally:
-        os.close(tree)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(file, rest) :]
-    except OSError:
-        os.close(file)
-        raise
-    return file
+    with ramfs.directory("secrets") as directory:
+        return ramfs.write(directory, "secrets", content)
 
 
 def read(supervisor: int) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Images:
             return provisioner.pull(reference, policy=policy, platform=platform, progress=progress)
 
         try:
-            image = await self._run(pull)
+            image = await self.run(pull)
         except (ContainerizerError, OSError) as error:
             seconds = time.monotonic() - started
             self._events.tell("pull-failed", reference, seconds=seconds, message=str(error))
@@ -66,15 +66,15 @@ class Images:
         return image
 
     async def all(self) -> Sequence[Image]:
-        return await self._run(self.provisioner.images)
+        return await self.run(self.provisioner.images)
 
     async def remove(self, reference: str) -> Image:
         """Raises ImageNotFound, ImageInUse."""
-        return await self._run(lambda: self.provisioner.remove(reference))
+        return await self.run(lambda: self.provisioner.remove(reference))
 
     async def prune(self, criteria: Criteria) -> Pruned:
         """Free the space of images that no container uses."""
-        return await self._run(lambda: self.provisioner.prune(criteria))
+        return await self.run(lambda: self.provisioner.prune(criteria))
 
     async def collect(self, gc: ImageGc) -> None:
         """Make room now and then, until it is cancelled. What fails is told, and tried again."""
@@ -92,14 +92,11 @@ class Images:
             for image in pruned.images:
                 self._events.tell("pruned", image.reference)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Have something else done with them in a thread."""
-        return await self._run(work)
-
     def _asking_as(self, credentials: Credentials) -> Provisioner:
         """What one learns of registries is not for others: a provisioner of its own."""
         options = replace(self._settings.registries or RegistryOptions(), credentials=credentials)
         return Provisioner(self._root, registries=options, backend=self._settings.image_backend)
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have something done with them in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

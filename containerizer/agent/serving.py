@@ -8,7 +8,6 @@ await write(request, response, data)    to a stream; a client that does not read
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
@@ -20,6 +19,7 @@ from containerizer.agent.credentials import Credentials
 from containerizer.agent.engine import Engine
 from containerizer.agent.metrics import Metrics
 from containerizer.api.files import VirtualFiles
+from containerizer.api.slow_clients import bounded
 from launcher.container_id import ContainerId
 from launcher.data import Data, field
 
@@ -75,10 +75,5 @@ def permits(request: web.Request, call: str, container: ContainerId | str | None
 
 async def write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
     """Send a piece of a stream. Raises ConnectionResetError for a client that is gone or does not read."""
-    try:
-        async with asyncio.timeout(request.app[SETTINGS].request_timeout):
-            await response.write(data)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the client does not read") from None
+    async with bounded(request, request.app[SETTINGS].request_timeout):
+        await response.write(data)

@@ -37,6 +37,7 @@ from containerizer.api.ids import to_id
 from containerizer.api.media import Answer, Body
 from containerizer.api.proto import extensions_pb2 as extensions
 from containerizer.api.proto.agent_pb2 import Call
+from containerizer.api.slow_clients import bounded
 from containerizer.api.table import INPUT, ROWS, STREAM, Row
 from containerizer.record import NoSuchContainer
 from isolators.volume_store import NoSuchVolume, VolumeInUse
@@ -115,7 +116,8 @@ class Api:
                 records, self._context.heartbeat, beat and (lambda: beat(self._context.heartbeat))
             ):
                 data = recordio.frame(media.encode(record, answer.message))
-                await _write(request, response, data, self._context.patience)
+                async with bounded(request, self._context.patience):
+                    await response.write(data)
             await response.write_eof()
         except ConnectionResetError:  # the client is gone
             pass
@@ -144,17 +146,6 @@ _BEATS: dict[str, Callable[[float], Message]] = {
     "LAUNCH_SESSION": heartbeat,
     "EVENTS": lambda _: extensions.Event(kind="heartbeat", time=moment(time.time())),
 }
-
-
-async def _write(request: web.Request, response: web.StreamResponse, data: bytes, patience: float) -> None:
-    """Raises ConnectionResetError for a client that is gone, or that does not read."""
-    try:
-        async with asyncio.timeout(patience):
-            await response.write(data)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the client does not read") from None
 
 
 async def with_heartbeats(

@@ -7,7 +7,7 @@ than "local" keeps what is in its volumes by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from isolators.docker.plugins import PluginFailed
 from isolators.flags import IsolatorFlags
@@ -17,31 +17,22 @@ if TYPE_CHECKING:
     from isolators.docker.volume_driver import VolumeDriver
 
 
-class Driver(Protocol):
-    """Each method raises ContainerizerError."""
-
-    def create(self, name: str, options: Mapping[str, str]) -> None:
-        """Idempotent. Raises InvalidRequest for options that it does not take."""
-
-    def remove(self, name: str) -> None:
-        """Nobody uses it any more. Idempotent."""
-
-    def mountpoint(self, name: str) -> str:
-        """Where it is on the host; "" while it is mounted nowhere."""
-
-
 class PluginDriver:
-    """One of Docker's plug-ins, found again for each call: isolators.docker.volume_driver."""
+    """One of Docker's plug-ins, found again for each call: isolators.docker.volume_driver.
+
+    Each method raises ContainerizerError.
+    """
 
     def __init__(self, name: str, flags: IsolatorFlags) -> None:
         self._name = name
         self._flags = flags
 
     def create(self, name: str, options: Mapping[str, str]) -> None:
+        """Idempotent. Raises InvalidRequest for options that it does not take."""
         self._found().ensure(name, options)
 
     def remove(self, name: str) -> None:
-        """What it has lost already is no failure."""
+        """Nobody uses it any more. What it has lost already is no failure."""
         driver = self._found()
         try:
             driver.remove(name)
@@ -50,7 +41,10 @@ class PluginDriver:
                 raise
 
     def mountpoint(self, name: str) -> str:
-        """By what we know: whoever lists volumes is to wait for no plug-in."""
+        """Where it is on the host; "" while it is mounted nowhere.
+
+        By what we know: whoever lists volumes is to wait for no plug-in.
+        """
         from isolators.docker.volume import mountpoint
 
         return mountpoint(self._flags, self._name, name)
@@ -61,6 +55,6 @@ class PluginDriver:
         return volume_driver.find(self._name, self._flags)
 
 
-def of(name: str, flags: IsolatorFlags) -> Driver | None:
+def of(name: str, flags: IsolatorFlags) -> PluginDriver | None:
     """The driver; None for our own, for which the store does all."""
     return None if name == LOCAL else PluginDriver(name, flags)

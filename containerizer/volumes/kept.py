@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import Any
 
 from containerizer import checkpoint
-from containerizer.agent.lanes.codec import decode, encode
+from containerizer.codec import decode, encode
 from containerizer.paths import Paths
-from isolators.volume_store import NoSuchVolume, VolumeInUse, VolumeStore
+from isolators.flags import IsolatorFlags
 from isolators.volumes import CSI, SECRET, Volume
 from launcher.container_id import ContainerId
+from launcher.data import fields
+from launcher.errors import ContainerizerError
+from launcher.kernel import files
+
+_LARGEST = 1 << 22  # bytes of the file
 
 
 def note(paths: Paths, container_id: ContainerId, volumes: tuple[Volume, ...]) -> None:
@@ -21,19 +27,35 @@ def note(paths: Paths, container_id: ContainerId, volumes: tuple[Volume, ...]) -
 
 
 def of(paths: Paths, container_id: ContainerId) -> tuple[Volume, ...]:
-    """Those that it asked for; none if it is unknown."""
+    """Those that it asked for; none if it is unknown. What makes no sense is left out, as in records."""
     try:
-        with open(paths.volumes_of(container_id), encoding="utf-8") as file:
-            return tuple(decode(Volume, each) for each in json.load(file))
+        listed = json.loads(files.read(paths.volumes_of(container_id), _LARGEST))
     except (FileNotFoundError, ValueError):
         return ()
+    found = map(_volume, listed if isinstance(listed, list) else ())
+    return tuple(volume for volume in found if volume is not None)
 
 
-def remove_own(paths: Paths, container_id: ContainerId) -> None:
-    """Remove the volumes that were made for it, unless others have them. Idempotent."""
-    store = VolumeStore(paths.volumes)
+def remove_own(paths: Paths, flags: IsolatorFlags, container_id: ContainerId) -> None:
+    """Remove the volumes that were made for it, unless others have them. Idempotent.
+
+    One whose driver does not answer stays in the list of volumes, where `volume prune` finds it: the
+    container is not kept for it.
+    """
+    from containerizer.volumes.manager import Volumes
+
+    volumes = Volumes(paths, flags)
     for volume in of(paths, container_id):
         if volume.anonymous:
-            store.release(volume.source, paths.container_state(container_id))
-            with contextlib.suppress(NoSuchVolume, VolumeInUse):
-                store.remove(volume.source)
+            volumes.release(volume.source, paths.container_state(container_id))
+            with contextlib.suppress(ContainerizerError):
+                volumes.remove(volume.source, force=True)
+
+
+def _volume(value: Any) -> Volume | None:
+    """A field that another version has written is left out."""
+    known = {each.name for each in fields(Volume)}
+    try:
+        return decode(Volume, {name: item for name, item in value.items() if name in known})
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None

@@ -95,6 +95,10 @@ class Volumes:
             if not force:
                 raise
 
+    def release(self, name: str, holder: str) -> None:
+        """The container of this state directory has it no more. Idempotent."""
+        self._store.release(name, holder)
+
     def prune(self, filters: Sequence[str] = (), *, everything: bool = False) -> list[VolumeInfo]:
         """Remove those that no container has: the anonymous ones, or `everything`; returns them."""
         self._store.sweep()
@@ -107,11 +111,8 @@ class Volumes:
         return gone
 
     def _info(self, record: VolumeRecord) -> VolumeInfo:
-        if record.driver == LOCAL:
-            mountpoint = self._store.data(record.name)
-        else:
-            driver = drivers.of(record.driver, self._flags)
-            mountpoint = driver.mountpoint(record.name) if driver is not None else ""
+        driver = drivers.of(record.driver, self._flags)
+        mountpoint = self._store.data(record.name) if driver is None else driver.mountpoint(record.name)
         return VolumeInfo(
             record=record, mountpoint=mountpoint, containers=tuple(self._store.users(record.name))
         )

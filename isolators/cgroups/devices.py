@@ -47,7 +47,7 @@ def _find(mountinfo: str = cgroups.MOUNTINFO) -> Hierarchy | None:
     """v1's hierarchy with the controller, or else v2's, if programs can be loaded."""
     found = cgroups.find("devices", mountinfo)
     if found is None and bpf.is_supported():
-        return next((h for h in cgroups.hierarchies(mountinfo) if h.version == 2), None)
+        return cgroups.unified(mountinfo)
     return found
 
 

@@ -21,8 +21,6 @@ from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import cgroups
 
-DIRECTORY = "cgroup-parents"
-
 
 def note(flags: IsolatorFlags, container_id: ContainerId, parent: str) -> None:
     """Have the cgroups of this container be there. Idempotent. Raises InvalidRequest, OSError."""

@@ -59,6 +59,11 @@ def hierarchies(mountinfo: str = MOUNTINFO) -> tuple[Hierarchy, ...]:
     return tuple(_hierarchy(line) for line in sorted(lines, key=lambda line: line.split()[3] != "/"))
 
 
+def unified(mountinfo: str = MOUNTINFO) -> Hierarchy | None:
+    """That of v2, with whichever controllers."""
+    return next((each for each in hierarchies(mountinfo) if each.version == 2), None)
+
+
 def find(controller: str, mountinfo: str = MOUNTINFO) -> Hierarchy | None:
     """The hierarchy that has the controller; None when none has it. Call it once, keep the result."""
     found = [h for h in hierarchies(mountinfo) if controller in h.controllers]

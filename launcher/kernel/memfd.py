@@ -36,15 +36,23 @@ def fill(descriptor: int, content: bytes) -> None:
 def holding(name: str, content: bytes) -> int:
     """One to read this from. Raises OSError."""
     descriptor = create(name)
-    os.pwrite(descriptor, content, 0)
+    try:
+        fill(descriptor, content)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
 def with_room(name: str, size: int) -> int:
     """One to write so many bytes to: who writes more gets an error. Raises OSError."""
     descriptor = create(name, sealable=True)
-    os.ftruncate(descriptor, size)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+    try:
+        os.ftruncate(descriptor, size)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

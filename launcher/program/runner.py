@@ -79,13 +79,7 @@ def _start(program: Program, channel: socket.socket, command: Command, fresh: bo
 
 def into_memory(assembled: bytes) -> int:
     """A descriptor to read a program from. Raises OSError."""
-    memory = memfd.create("program")
-    try:
-        memfd.fill(memory, assembled)
-    except BaseException:
-        os.close(memory)
-        raise
-    return memory
+    return memfd.holding("program", assembled)
 
 
 def await_packet(program: Program, channel: socket.socket) -> int:

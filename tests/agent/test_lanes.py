@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from containerizer import cgroups_root
+from containerizer import cgroups_root, codec
 from containerizer import record as records
 from containerizer.agent.engine import Engine
-from containerizer.agent.lanes import codec
 from containerizer.agent.lanes.messages import Error, LaneFailed
 from containerizer.agent.lanes.pool import LaneGone
 from containerizer.agent.settings import EngineSettings

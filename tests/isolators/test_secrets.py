@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from containerizer.agent.lanes import codec
+from containerizer import codec
 from isolators import secret_resolvers, secrets, volumes
 from isolators.environment_secret import EnvironmentSecret
 from isolators.isolator import ContainerConfig, IsolatorFlags

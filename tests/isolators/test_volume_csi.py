@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from containerizer.agent.lanes import codec
+from containerizer import codec
 from isolators import secrets
 from isolators.csi import CsiVolume
 from isolators.driver_volumes import VolumeFailed

@@ -28,8 +28,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from containerizer import stages
-from containerizer.agent.lanes import codec
+from containerizer import codec, stages
 from containerizer.agent.settings import EngineSettings
 from containerizer.nested import ExecRequest
 from containerizer.record import ContainerRecord

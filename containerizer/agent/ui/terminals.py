@@ -22,6 +22,7 @@ from aiohttp import WSMsgType, web
 from containerizer.agent.engine import Engine
 from containerizer.agent.serving import ENGINE, SETTINGS, authorize, permits
 from containerizer.agent.streams import Stream
+from containerizer.api.slow_clients import bounded
 from containerizer.containerizer import Containerizer
 from containerizer.nested import ExecRequest
 from containerizer.record import NoSuchContainer
@@ -98,20 +99,28 @@ async def _serve(
 ) -> web.StreamResponse:
     socket = web.WebSocketResponse(heartbeat=request.app[SETTINGS].heartbeat, max_msg_size=_LARGEST)
     await socket.prepare(request)
+    patience = request.app[SETTINGS].request_timeout
     try:
         async with opening as stream:
-            await _carry(socket, stream, writes=writes, patience=request.app[SETTINGS].request_timeout)
+            await _carry(request, socket, stream, writes=writes)
+    except ConnectionError:
+        return socket
     except (ContainerizerError, OSError) as error:  # a browser's script is told no status
         with contextlib.suppress(ConnectionError):
-            await socket.send_str(json.dumps({"error": str(error)}))
-    await socket.close()
+            async with bounded(request, patience):
+                await socket.send_str(json.dumps({"error": str(error)}))
+    with contextlib.suppress(ConnectionError):
+        async with bounded(request, patience):
+            await socket.close()
     return socket
 
 
-async def _carry(socket: web.WebSocketResponse, stream: Stream, *, writes: bool, patience: float) -> None:
+async def _carry(
+    request: web.Request, socket: web.WebSocketResponse, stream: Stream, *, writes: bool
+) -> None:
     """Both ways, until the task ends or the browser is gone."""
     ways = (
-        asyncio.create_task(_out(socket, stream, patience)),
+        asyncio.create_task(_out(request, socket, stream)),
         asyncio.create_task(_in(socket, stream, writes)),
     )
     try:
@@ -121,14 +130,14 @@ async def _carry(socket: web.WebSocketResponse, stream: Stream, *, writes: bool,
             way.cancel()
         results = await asyncio.gather(*ways, return_exceptions=True)
     for result in results:
-        if isinstance(result, Exception) and not isinstance(result, ConnectionError):
+        if isinstance(result, Exception):
             raise result
 
 
-async def _out(socket: web.WebSocketResponse, stream: Stream, patience: float) -> None:
-    """A browser that does not read is left."""
+async def _out(request: web.Request, socket: web.WebSocketResponse, stream: Stream) -> None:
+    """Raises ConnectionError for a browser that is gone, or does not read."""
     async for event in stream.events():
-        async with asyncio.timeout(patience):
+        async with bounded(request, request.app[SETTINGS].request_timeout):
             if isinstance(event, Output):
                 await socket.send_bytes(event.data)
             elif isinstance(event, ExitStatus):

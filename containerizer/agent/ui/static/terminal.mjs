@@ -53,6 +53,7 @@ function connect(screen, path) {
     else terminal.write(`\r\n\x1b[2m${said(JSON.parse(data))}\x1b[0m\r\n`);
   };
   socket.onclose = () => {
+    if (open?.socket !== socket) return; // another has taken its place
     screen.dataset.connected = "false";
     terminal.options.cursorBlink = false;
   };

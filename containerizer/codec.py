@@ -1,7 +1,7 @@
 """Records as JSON and back, by the annotations of their fields.
 
-Only what differs from its default is written. Both ends are of one version, for one has executed the
-other, so nothing here has to understand anything older.
+Only what differs from its default is written. Nothing here understands another version: lanes have
+executed each other, and who reads a file that may be older sees to that (containerizer.volumes.kept).
 """
 
 from __future__ import annotations
