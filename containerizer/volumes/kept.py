@@ -13,7 +13,7 @@ from isolators.flags import IsolatorFlags
 from isolators.volumes import CSI, SECRET, Volume
 from launcher.container_id import ContainerId
 from launcher.data import fields
-from launcher.errors import ContainerizerError
+from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import files
 
 _LARGEST = 1 << 22  # bytes of the file
@@ -57,5 +57,5 @@ def _volume(value: Any) -> Volume | None:
     known = {each.name for each in fields(Volume)}
     try:
         return decode(Volume, {name: item for name, item in value.items() if name in known})
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, InvalidRequest):
         return None

@@ -231,3 +231,12 @@ def test_a_file_system_of_another_host(cli: Cli, busybox: str, tmp_path: Path) -
         done = cli("run", "--rm", *options, busybox, "cat", "/data/file")
         assert done.stdout == "kept\n", done.stderr
         assert not plugin.is_mounted("home")
+
+
+def test_one_without_a_name_goes_from_its_plugin_too(
+    cli: Cli, busybox: str, plugin: VolumePlugin, options: list[str]
+) -> None:
+    options[-1] = "type=volume,dst=/data,volume-driver=storage"
+    done = cli("run", "--rm", *options, busybox, "sh", "-c", "echo x > /data/file")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert plugin.named("VolumeDriver.Create") != [] and plugin.volumes == {}
