@@ -64,7 +64,7 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
 
 # Too heavy for who only imports the library, or runs an image that is already here.
 HEAVY = {
-    *("requests", "urllib3", "http", "ssl", "zstandard", "isal", "google", "cgroupspy"),
+    *("requests", "urllib3", "http", "ssl", "hashlib", "zstandard", "isal", "google", "cgroupspy"),
     *(
         "subprocess",
         "argparse",

@@ -12,13 +12,11 @@ import os
 
 from isolators.isolator import BUILTIN_SECCOMP, UNCONFINED, ContainerConfig, Isolator, IsolatorFlags, Need
 from isolators.linux import granted, seccomp_cache
+from isolators.linux.seccomp_cache import Asked
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import capabilities, seccomp
 from launcher.launch_info import LaunchInfo
-
-# A profile, the machine, the task's capabilities, and whether its files are kept in their project.
-_Asked = tuple[str, str, tuple[str, ...], bool]
 
 MACHINES = ("x86_64", "aarch64")  # isolators.linux.seccomp_filter.ABIS
 
@@ -43,7 +41,7 @@ class LinuxSeccomp(Isolator):
         self._bounds = granted.Bounds.of(flags, status)
         self._kept = os.path.join(flags.own_state, "seccomp")
 
-        self._known: set[_Asked] = set()  # whose programs are kept
+        self._known: set[Asked] = set()  # whose programs are kept
 
     def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
         """Keep the compiled program for commands that come later."""
@@ -60,7 +58,7 @@ class LinuxSeccomp(Isolator):
         text = binascii.b2a_base64(program[1:], newline=False).decode()
         return LaunchInfo(seccomp=text, seccomp_flags=program[0] or None)
 
-    def _asked(self, config: ContainerConfig) -> _Asked | None:
+    def _asked(self, config: ContainerConfig) -> Asked | None:
         """All that decides about the filter; None: there is to be none. Raises InvalidRequest."""
         profile = config.seccomp
         if profile == UNCONFINED:
@@ -78,7 +76,7 @@ class LinuxSeccomp(Isolator):
 
 
 @functools.lru_cache(maxsize=64)
-def _program(kept: str, asked: _Asked) -> bytes:
+def _program(kept: str, asked: Asked) -> bytes:
     """The flags of seccomp(2) in a byte, and the filter; compiled if not kept. Raises InvalidRequest."""
     found = seccomp_cache.find(kept, asked)
     if found is not None:
