@@ -29,6 +29,8 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 # Seconds that a process gets to finish its exit before it counts as left running; emulated ones are slow.
 PATIENCE = float(os.environ.get("CONTAINERIZER_TEST_PATIENCE", "3"))
 
+_BETWEEN = 0.01  # seconds between two looks at what can only be looked at
+
 PREFIX = "containerizer"  # what our cgroups and temporary directories, and those of our tests, start with
 STATE_DIRECTORIES = ("/run/containerizer", "/var/lib/containerizer", "/run/netns")
 TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # everyone's: only names like ours count there
@@ -70,17 +72,13 @@ def take() -> Snapshot:
 
 
 def leaked(before: Snapshot, patience: float = PATIENCE) -> Leaks:
-    """Compare with now. Waits at most `patience` seconds for processes that end."""
-    left = _left_running(before.processes, time.monotonic() + patience)
-    after = take()
-    descriptors = _new_descriptors(before, after)
-    if descriptors:
-        gc.collect()  # an unreachable cycle, such as a traceback's, may hold what was let go of
-        descriptors = _new_descriptors(before, take())
+    """Compare with now. Waits at most `patience` seconds for processes that end, and for descriptors."""
+    deadline = time.monotonic() + patience
+    left = _left_running(before.processes, deadline)
     return Leaks(
         processes={process: f"process {process[0]}: {_command(process[0])}" for process in sorted(left)},
-        descriptors=descriptors,
-        host=tuple(sorted(after.host - before.host)),
+        descriptors=_left_open(before, deadline),
+        host=tuple(sorted(frozenset(_host()) - before.host)),
     )
 
 
@@ -226,9 +224,17 @@ def _descriptors() -> dict[int, str]:
     return found
 
 
-def _new_descriptors(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+def _left_open(before: Snapshot, deadline: float) -> tuple[str, ...]:
+    """What is not known and not closed before the deadline, by a thread such as gRPC's that is about to."""
     known = before.descriptors.items()
-    return tuple(f"descriptor {n}: {what}" for n, what in after.descriptors.items() - known)
+    new = _descriptors().items() - known
+    if new:
+        gc.collect()  # an unreachable cycle, such as a traceback's, may hold what was let go of
+        new = _descriptors().items() - known
+    while new and time.monotonic() < deadline:
+        time.sleep(_BETWEEN)
+        new = _descriptors().items() - known
+    return tuple(f"descriptor {number}: {what}" for number, what in sorted(new))
 
 
 # The host ----------------------------------------------------------------------------------------
