@@ -127,8 +127,8 @@ class MountedVolumes:
 
     def _lock(self, path: str, deadline: float, what: str) -> int:
         while True:
-            os.makedirs(path, mode=0o700, exist_ok=True)
             try:
+                os.makedirs(path, mode=0o700, exist_ok=True)
                 descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue  # who had it has just removed it

@@ -187,13 +187,15 @@ class VolumeStore:
     def _locked(self, name: str, operation: int) -> Iterator[str]:
         """The volume's directory, locked, and still the volume's. Raises NoSuchVolume."""
         path = f"{self.directory}/{name}"
-        try:
-            with _held(path, operation) as descriptor:
-                if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                    raise NoSuchVolume(f"volume {name!r} was removed just now")
-                yield path
-        except FileNotFoundError:
-            raise NoSuchVolume(f"volume {name!r} was removed just now") from None
+        with contextlib.ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(_held(path, operation))
+                is_same = os.path.samestat(os.fstat(descriptor), os.stat(path))
+            except FileNotFoundError:
+                is_same = False
+            if not is_same:
+                raise NoSuchVolume(f"volume {name!r} was removed just now")
+            yield path
 
 
 def is_name(name: str) -> bool:

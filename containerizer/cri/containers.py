@@ -7,10 +7,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
-from containerizer.cri import container_requests, endings, filters, told
+from containerizer.cri import container_requests, endings, filters, image_names, told
 from containerizer.cri.errors import AlreadyThere, NotNow
+from containerizer.cri.image_names import NamedImage
 from containerizer.cri.images import ImageCalls
 from containerizer.cri.mounts import image_volumes
 from containerizer.cri.pods import new_id, resolver_of
@@ -71,6 +72,7 @@ class ContainerCalls:
     ) -> messages.StartContainerResponse:
         container = self._store.container(request.container_id)
         async with self._service.lock(container.id):
+            container = self._store.container(container.id)  # it may have been removed meanwhile
             if container.state != messages.CONTAINER_CREATED:
                 state = messages.ContainerState.Name(container.state)
                 raise NotNow(f"container {container.id} is in the state {state}")
@@ -158,6 +160,7 @@ class ContainerCalls:
         """What is not named stays."""
         container = self._store.container(request.container_id)
         async with self._service.lock(container.id):
+            container = self._store.container(container.id)  # it may have been removed meanwhile
             limits = container_requests.changed(
                 request.linux, huge_pages=self._service.settings.limits_huge_pages
             )
@@ -190,7 +193,8 @@ class ContainerCalls:
 
     async def _asked(self, pod: StoredPod, container: StoredContainer) -> ContainerRequest:
         """What to launch, by the image that was found when it was created. Raises ImageNotFound."""
-        image = await self._images.find(container.image_id)
+        images = await self._images.known()
+        image = image_names.find(images, container.image_id)
         if image is None:
             raise ImageNotFound(f"the image {container.image_id} of container {container.id} is gone")
         options = container.config.linux.security_context.namespace_options
@@ -201,18 +205,11 @@ class ContainerCalls:
                 raise InvalidRequest(f"container {other.id} is in another pod")
             target = running(self._store, other.id)
         resolver = resolver_of(self._service, container)
-        settings, volumes = self._service.settings, await self._image_volumes(container)
-        return container_requests.request(pod, container, image.any, resolver, settings, target, volumes)
-
-    async def _image_volumes(self, container: StoredContainer) -> tuple[Volume, ...]:
-        """Raises ImageNotFound."""
-        mounts, references = container.config.mounts, dict[str, str]()
-        for name in (mount.image.image for mount in mounts if mount.image.image):
-            found = await self._images.find(name)
-            if found is None:
-                raise ImageNotFound(f"the image {name}, a volume of container {container.id}, is not there")
-            references[name] = found.any.reference
-        return image_volumes(mounts, references)
+        settings, volumes = self._service.settings, _image_volumes(container, images)
+        # In a thread, for it looks at paths of the host, which may be a server's that is gone.
+        return await asyncio.to_thread(
+            container_requests.request, pod, container, image.any, resolver, settings, target, volumes
+        )
 
     async def _clear(self, container_id: ContainerId) -> None:
         """Remove what an agent has left that was killed while it launched this."""
@@ -276,3 +273,14 @@ def _user_of(pid: int) -> messages.LinuxContainerUser:
     return messages.LinuxContainerUser(
         uid=found["Uid"][0], gid=found["Gid"][0], supplemental_groups=found["Groups"]
     )
+
+
+def _image_volumes(container: StoredContainer, images: Sequence[NamedImage]) -> tuple[Volume, ...]:
+    """Raises ImageNotFound."""
+    mounts, references = container.config.mounts, dict[str, str]()
+    for name in (mount.image.image for mount in mounts if mount.image.image):
+        found = image_names.find(images, name)
+        if found is None:
+            raise ImageNotFound(f"the image {name}, a volume of container {container.id}, is not there")
+        references[name] = found.any.reference
+    return image_volumes(mounts, references)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from containerizer.cri.proto import containers_pb2 as messages
+from isolators import volume_propagation
 from isolators.volumes import IMAGE, Volume, normalised
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
 
-_PROPAGATION = {
-    messages.PROPAGATION_PRIVATE: "",
+_PROPAGATION: Mapping[int, Literal["shared", "slave"] | None] = {
+    messages.PROPAGATION_PRIVATE: None,
     messages.PROPAGATION_HOST_TO_CONTAINER: "slave",
     messages.PROPAGATION_BIDIRECTIONAL: "shared",
 }
@@ -61,30 +63,14 @@ def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
     source = os.path.realpath(asked.host_path)
     if not os.path.lexists(source):
         os.makedirs(source, mode=0o755, exist_ok=True)
-    if asked.propagation:
-        _check_shared(source, asked.propagation)
+    propagation = _PROPAGATION[asked.propagation]
+    if propagation is not None:
+        volume_propagation.check(source, propagation)
     is_device = devices or source == "/dev" or source.startswith("/dev/")
     return Mount(
         target="/" + os.path.normpath(asked.container_path).lstrip("/"),
         fstype="rbind",
         source=source,
         flags=(*(("ro",) if asked.readonly else ()), *(() if is_device else ("nodev",))),
-        propagation=_PROPAGATION[asked.propagation],
+        propagation=propagation or "",
     )
-
-
-def _check_shared(path: str, propagation: messages.MountPropagation) -> None:
-    """Nothing comes in, or goes out, where the host's own mount is private. Raises InvalidRequest."""
-    place, fields = "", ""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            left, _, _ = line.partition(" - ")
-            words = left.split()
-            mounted = words[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
-            inside = path == mounted or path.startswith(f"{mounted.rstrip('/')}/")
-            if inside and len(mounted) >= len(place):  # the last of one place is on top
-                place, fields = mounted, " ".join(words[6:])
-    wanted = ("shared:",) if propagation == messages.PROPAGATION_BIDIRECTIONAL else ("shared:", "master:")
-    if not any(word in fields for word in wanted):
-        hint = f"mount --make-rshared {place}"
-        raise InvalidRequest(f"{path} is on {place}, which is no shared mount", hint=hint)

@@ -58,6 +58,8 @@ class PodCalls:
             if asked.config.networks.names:
                 pod.ips.extend(await self._service.engine.call(lambda owner: _addresses(owner, id_of(pod))))
         except BaseException:
+            with contextlib.suppress(NoSuchContainer):  # it may be there, and nobody could name it
+                await self._service.engine.remove(id_of(pod), force=True)
             self._store.forget_pod(pod.id)
             raise
         finally:

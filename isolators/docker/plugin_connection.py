@@ -33,9 +33,9 @@ def post(endpoint: Endpoint, method: str, body: Mapping[str, Any] | None, timeou
     """Raises TimeoutError, and OSError or Broken where there is no answer."""
     deadline = time.monotonic() + timeout
     url = urlsplit(endpoint.address)
-    connection = http.client.HTTPConnection(url.netloc or _HOST)
-    connection.sock = _Timed(_connect(endpoint, timeout), deadline)
-    try:
+    with _connect(endpoint, timeout) as made:
+        connection = http.client.HTTPConnection(url.netloc or _HOST)
+        connection.sock = _Timed(made, deadline)
         content = b"" if body is None else json.dumps(body).encode()
         headers = {"Accept": _TYPE, "Content-Type": _TYPE, "Connection": "close"}
         path = f"{url.path.rstrip('/')}/{method}" if url.scheme != "unix" else f"/{method}"
@@ -45,8 +45,6 @@ def post(endpoint: Endpoint, method: str, body: Mapping[str, Any] | None, timeou
         if len(answer) > _LARGEST:
             raise Broken(f"it answers more than {_LARGEST} bytes")
         return Answer(response.status, answer)
-    finally:
-        connection.close()
 
 
 def _connect(endpoint: Endpoint, timeout: float) -> socket.socket:
@@ -108,7 +106,7 @@ class _Timed:
         return self._connection.recv_into(buffer)
 
     def close(self) -> None:
-        self._connection.close()
+        """Nothing: http.client closes it before an answer is read that is the connection's last."""
 
 
 class _Received(io.RawIOBase):

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isolators.program import short
 from launcher.data import Data
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import files
@@ -134,13 +135,8 @@ class Plugin:
                 f"plug-in {self.name} is no {subsystem}: it implements {implemented or 'nothing'}"
             )
 
-    def call(
-        self, method: str, body: Mapping[str, Any] | None, timeout: float, *, again: bool = True
-    ) -> dict[str, Any]:
-        """What it answers, within so many seconds from when it hears of it. Raises PluginFailed.
-
-        `again`: try again where there was no answer.
-        """
+    def call(self, method: str, body: Mapping[str, Any] | None, timeout: float) -> dict[str, Any]:
+        """What it answers, within so many seconds from when it hears of it. Raises PluginFailed."""
         from isolators.docker import plugin_connection  # HTTP, for those who have plug-ins
 
         began, pause = time.monotonic(), _FIRST_PAUSE
@@ -152,7 +148,7 @@ class Plugin:
                 message = f"plug-in {self.name} has not answered {method} in {timeout:g} seconds"
                 raise PluginFailed(message, hint=hint) from None
             except (OSError, plugin_connection.Broken) as error:
-                if not again or time.monotonic() + pause > began + self._retries:
+                if time.monotonic() + pause > began + self._retries:
                     reason = (getattr(error, "strerror", None) or str(error) or repr(error)).lower()
                     message = f"plug-in {self.name} does not answer {method}: {reason}"
                     hint = f"it is to listen at {self._endpoint.address}; it can be tried again"
@@ -169,16 +165,11 @@ class Plugin:
             value = None
         said = value.get("Err") if isinstance(value, dict) else None
         if said:
-            message = f"plug-in {self.name} refuses {method}: {_line(str(said))}"
+            message = f"plug-in {self.name} refuses {method}: {short(str(said))}"
             raise PluginRefused(message, said=str(said))
         if answer.status == 404:
             raise NotImplementedByPlugin(f"plug-in {self.name} has no {method}")
         if answer.status != 200 or not isinstance(value, dict):
-            what = f"status {answer.status}: {_line(answer.body.decode(errors='replace'))}"
+            what = f"status {answer.status}: {short(answer.body)}"
             raise PluginFailed(f"plug-in {self.name} has answered {method} with {what}")
         return value
-
-
-def _line(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 400 else f"{text[:200]} … {text[-200:]}"

@@ -130,8 +130,13 @@ class DockerVolume(DriverVolumes):
         if record is None or set(volume.users()) - {holder}:
             return False
         try:
-            places = {"docker_plugins_dirs": tuple(record["directories"]), "dvdcli": record["dvdcli"]}
-            driver = volume_driver.find(record["driver"], replace(self.flags, **places))
+            known: dict[str, Any] = {
+                "docker_plugins_dirs": tuple(record["directories"]),
+                "dvdcli": record["dvdcli"],
+            }
+            if not record["mountpoint"]:  # half of it is for an unmount
+                known |= {"docker_volume_timeout": 2 * BRIEF, "docker_volume_retries": 0.0}
+            driver = volume_driver.find(record["driver"], replace(self.flags, **known))
             driver.unmount(record["name"], record["id"], None if record["mountpoint"] else BRIEF)
         except ContainerizerError:
             # It did not come about; or with its container the plug-in is gone, and what it had mounted.

@@ -55,9 +55,8 @@ class VolumeDriver:
         return str(answer.get("Mountpoint") or "") or self.path(name)
 
     def unmount(self, name: str, user: str, timeout: float | None = None) -> None:
-        """`timeout`: try once, in so many seconds."""
-        body = {"Name": name, "ID": user}
-        self._plugin.call("VolumeDriver.Unmount", body, timeout or self._short, again=timeout is None)
+        """`timeout`: in so many seconds, where that is not what the driver usually has."""
+        self._plugin.call("VolumeDriver.Unmount", {"Name": name, "ID": user}, timeout or self._short)
 
     def path(self, name: str) -> str:
         """Where it is mounted; "" if it is not."""
@@ -158,11 +157,6 @@ def find(name: str, flags: IsolatorFlags) -> VolumeDriver:
             raise
         return DvdcliDriver(name, command, flags.docker_volume_timeout)
     return VolumeDriver(Plugin(endpoint, flags.docker_volume_retries), flags.docker_volume_timeout)
-
-
-def names(flags: IsolatorFlags) -> list[str]:
-    """Of the plug-ins that are there; whether each is a driver of volumes it has to be asked."""
-    return plugins.names(flags.docker_plugins_dirs)
 
 
 def _volume(value: Mapping[str, object]) -> PluginVolume:

@@ -16,12 +16,12 @@ import errno
 import fcntl
 import os
 import select
-import signal
 import socket
-import struct
 import time
 from collections.abc import Iterable
 
+from isolators.network import detached
+from isolators.network.published import TYPES
 from isolators.networks import PortMapping
 from launcher import protocol
 from launcher.kernel import process
@@ -30,13 +30,8 @@ from launcher.program.assembler import FIRST_PASSED, Label, Program
 
 NAME = "ctz:ports"
 
-_TYPES = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, 132)}
 _ANY = {4: "0.0.0.0", 6: "::"}  # noqa: S104 - nobody listens
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_PR_SET_NAME = 15
-_FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)  # clone(2)
-_POLLFD = struct.Struct("=ihh")
-_STDIO = 3
 _PATIENCE = 2.0  # seconds until one that does not end is left alone
 _BETWEEN = 0.002  # seconds
 
@@ -71,7 +66,7 @@ def await_end(lock: str) -> None:
         return
     try:
         deadline = time.monotonic() + _PATIENCE
-        while not _is_free(locked) and time.monotonic() < deadline:
+        while detached.is_locked(locked) and time.monotonic() < deadline:
             time.sleep(_BETWEEN)
     finally:
         os.close(locked)
@@ -79,14 +74,6 @@ def await_end(lock: str) -> None:
         os.unlink(lock)
     with contextlib.suppress(OSError):  # others are there
         os.rmdir(os.path.dirname(lock))
-
-
-def _is_free(locked: int) -> bool:
-    try:
-        fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _bound(port: PortMapping, versions: set[int]) -> list[socket.socket]:
@@ -109,7 +96,7 @@ class _NoProtocol(Exception):
 
 
 def _one(port: PortMapping, version: int) -> socket.socket:
-    kind, number = _TYPES[port.protocol]
+    kind, number = TYPES[port.protocol]
     try:
         made = socket.socket(_FAMILIES[version], kind, number)
     except OSError as error:
@@ -138,15 +125,9 @@ def _holding(held: list[int], task: int, place: str) -> Program:
     program, gone = Program(), Label()
     for descriptor in (task, *held):
         program.pass_descriptor(descriptor)
-    program.call("clone", *_FORK, 0, 0, 0, then=gone)  # whoever has started us is to have no child
-    program.call("setsid")
-    program.call("prctl", _PR_SET_NAME, NAME.encode(), 0, 0, 0)
-    program.call("chdir", os.fsencode(place), on=place)
-    null = program.call("openat", -100, os.devnull.encode(), os.O_RDWR | os.O_CLOEXEC, 0, on=os.devnull)
-    for number in range(_STDIO):
-        program.call("dup3", null, number, 0)
-    program.call("close_range", _STDIO, FIRST_PASSED - 1)
-    polled = program.buffer(_POLLFD.pack(FIRST_PASSED, select.POLLIN, 0))
+    detached.begin(program, gone, NAME, place)
+    program.call("close_range", detached.STDIO, FIRST_PASSED - 1)
+    polled = program.buffer(detached.POLLFD.pack(FIRST_PASSED, select.POLLIN, 0))
     program.call("ppoll", polled, 1, 0, 0, 0)
     program.place(gone)
     program.call("exit_group", 0)

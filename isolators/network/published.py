@@ -19,7 +19,7 @@ from isolators.networks import ALL, NetworkRequest, PortMapping, check_address
 from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
 
-_TYPES = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, 132)}
+TYPES = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, 132)}
 _ATTEMPTS = 64  # to find a free port; each is lost to somebody who is as fast
 
 
@@ -141,7 +141,7 @@ def bound(port: PortMapping) -> int:
 
 def _probed(port: PortMapping, family: int, address: str, *, of_both: bool = False) -> int:
     """As `bound`, at one address, or at all of IPv6 and IPv4."""
-    kind, protocol = _TYPES[port.protocol]
+    kind, protocol = TYPES[port.protocol]
     try:
         with socket.socket(family, kind, protocol) as probe:
             if kind == socket.SOCK_STREAM:  # connections that are over do not count

@@ -96,7 +96,7 @@ class VolumeCsi(DriverVolumes):
         record["targets"] = sorted({target, *before.get("targets", ())})
         mounted.write({**record, "whole": before.get("whole", False)})
         for each in (directory, *([staging] if staging else []), *([target] if plugin.target_exists else [])):
-            os.makedirs(each, mode=0o700, exist_ok=True)
+            _make(each)
         if staging:
             node.stage(where, volume.csi, self._values(volume.csi.stage_secrets))
         secrets = self._values(volume.csi.publish_secrets)
@@ -136,7 +136,7 @@ class VolumeCsi(DriverVolumes):
         except ContainerizerError:
             if record["whole"]:
                 raise
-        _remove([*record["targets"], record["staging"], record["directory"]])
+        _remove([*record["targets"], record["staging"], record["directory"], place(self.flags, _MOUNTS)])
         volume.clear()
         return True
 
@@ -154,8 +154,13 @@ def _remove(directories: Sequence[str]) -> None:
     for directory in directories:
         with contextlib.suppress(OSError):
             os.rmdir(directory)
-    with contextlib.suppress(OSError):
-        os.rmdir(os.path.dirname(directories[-1]))
+
+
+def _make(directory: str) -> None:
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # who had the last volume has just removed one around it
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            return
 
 
 def _checked(config: ContainerConfig) -> list[Volume]:

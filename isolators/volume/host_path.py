@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 
+from isolators import volume_propagation
 from isolators.devices import rule_of
 from isolators.isolator import ContainerConfig, Isolator
 from isolators.volume_owners import has_own_users, owners_of
@@ -18,7 +18,6 @@ from isolators.volumes import Volume, allowed, check_place, is_below, of, source
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import safe_path
-from launcher.kernel.filesystems import propagation
 from launcher.launch_info import LaunchInfo, Mount
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -103,13 +102,7 @@ def _check_propagation(volume: Volume, config: ContainerConfig) -> None:
     if asked == "shared" and has_own_users(config):
         hint = "use slave, or leave out --userns"
         raise InvalidRequest("mounts of a container with users of its own cannot be shared", hint=hint)
-    known: Sequence[str] = ("shared",) if asked == "shared" else ("shared", "master")
-    point, found = propagation(volume.source)
-    if not set(known) & set(found):
-        hint = f"mount --make-{asked if asked == 'shared' else 'shared'} {point}"
-        raise InvalidRequest(
-            f"{volume.source} lies on {point}, which is no {' or slave '.join(known[:1])} mount", hint=hint
-        )
+    volume_propagation.check(volume.source, "shared" if asked == "shared" else "slave")
 
 
 def _is_device(volume: Volume) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import socket
 import struct
 import zlib
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 TIMEOUT = 60  # seconds until a read counts as hung
+_IDLE = 0.5  # seconds without progress until a connection counts as full
 
 OPENED: list[socket.socket] = []  # for who closes them after a test
 
@@ -184,6 +186,15 @@ class WebSocket(Connected):
         length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data))
         masked = bytes(byte ^ mask[number % 4] for number, byte in enumerate(data))
         self.connection.sendall(bytes([0x80 | opcode]) + length + mask + masked)
+
+    def fill(self, channel: int) -> bytes:
+        """Send until nothing more is taken; what is left of the last message."""
+        content = bytes([channel]) + bytes(60000)
+        message, rest = b"\x82\xfe" + struct.pack(">H", len(content)) + bytes(4) + content, b""
+        while select.select([], [self.connection], [], _IDLE)[1]:
+            rest = rest or message
+            rest = rest[self.connection.send(rest) :]
+        return rest
 
     def until(self, channel: int, data: bytes) -> None:
         while data not in self.received[channel]:

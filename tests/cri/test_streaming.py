@@ -172,6 +172,21 @@ def test_ports_over_websocket(pods: Pods, cri: Client) -> None:
     client.connection.close()
 
 
+def test_a_port_that_takes_nothing_holds_up_no_other_when_it_ends(pods: Pods, cri: Client) -> None:
+    pod = pods.run()
+    idle = "nc -l -p 8080 -e sh -c 'until test -e /tmp/over; do usleep 20000; done'"
+    container = pods.start(pod, ["sh", "-c", f"{idle} & while :; do nc -l -p 8081 -e cat; done"])
+    for port in (8080, 8081):
+        pods.sh(container, f"until netstat -ltn | grep -q :{port}; do usleep 20000; done")
+    client = WebSocket(forwarded(cri, pod, 8080, 8081), "v4.channel.k8s.io")
+    unsent = client.fill(0)
+    pods.sh(container, "touch /tmp/over")
+    client.connection.sendall(unsent)
+    client.send(2, b"there and back")
+    client.until(2, b"there and back")
+    client.connection.close()
+
+
 def test_a_url_is_good_once(pods: Pods, cri: Client) -> None:
     url = exec_url(cri, pods.start(pods.run()), "true", stdout=True)
     client = Spdy(url)

@@ -97,7 +97,7 @@ def test_propagation(cli: Cli, busybox: str, with_mount: Path, host: Path) -> No
     subprocess.run(["umount", with_mount / "later"], check=True)
     subprocess.run(["mount", "--make-private", with_mount], check=True)
     said = refusal(cli, "run", "--rm", "-v", f"{with_mount}:/v:shared", busybox, "true")
-    assert f"mount --make-shared {with_mount}" in said
+    assert f"mount --make-rshared {with_mount}" in said
 
 
 @pytest.mark.requires("userns")

@@ -202,6 +202,11 @@ def test_one_that_comes_late_is_waited_for(tmp_path: Path) -> None:
     assert answers == [{"Volumes": [], "Err": ""}]
 
 
+def test_a_long_answer_is_read_whole(plugin: VolumePlugin, tmp_path: Path) -> None:
+    plugin.volumes = {f"volume-{number}": {} for number in range(6000)}
+    assert [volume.name for volume in driver(tmp_path).list()] == list(plugin.volumes)
+
+
 def test_an_answer_without_end_fills_no_memory(plugin: VolumePlugin, tmp_path: Path) -> None:
     found = driver(tmp_path)
     plugin.volumes = {f"volume-{number}-{'x' * 1000}": {} for number in range(6000)}

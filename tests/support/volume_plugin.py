@@ -166,6 +166,7 @@ def handler(plugin: VolumePlugin) -> type[http.server.BaseHTTPRequestHandler]:
         def _say(self, status: int, content: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("Connection", "close")  # as Go's server does, where a client asks for it
             self.end_headers()
             self.wfile.write(content)
 

@@ -1,7 +1,7 @@
 """The frames of SPDY/3.1, to bytes and back: https://www.chromium.org/spdy/spdy-protocol/spdy-protocol-draft3-1.
 
-Nothing is read or written here. Of a frame there is what the two of us use; frames of other kinds are
-skipped by their length, as the document has it.
+Nothing is read or written here. There is what a server reads and writes; frames of other kinds are skipped by
+their length, as the document has it.
 """
 
 from __future__ import annotations
@@ -99,9 +99,6 @@ class Decoder:
             if kind == SYN_STREAM:
                 number, _, _ = struct.unpack_from(">IIH", payload)
                 return Frame(kind, number & ~_CONTROL, flags, headers=self._headers(payload[10:]))
-            if kind == SYN_REPLY:
-                (number,) = struct.unpack_from(">I", payload)
-                return Frame(kind, number & ~_CONTROL, flags, headers=self._headers(payload[4:]))
             if kind in (RST_STREAM, PING, GOAWAY):
                 (number,) = struct.unpack_from(">I", payload)
                 return Frame(kind, number & ~_CONTROL if kind != PING else number, flags, payload)
@@ -125,10 +122,6 @@ class Encoder:
 
     def data(self, number: int, payload: bytes, *, last: bool = False) -> bytes:
         return _joined(number, FIN if last else 0, payload)
-
-    def syn_stream(self, number: int, headers: Mapping[str, str], *, last: bool = False) -> bytes:
-        payload = struct.pack(">IIH", number, 0, 0) + self._headers(headers)
-        return _control(SYN_STREAM, payload, FIN if last else 0)
 
     def syn_reply(self, number: int) -> bytes:
         return _control(SYN_REPLY, struct.pack(">I", number) + self._headers({}))

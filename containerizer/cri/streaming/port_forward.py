@@ -87,7 +87,7 @@ async def over_websocket(
         for channel in (2 * number, 2 * number + 1):
             await channels.write(channel, struct.pack("<H", port))
     forwarding = [
-        asyncio.create_task(_forward_channel(cri, asked, channels, number, port, incoming[number].get))
+        asyncio.create_task(_forward_channel(cri, asked, channels, number, port, incoming[number]))
         for number, port in enumerate(ports)
     ]
     try:
@@ -107,7 +107,7 @@ async def _forward_channel(
     channels: Channels,
     number: int,
     port: int,
-    read: Callable[[], Awaitable[bytes]],
+    incoming: asyncio.Queue[bytes],
 ) -> None:
     async def write(content: bytes) -> None:
         await channels.write(2 * number, content)
@@ -115,7 +115,11 @@ async def _forward_channel(
     async def fail(content: bytes) -> None:
         await channels.write(2 * number + 1, content)
 
-    await _forward(cri, asked, port, read, write, fail)
+    try:
+        await _forward(cri, asked, port, incoming.get, write, fail)
+    finally:
+        while not incoming.empty():  # who waits to put more in it waits for nobody
+            incoming.get_nowait()
 
 
 async def _forward(

@@ -97,7 +97,7 @@ class Connection:
                 if not data:
                     return
         finally:
-            for stream in self._streams.values():
+            for stream in tuple(self._streams.values()):
                 stream.end()
 
     async def send_data(self, number: int, payload: bytes, *, last: bool = False) -> None:
@@ -108,8 +108,9 @@ class Connection:
         await self._send(self._encoder.go_away(self._last))
 
     def forget(self, stream: Stream) -> None:
-        """Nobody reads it any more."""
+        """Nobody reads it any more: what comes for it still is dropped, and holds up nobody."""
         self._streams.pop(stream.number, None)
+        stream.end()
 
     async def _take(self, frame: Frame, accept: Accept) -> None:
         stream = self._streams.get(frame.number)
@@ -122,7 +123,6 @@ class Connection:
             return  # what comes late for one that is over
         elif frame.kind == RST_STREAM:
             self.forget(stream)
-            stream.end()
         elif frame.kind == 0:
             if frame.payload:
                 await stream.take(frame.payload)

@@ -14,10 +14,10 @@ import fcntl
 import os
 import select
 import signal
-import struct
 import time
 from collections.abc import Mapping, Sequence
 
+from isolators.network import detached
 from launcher import protocol
 from launcher.data import Data
 from launcher.errors import ContainerizerError
@@ -26,14 +26,11 @@ from launcher.program import runner
 from launcher.program.assembler import CHANNEL, PROGRAM, Label, Program, Slot
 from launcher.program.messages import PACKET, REPORT
 
-NAME = b"ctz:network"
+NAME = "ctz:network"
 PATIENCE = 10.0  # seconds for the program to be ready, or to end
 
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
-_FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)  # clone(2)
-_POLLFD = struct.Struct("=ihh")
+_PR_SET_PDEATHSIG = 1
 _EVERYTHING = 0xFFFFFFFF
-_STDIO = 3
 _BETWEEN = 0.002  # seconds
 _NUMBER = 8  # where it lies in PACKET
 _ROOM = 1 << 16  # bytes of what the program says
@@ -94,20 +91,12 @@ def end(keeper: Started, directory: str) -> None:
     locked = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + PATIENCE
-        while _is_locked(locked):
+        while detached.is_locked(locked):
             if time.monotonic() > deadline:
                 raise HelperFailed(f"the program that has {directory} locked does not end")
             time.sleep(_BETWEEN)
     finally:
         os.close(locked)
-
-
-def _is_locked(directory: int) -> bool:
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _kill(keeper: Started) -> None:
@@ -138,17 +127,11 @@ def _keeping(
     program, gone, stays = Program(), Label(), Label()
     for descriptor in passed:
         program.pass_descriptor(descriptor)
-    program.call("clone", *_FORK, 0, 0, 0, then=gone)  # whoever has started us is to have no child
-    program.call("setsid")
-    program.call("prctl", _PR_SET_NAME, NAME, 0, 0, 0)
-    program.call("chdir", b"/")
-    null = program.call("openat", -100, os.devnull.encode(), os.O_RDWR | os.O_CLOEXEC, 0, on=os.devnull)
-    for number in range(_STDIO):
-        program.call("dup3", null, number, 0)
+    detached.begin(program, gone, NAME, "/")
     report = program.buffer(PACKET.pack(REPORT, 0))
     program.call("getpid", store=Slot(report + _NUMBER))
     program.call("write", CHANNEL, report, PACKET.size)
-    child = program.call("clone", *_FORK, 0, 0, 0, then=stays)
+    child = program.call("clone", *detached.FORK, 0, 0, 0, then=stays)
     _executing(program, path, argv, environment)
     program.place(stays)
     _staying(program, child)
@@ -175,7 +158,7 @@ def _executing(program: Program, path: str, argv: Sequence[str], environment: Ma
 
 
 def _staying(program: Program, child: Slot) -> None:
-    polled = program.buffer(_POLLFD.pack(_TASK, select.POLLIN, 0))
+    polled = program.buffer(detached.POLLFD.pack(_TASK, select.POLLIN, 0))
     program.call("close", CHANNEL)
     program.call("close", _READY)
     program.call("close", _OUTPUT)
