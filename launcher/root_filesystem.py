@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ _NAME = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _F_DUPFD_CLOEXEC = 1030  # linux/fcntl.h
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
+_NONE = struct.pack("=i", -1)  # a descriptor that there is not
 
 _ELSEWHERE = "the volume would lie in another mount"
 _DANGLING = "the image has a dangling symbolic link here"
@@ -330,8 +332,9 @@ class _Covers:
     def __init__(self, program: Program) -> None:
         flags = ("ro", "nosuid", "nodev", "noexec")
         self._program = program
-        self._directory = mounts.new_filesystem(program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
-        self._file = mounts.clone_tree(program, os.devnull, ("ro",), on=os.devnull)
+        directory = mounts.new_filesystem(program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
+        file = mounts.clone_tree(program, os.devnull, ("ro",), on=os.devnull)
+        self._directory, self._file = _Cover(program, directory), _Cover(program, file)
 
     def mask(self, path: str) -> None:
         """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
@@ -347,12 +350,21 @@ class _Covers:
         self._cover(self._file, target, path, skipped)
         self._program.place(skipped)
 
-    def _cover(self, cover: Slot, target: Slot, path: str, done: Label) -> None:
-        """The first takes what was made, the others copies: before Linux 6.15 of what is attached only."""
+    def _cover(self, cover: _Cover, target: Slot, path: str, done: Label) -> None:
+        """The first takes what was made, the others copies of it."""
         first, program = Label(), self._program
-        copy = mounts.clone_tree(program, cover, on=path, tolerate=(errno.EINVAL,), otherwise=first)
+        copy = mounts.clone_tree(program, cover.attached, on=path, tolerate=(errno.EBADF,), otherwise=first)
         mounts.attach(program, copy, target, path)
         program.jump(done)
         program.place(first)
-        mounts.attach(program, cover, target, path)
+        mounts.attach(program, cover.made, target, path)
+        program.call("fcntl", cover.made, _F_DUPFD_CLOEXEC, 0, on=path, store=cover.attached)
         program.jump(done)
+
+
+class _Cover:
+    """One of them. To let go of a mount that is attached nowhere takes a grace period of the kernel's."""
+
+    def __init__(self, program: Program, made: Slot) -> None:
+        self.made = made
+        self.attached = Slot(program.buffer(_NONE, 4))  # its descriptor again, once it is
