@@ -32,6 +32,7 @@ class IsolatorFlags(Data, kw_only=True):
     hooks_dirs: tuple[str, ...] = ()  # of hooks for all containers: isolators.hooks.oci
     bounding_capabilities: tuple[str, ...] | None = None  # the most that any container gets; None: the host's
     effective_capabilities: tuple[str, ...] | None = None  # unless a request says others; None: Docker's
+    seccomp_listeners: tuple[str, ...] = ()  # sockets that profiles may name as those who answer for them
     nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
     enforce_container_disk_quota: bool = True  # False: what is used is told, and no more
     container_disk_watch_interval: float = 15.0  # seconds between two measurements

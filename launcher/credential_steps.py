@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from launcher.kernel import capabilities, process, seccomp
+from launcher.kernel.seccomp import SET_MODE_FILTER
 from launcher.program.assembler import Program
 from launcher.program.objects import Explained
 from launcher.user import User
@@ -43,8 +44,7 @@ _PR_SET_SECCOMP = 22
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
-_SECCOMP_MODE_FILTER = 2  # of prctl(2), as the next is of seccomp(2)
-_SECCOMP_SET_MODE_FILTER = 1
+_SECCOMP_MODE_FILTER = 2  # of prctl(2)
 
 
 def take_ids(program: Program, user: User, *, keep_capabilities: bool = False) -> None:
@@ -146,7 +146,11 @@ def _load_filter(child: Credentialed) -> None:
     instructions = binascii.a2b_base64(child.info.seccomp)
     address = child.program.constant(instructions)
     fprog = child.program.constant(struct.pack("@HP", len(instructions) // seccomp.INSTRUCTION, address))
-    if child.info.seccomp_flags:
-        child.program.call("seccomp", _SECCOMP_SET_MODE_FILTER, child.info.seccomp_flags, fprog)
+    if child.info.seccomp_listener is not None:
+        from launcher import seccomp_listener  # which few have
+
+        seccomp_listener.load(child.program, child.info.seccomp_flags or 0, fprog)
+    elif child.info.seccomp_flags:
+        child.program.call("seccomp", SET_MODE_FILTER, child.info.seccomp_flags, fprog)
     else:
         child.program.call("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, fprog, 0, 0)

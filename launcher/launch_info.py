@@ -153,6 +153,17 @@ class Capabilities(Data, kw_only=True):
         return cls(**{name: tuple(names) for name, names in value.items()})
 
 
+class SeccompListener(Data, kw_only=True):
+    """Who answers what a filter asks about: launcher/seccomp_listener.py."""
+
+    path: str  # of a Unix socket of the host, without symbolic links on the way
+    metadata: str | None = None  # told to it
+
+    @classmethod
+    def decode(cls, value: dict[str, Any]) -> SeccompListener:
+        return cls(**value)
+
+
 def _each(decode: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     return lambda values: tuple(decode(value) for value in values)
 
@@ -217,6 +228,7 @@ class LaunchInfo(Data, kw_only=True):
     apparmor: str | None = _owned()  # a profile
     selinux: str | None = _owned()  # a label
     seccomp_flags: int | None = _owned()  # of seccomp(2), with the filter
+    seccomp_listener: SeccompListener | None = _owned(SeccompListener.decode)  # of one that asks
 
     # Process attributes: `launcher.process_attributes` has their units and ranges.
     rlimits: Mapping[str, Rlimit] = _disjoint(_each_value(Rlimit.decode))  # "nofile" …: setrlimit(2)

@@ -36,7 +36,16 @@ from launcher.kernel import clone, mounts
 from launcher.launch_info import Mount
 from launcher.process_attributes import Clamped
 from launcher.program.assembler import Program
-from launcher.program.messages import CLONED, EXECUTING, HOOKS, NOT_STARTED, PACKET, REPORT, is_failure
+from launcher.program.messages import (
+    CLONED,
+    EXECUTING,
+    HOOKS,
+    LISTENER,
+    NOT_STARTED,
+    PACKET,
+    REPORT,
+    is_failure,
+)
 from launcher.program.objects import renamed
 from launcher.task import Task
 from launcher.user import User
@@ -100,14 +109,20 @@ class LinuxTask(Task):
 
     def release(self) -> None:
         self._send_release()
-        executing = False
-        while packet := _receive(self._child)[0]:
+        executing, answered = False, False
+        while packet := self._hear(answered=answered):
             kind, number = self._told(packet)
             executing |= kind == EXECUTING
             if kind == REPORT:
                 self._reported.append(self._written.reports[number])
             elif kind == HOOKS:
                 self._run_hooks(number)
+                self._send_release()
+            elif kind == LISTENER:
+                from launcher import seccomp_listener  # which few have
+
+                seccomp_listener.hand_over(self._request, self._pidfd, self.pid, number)
+                answered = True
                 self._send_release()
         if not executing:
             raise explain(self._reason_of_end())
@@ -117,6 +132,18 @@ class LinuxTask(Task):
         self._written = replace(self._written, program=_DONE)  # the other has 100 KiB, of no use any more
         if self._request.info.hooks:
             self._run_hooks()
+
+    def _hear(self, *, answered: bool) -> bytes:
+        """The child's next packet; nothing at its end. Raises LaunchFailed.
+
+        `answered`: whether it may have to wait for somebody who answers for its filter.
+        """
+        if answered:
+            from launcher import seccomp_listener
+
+            if not is_ready(self._child.fileno(), timeout=seccomp_listener.TIME_TO_ANSWER):
+                raise seccomp_listener.unanswered(self._request)
+        return _receive(self._child)[0]
 
     def _run_hooks(self, number: int | None = None) -> None:
         """Those that the child waits for, or those of a running task. Raises LaunchFailed."""

@@ -125,6 +125,15 @@ def _clocks_are_known(info: LaunchInfo) -> None:
         raise InvalidRequest("time_offsets has no new time namespace to set clocks of")
 
 
+def _hooks_ask_nobody(info: LaunchInfo) -> None:
+    """Those inside have the task's filter, and nobody takes the descriptor of theirs to who answers."""
+    if info.seccomp_listener is not None and any(hook.point == "startContainer" for hook in info.hooks):
+        raise InvalidRequest(
+            "a startContainer hook cannot have a seccomp filter that somebody answers for",
+            hint="use a profile without SCMP_ACT_NOTIFY, or another hook",
+        )
+
+
 _CHECKS: tuple[Callable[[LaunchInfo], None], ...] = (
     _has_command,
     _variables_are_text,
@@ -134,4 +143,5 @@ _CHECKS: tuple[Callable[[LaunchInfo], None], ...] = (
     _clocks_are_known,
     _personality_is_known,
     _sysctls_are_its_own,
+    _hooks_ask_nobody,
 )

@@ -144,6 +144,9 @@ TABLE: Mapping[str, Flag] = {
     "effective_capabilities": Flag(
         None, "of a container that asks for nothing, likewise (Docker's default set)", _capabilities
     ),
+    "seccomp_listeners": Flag(
+        "", "sockets of who may answer for seccomp profiles with SCMP_ACT_NOTIFY, with commas (none)", _words
+    ),
     "nvidia_gpu_devices": Flag(None, "indices of the GPUs to give out, with commas (all)", _numbers),
     "enforce_container_disk_quota": Flag(
         "true", "end a container for what it writes beyond its `disk`; false: only measure", _truth

@@ -103,5 +103,7 @@ def flags(arguments: argparse.Namespace) -> IsolatorFlags | None:
     given: dict[str, Any] = {
         name: tuple(filter(None, text.split(":"))) for name, text in named.items() if text is not None
     }
+    if getattr(arguments, "seccomp_listener", None):
+        given["seccomp_listeners"] = tuple(arguments.seccomp_listener)
     given |= secret_options.flags(arguments) | plugin_options.flags(arguments)
     return IsolatorFlags(**given) if given else None

@@ -22,6 +22,13 @@ Fields = dict[str, Any]
 def add(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--security-opt", action="append", default=[], metavar="OPT", help=HELP)
     group.add_argument(
+        "--seccomp-listener",
+        action="append",
+        default=[],
+        metavar="SOCKET",
+        help="who may answer for a profile with SCMP_ACT_NOTIFY: what its listenerPath may name",
+    )
+    group.add_argument(
         "--privileged",
         action="store_true",
         help="without shields: all capabilities, devices and system calls, and nothing masked",

@@ -16,7 +16,7 @@ from isolators.linux.seccomp_cache import Asked
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import capabilities, seccomp
-from launcher.launch_info import LaunchInfo
+from launcher.launch_info import LaunchInfo, SeccompListener
 
 MACHINES = ("x86_64", "aarch64")  # isolators.linux.seccomp_filter.ABIS
 
@@ -56,7 +56,19 @@ class LinuxSeccomp(Isolator):
             return LaunchInfo()
         program = _program(self._kept, asked)
         text = binascii.b2a_base64(program[1:], newline=False).decode()
-        return LaunchInfo(seccomp=text, seccomp_flags=program[0] or None)
+        listener = self._listener(asked) if program[0] & seccomp.NEW_LISTENER else None
+        return LaunchInfo(seccomp=text, seccomp_flags=program[0] or None, seccomp_listener=listener)
+
+    def _listener(self, asked: Asked) -> SeccompListener:
+        """Raises InvalidRequest for one that the operator does not allow: the host's root connects to it."""
+        from isolators.linux import seccomp_compiled  # for those with a profile of their own
+
+        profile, machine, capabilities, _ = asked
+        listener = seccomp_compiled.listener(profile, machine, capabilities)
+        if listener.path not in self.flags.seccomp_listeners:
+            hint = "the operator names those that may be (`--seccomp-listeners` of the agent)"
+            raise InvalidRequest(f"the seccomp listener {listener.path} is not allowed", hint=hint)
+        return listener
 
     def _asked(self, config: ContainerConfig) -> Asked | None:
         """All that decides about the filter; None: there is to be none. Raises InvalidRequest."""

@@ -14,22 +14,33 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from isolators.linux.seccomp_filter import ALLOW, KILL_PROCESS, Condition, Profile, Rule, errno_action
+from isolators.linux.seccomp_filter import (
+    ALLOW,
+    KILL_PROCESS,
+    NOTIFY,
+    Condition,
+    Profile,
+    Rule,
+    errno_action,
+)
 from launcher.data import Data, replace
 from launcher.errors import InvalidRequest
 from launcher.kernel import files, seccomp
+from launcher.launch_info import SeccompListener
 
 MAX_SIZE = 1 << 20  # bytes of a document; Docker's has 17 thousand
 
 _ERRNO = "SCMP_ACT_ERRNO"
 _TRACE = "SCMP_ACT_TRACE"
 _NOTIFY = "SCMP_ACT_NOTIFY"
+_TELLING = "write"  # by which the child says that it can be asked about: launcher/seccomp_listener.py
 
 # Action → what a filter returns for it, and the kernel's name: SECCOMP_RET_* of linux/seccomp.h.
 _ACTIONS = {
     "SCMP_ACT_ALLOW": (ALLOW, "allow"),
     "SCMP_ACT_LOG": (0x7FFC0000, "log"),
     _TRACE: (0x7FF00000, "trace"),
+    _NOTIFY: (NOTIFY, "user_notif"),
     _ERRNO: (errno_action(0), "errno"),
     "SCMP_ACT_TRAP": (0x00030000, "trap"),
     "SCMP_ACT_KILL": (0, "kill_thread"),
@@ -93,7 +104,10 @@ _ARGUMENTS = 6
 
 _KNOWN = {
     "the profile": frozenset(
-        ("defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "syscalls", "flags")
+        (
+            *("defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "syscalls"),
+            *("flags", "listenerPath", "listenerMetadata"),
+        )
     ),
     "a rule": frozenset(
         ("name", "names", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes")
@@ -118,6 +132,7 @@ class Document(Data):
     profile: Profile
     abis: tuple[str, ...]  # of seccomp_filter.ABIS; the others are killed
     flags: int  # of seccomp(2)
+    listener: SeccompListener | None = None  # who answers for SCMP_ACT_NOTIFY; None: nothing is asked
 
 
 def parse(text: str, host: Host) -> Document:
@@ -132,12 +147,15 @@ def parse(text: str, host: Host) -> Document:
     default = value.get("defaultAction")
     default_number = _number(value, "defaultErrnoRet", "defaultErrno")
     action = _action(default, default_number)
-    rules = _decided(list(_rules(value, host, action)))
+    if action == NOTIFY:
+        raise _invalid(f"{_NOTIFY} is its defaultAction", "name the calls that somebody is to answer")
+    rules = list(_decided(list(_rules(value, host, action))))
     enosys = errno_action(errno.ENOSYS)
     profile = Profile(
         rules=tuple(rules), default=action, unknown=action if default in _OPEN else enosys, ends_at_named=True
     )
-    return Document(profile, _abis(value, host.machine), _flags(value))
+    asks = any(each.action == NOTIFY for each in rules)
+    return Document(profile, _abis(value, host.machine), _flags(value, asks), _listener(value, asks))
 
 
 def read(path: str) -> str:
@@ -166,6 +184,8 @@ def _rules(value: Mapping[str, Any], host: Host, default: int) -> Iterator[Rule]
         action = _action(rule.get("action"), _number(rule, "errnoRet", "errno"))
         conditions = [_condition(_object(one, "a condition")) for one in _list(rule, "args")]
         if _holds(rule, host) and action != default:  # which says nothing new, as runc has it
+            if action == NOTIFY and _TELLING in names:
+                raise _invalid(f"{_NOTIFY} of {_TELLING}(2), which each launch needs", "leave that call out")
             for alternative in _alternatives(conditions):
                 yield Rule(names, action, alternative)
 
@@ -236,8 +256,6 @@ def _condition(value: Mapping[str, Any]) -> Condition:
 
 
 def _action(name: Any, number: int | None) -> int:
-    if name == _NOTIFY:
-        raise _invalid(f"{_NOTIFY} needs somebody who answers", "use SCMP_ACT_ERRNO")
     if name not in _ACTIONS:
         raise _invalid(f"unknown action {name!r}", f"use {', '.join(_ACTIONS)}")
     answer, kernels = _ACTIONS[name]
@@ -260,13 +278,28 @@ def _number(value: Mapping[str, Any], number: str, name: str) -> int | None:
     return found
 
 
-def _flags(value: Mapping[str, Any]) -> int:
-    bits = 0
+def _flags(value: Mapping[str, Any], asks: bool) -> int:
+    bits = seccomp.NEW_LISTENER if asks else 0
     for name in _texts(value, "flags"):
         if name not in seccomp.FLAGS:
             raise _invalid(f"unknown flag {name!r}", f"use {', '.join(seccomp.FLAGS)}")
         bits |= seccomp.FLAGS[name]
+    if bits & seccomp.WAIT_KILLABLE_RECV and not asks:
+        raise _invalid(f"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV without {_NOTIFY}", "leave out the flag")
     return bits
+
+
+def _listener(value: Mapping[str, Any], asks: bool) -> SeccompListener | None:
+    """Ignored where it is not asked, so says the specification."""
+    path, metadata = _text(value, "listenerPath"), _text(value, "listenerMetadata")
+    if metadata is not None and path is None:
+        raise _invalid("it has listenerMetadata and no listenerPath", "name the socket of who answers")
+    if not asks:
+        return None
+    if not path or not path.startswith("/"):
+        hint = "name the absolute path of the socket of who answers"
+        raise _invalid(f"{_NOTIFY} needs a listenerPath", hint)
+    return SeccompListener(path=path, metadata=metadata)
 
 
 # Architectures -------------------------------------------------------------------------------------------
@@ -316,6 +349,13 @@ def _texts(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if not all(isinstance(text, str) for text in found):
         raise _invalid(f"{name} has something else than text", "write names")
     return tuple(found)
+
+
+def _text(value: Mapping[str, Any], name: str) -> str | None:
+    found = value.get(name)
+    if found is not None and (not isinstance(found, str) or "\0" in found):
+        raise _invalid(f"{name} is {found!r:.40}", "write text")
+    return found
 
 
 def _word(value: Mapping[str, Any], name: str) -> int:

@@ -25,6 +25,7 @@ from launcher.kernel.seccomp import MAX_INSTRUCTIONS
 # What a filter answers: SECCOMP_RET_* of linux/seccomp.h.
 ALLOW = 0x7FFF0000
 KILL_PROCESS = 0x80000000
+NOTIFY = 0x7FC00000
 _ERRNO = 0x00050000
 
 # Machine → the ABIs that its kernels offer: name, AUDIT_ARCH_* of linux/audit.h. What is not here,

@@ -10,6 +10,8 @@ import functools
 
 ACTIONS = "/proc/sys/kernel/seccomp/actions_avail"  # Linux 4.14, with CONFIG_SECCOMP_FILTER
 
+SET_MODE_FILTER = 1  # of seccomp(2)
+
 INSTRUCTION = 8  # bytes, of struct sock_filter
 MAX_INSTRUCTIONS = 4096  # BPF_MAXINSNS
 
@@ -19,7 +21,12 @@ FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 1,
     "SECCOMP_FILTER_FLAG_LOG": 2,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,  # Linux 5.19
 }
+TSYNC = FLAGS["SECCOMP_FILTER_FLAG_TSYNC"]
+WAIT_KILLABLE_RECV = FLAGS["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
+NEW_LISTENER = 8
+TSYNC_ESRCH = 16  # Linux 5.7; without it a new listener and TSYNC would both be the call's result
 
 
 def is_supported() -> bool:

@@ -7,6 +7,8 @@
 (ENDED, 0)                           of the supervisor: the child has ended before it was the task
 (HOOKS, number)                      the child waits for a byte: launcher/hooks.py
 (NOT_STARTED, -errno)                of the fork server: it could not fork the supervisor
+(LISTENER, number)                   the child waits for a byte, while its descriptor of this number is taken
+                                     to who answers for its filter: launcher/seccomp_listener.py
 (EXECUTING, 0)                       all that is left is execve(2): the end of the channel tells of it
 
 The end of a task is no such packet, but its record: launcher/exit_record.py.
@@ -28,6 +30,7 @@ OPENED = 5
 ENDED = 6
 HOOKS = 7
 NOT_STARTED = 8
+LISTENER = 9
 
 PACKET = struct.Struct("=QQ")
 

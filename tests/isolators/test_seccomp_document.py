@@ -22,12 +22,14 @@ from isolators.linux.seccomp_document import Host, kernel_version, parse
 from isolators.linux.seccomp_filter import ABIS, ALLOW, KILL_PROCESS, compile_profile, errno_action
 from isolators.linux.syscalls import numbers
 from launcher.errors import InvalidRequest
+from launcher.launch_info import SeccompListener
 from tests.isolators.support import WEB
 from tests.support import libseccomp
 from tests.support.bpf import run
 
 EPERM, ENOSYS = errno_action(errno.EPERM), errno_action(errno.ENOSYS)
 DEBIANS = Path("/usr/share/containers/seccomp.json")  # of golang-github-containers-common
+NOTIFY, KILLABLE = "SCMP_ACT_NOTIFY", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 HOST = Host("x86_64", (6, 1), frozenset(DEFAULT))
 X86_64, I386 = (architecture for _, architecture in ABIS["x86_64"])
 READ, WRITE, CLONE, SOCKET = (numbers("x86_64")[name] for name in ("read", "write", "clone", "socket"))
@@ -163,6 +165,16 @@ def test_flags() -> None:
     assert parse(profile(rule("read"), flags=flags), HOST).flags == 6
 
 
+def test_somebody_who_answers() -> None:
+    asks = profile(rule("read", action=NOTIFY), listenerPath="/x", listenerMetadata="y", flags=[KILLABLE])
+    document = parse(asks, HOST)
+    assert document.listener == SeccompListener(path="/x", metadata="y")
+    assert document.flags == 0x28, "a new listener, who is asked once"
+    assert answer(asks, READ) == 0x7FC00000
+    silent = parse(profile(rule("read"), listenerPath="/x", listenerMetadata="y"), HOST)
+    assert (silent.listener, silent.flags) == (None, 0), "who is asked nothing needs no descriptor"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -172,7 +184,13 @@ def test_flags() -> None:
         ("{}", "unknown action None"),
         (" " * (1 << 20) + "{}", "characters"),
         (profile(defaultAction="SCMP_ACT_PERHAPS"), "unknown action 'SCMP_ACT_PERHAPS'"),
-        (profile(rule("read", action="SCMP_ACT_NOTIFY")), "needs somebody who answers"),
+        (profile(rule("read", action=NOTIFY)), "SCMP_ACT_NOTIFY needs a listenerPath"),
+        (profile(rule("read", action=NOTIFY), listenerPath="x"), "SCMP_ACT_NOTIFY needs a listenerPath"),
+        (profile(rule("write", action=NOTIFY), listenerPath="/x"), r"of write\(2\)"),
+        (profile(defaultAction=NOTIFY, listenerPath="/x"), "is its defaultAction"),
+        (profile(listenerMetadata="x"), "listenerMetadata and no listenerPath"),
+        (profile(listenerPath=1), "listenerPath is 1"),
+        (profile(flags=[KILLABLE]), f"{KILLABLE} without SCMP_ACT_NOTIFY"),
         (profile({"action": "SCMP_ACT_ALLOW"}), "either name or names"),
         (profile(rule("read", name="write")), "either name or names"),
         (profile(rule("read", arguments=[])), "a rule has the unknown field 'arguments'"),

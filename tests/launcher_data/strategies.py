@@ -13,6 +13,7 @@ from launcher.launch_info import (
     MemoryFile,
     Mount,
     Owners,
+    SeccompListener,
 )
 from launcher.process_attributes import (
     CpuAffinity,
@@ -110,7 +111,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "capabilities": st.none() | capabilities,
     "no_new_privileges": st.none() | st.booleans(),
     "seccomp": st.none() | words,
-    "seccomp_flags": st.none() | st.integers(1, 7),
+    "seccomp_flags": st.none() | st.integers(1, 63),
+    "seccomp_listener": st.none() | st.builds(SeccompListener, path=paths, metadata=st.none() | words),
     "apparmor": st.none() | words,
     "selinux": st.none() | words,
     "rlimits": st.dictionaries(words, rlimits | unlimited, max_size=2),
