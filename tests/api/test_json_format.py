@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from google.protobuf import json_format as reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from containerizer.api import json_format
 from containerizer.api.errors import BadRequest
@@ -71,12 +75,67 @@ def test_an_unknown_name_of_an_enum_is_no_value() -> None:
         b"[]",
         b"\xff",
         b'{"read_file": 3}',
+        b'{"read_file": {"\\ud800": 3}}',
         b'{"read_file": {"offset": -1}}',
         b'{"attach_container_input": {"process_io": {"data": {"data": "AAAAA"}}}}',
         b'{"kill_container":{"container_id":' + b'{"parent":' * 5000 + b"{}" + b"}" * 5002,
     ],
-    ids=["empty", "torn", "no object", "no text", "wrong kind", "out of range", "no base64", "deep"],
+    ids=[
+        "empty",
+        "torn",
+        "no object",
+        "no text",
+        "wrong kind",
+        "half a pair",
+        "out of range",
+        "no base64",
+        "deep",
+    ],
 )
 def test_what_is_no_message_is_refused(text: bytes) -> None:
     with pytest.raises(BadRequest):
         json_format.loads(text, agent.Call)
+
+
+def _values(field: Any) -> st.SearchStrategy[Any]:
+    """For a field: most of them what it has to be."""
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return st.dictionaries(st.sampled_from("ab"), _item(field.message_type.fields_by_name["value"]))
+    return st.lists(_item(field), max_size=2) if field.is_repeated else _item(field)
+
+
+def _item(field: Any) -> st.SearchStrategy[Any]:
+    numbers = st.integers(-1, 1 << 32)
+    kinds: dict[int, st.SearchStrategy[Any]] = {
+        field.TYPE_MESSAGE: st.deferred(lambda: _objects(field.message_type)),
+        field.TYPE_ENUM: st.sampled_from(["MESOS", "DOCKER", "IPv4", "SCALAR", "OF_A_LATER_VERSION", 1, 99]),
+        field.TYPE_BOOL: st.booleans(),
+        field.TYPE_DOUBLE: st.floats() | numbers,
+        field.TYPE_BYTES: st.just("AAAA"),
+    }
+    odd = st.sampled_from([None, True, 1, "7", 1.0, {}, [], "\ud800"])
+    expected = kinds.get(field.type, st.text(max_size=3) if field.type == field.TYPE_STRING else numbers)
+    return st.integers(0, 15).flatmap(lambda number: expected if number else odd)
+
+
+def _objects(kind: Any) -> st.SearchStrategy[Any]:
+    fields = {field.name: _values(field) for field in kind.fields}
+    if not fields:
+        return st.just({})
+    return st.lists(st.sampled_from(sorted(fields)), max_size=3, unique=True).flatmap(
+        lambda names: st.fixed_dictionaries({name: fields[name] for name in names})
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(_objects(agent.Call.LaunchContainer.DESCRIPTOR))
+def test_what_is_read_at_once_is_what_protobuf_reads(asked: dict[str, Any]) -> None:
+    text = json.dumps(asked).encode()
+    expected = agent.Call.LaunchContainer()
+    try:
+        reader.ParseDict(json.loads(text), expected, ignore_unknown_fields=True)
+    except (reader.ParseError, ValueError, TypeError, SystemError):
+        with pytest.raises(BadRequest):
+            json_format.loads(text, agent.Call.LaunchContainer)
+    else:
+        assert json_format.loads(text, agent.Call.LaunchContainer) == expected
