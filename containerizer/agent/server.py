@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import struct
+import weakref
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -34,6 +36,8 @@ from launcher.errors import ContainerizerError
 REALM = "containerizer"
 OPEN = frozenset({"/health"})  # told to everybody, and during recovery
 
+_principals: weakref.WeakKeyDictionary[asyncio.Transport, str | None] = weakref.WeakKeyDictionary()
+
 _UCRED = struct.Struct("=iII")  # struct ucred of unix(7)
 _log = logging.getLogger("containerizer.agent")
 
@@ -47,7 +51,7 @@ def application(
     settings = settings or ServerSettings()
     app = web.Application(
         client_max_size=settings.max_request_size,
-        middlewares=[_answer_errors, _authenticate, _bound_requests, _await_recovery],
+        middlewares=[_guard],  # one: each costs every request
     )
     app[ENGINE] = engine
     app[METRICS] = Metrics(engine)
@@ -79,9 +83,18 @@ def application(
 
 
 @web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever is asked: who asks is known, and not too much is asked at once. Errors become answers."""
+    activity = request.app[ACTIVITY]
     try:
-        return await handler(request)
+        refused = await _authenticated(request) or _refused(request, activity)
+        if refused is not None:
+            return refused
+        activity.requests += 1
+        try:
+            return await handler(request)
+        finally:
+            activity.requests -= 1
     except ConnectionError:  # the client's own
         raise
     except (ContainerizerError, OSError) as error:
@@ -91,24 +104,7 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return web.Response(status=status, text=str(error))
 
 
-@web.middleware
-async def _bound_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    activity = request.app[ACTIVITY]
-    if activity.requests >= request.app[SETTINGS].max_requests:
-        return _busy("too many requests at once")
-    activity.requests += 1
-    try:
-        return await handler(request)
-    finally:
-        activity.requests -= 1
-
-
-def _busy(why: str) -> web.Response:
-    return web.Response(status=503, text=why, headers={"Retry-After": "1"})
-
-
-@web.middleware
-async def _authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _authenticated(request: web.Request) -> web.Response | None:
     """By the header, the client's certificate, or the user at the other end of a Unix socket."""
     credentials = request.app.get(CREDENTIALS)
     header = request.headers.get("Authorization")
@@ -118,26 +114,35 @@ async def _authenticate(request: web.Request, handler: Handler) -> web.StreamRes
             principal = await credentials.principal(header)
         except TooMany as error:
             return _busy(str(error))
-    elif header is None:
-        principal = _of_connection(request)
+    elif header is None and request.transport is not None:
+        principal = _of_connection(request.transport)
     if principal is None and request.path not in OPEN:
         challenge = f'Basic realm="{REALM}"'
         return web.Response(status=401, text="who asks?", headers={"WWW-Authenticate": challenge})
     request[PRINCIPAL] = principal
-    return await handler(request)
+    return None
 
 
-@web.middleware
-async def _await_recovery(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if not request.app[ACTIVITY].ready and request.path not in OPEN:
+def _refused(request: web.Request, activity: Activity) -> web.Response | None:
+    if activity.requests >= request.app[SETTINGS].max_requests:
+        return _busy("too many requests at once")
+    if not activity.ready and request.path not in OPEN:
         return web.Response(status=503, text="the agent has not finished recovery")
-    return await handler(request)
+    return None
 
 
-def _of_connection(request: web.Request) -> str | None:
-    transport = request.transport
-    if transport is None:
-        return None
+def _busy(why: str) -> web.Response:
+    return web.Response(status=503, text=why, headers={"Retry-After": "1"})
+
+
+def _of_connection(transport: asyncio.Transport) -> str | None:
+    """The same for as long as it lasts: connect(2) and the handshake have told it."""
+    if transport not in _principals:
+        _principals[transport] = _principal_of(transport)
+    return _principals[transport]
+
+
+def _principal_of(transport: asyncio.Transport) -> str | None:
     connection = transport.get_extra_info("socket")
     if connection is not None and connection.family == socket.AF_UNIX:
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)

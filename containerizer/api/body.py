@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from containerizer.api import media
 from containerizer.api.errors import BadRequest, TooLarge
@@ -31,26 +31,39 @@ class Bodies:
         self._large = asyncio.Semaphore(_AT_ONCE)
         self._decoding = asyncio.Lock()
 
-    async def calls(self, request: web.Request, body: Body) -> AsyncGenerator[Call, None]:
-        """One; or in a stream those that come, each as soon as it is whole. Raises ApiError."""
-        with _told_of_a_broken_body():
-            if not body.streams:
-                yield await self._whole(request, body)
-                return
-            decoder = Decoder(min(LARGE, self._most))
+    async def one(self, request: web.Request, body: Body, patience: float) -> Call:
+        """Of a request that is no stream. Raises ApiError, also if it has not come within so many seconds."""
+        too_large = TooLarge(f"the body is longer than {self._most} bytes")
+        if (request.content_length or 0) > self._most:
+            raise too_large
+        content = request.content
+        try:
+            if content.is_eof() and content.total_bytes <= min(LARGE, self._most):  # most have come by now
+                return _validated(media.decode(content.read_nowait(), body.message, Call))
+            async with asyncio.timeout(patience):
+                return await self._whole(content, body, too_large)
+        except web.RequestPayloadError:
+            raise _broken() from None
+        except TimeoutError:
+            raise _late(patience) from None
+
+    async def stream(self, request: web.Request, body: Body) -> AsyncGenerator[Call, None]:
+        """Each as soon as it is whole. Raises ApiError."""
+        decoder = Decoder(min(LARGE, self._most))
+        try:
             async for data in request.content.iter_any():
                 for record in decoder.feed(data):
                     decoder.limit = self._most
                     yield await self._decoded(record, body)
-            decoder.finish()
+        except web.RequestPayloadError:
+            raise _broken() from None
+        decoder.finish()
 
-    async def _whole(self, request: web.Request, body: Body) -> Call:
-        too_large = TooLarge(f"the body is longer than {self._most} bytes")
-        if (request.content_length or 0) > self._most:
-            raise too_large
+    async def _whole(self, content: StreamReader, body: Body, too_large: TooLarge) -> Call:
         parts = bytearray()
         async with contextlib.AsyncExitStack() as held:
-            async for data in request.content.iter_any():
+            while not content.at_eof():
+                data = await content.readany()
                 if len(parts) <= LARGE < len(parts) + len(data):
                     await held.enter_async_context(self._large)
                 parts += data
@@ -66,14 +79,6 @@ class Bodies:
         return _validated(call)
 
 
-@contextlib.contextmanager
-def _told_of_a_broken_body() -> Iterator[None]:
-    try:
-        yield
-    except web.RequestPayloadError:
-        raise BadRequest("the body is not encoded as its headers say") from None
-
-
 async def first_of(calls: AsyncIterator[Call], patience: float) -> Call:
     """Raises ApiError, also if it does not come within so many seconds."""
     try:
@@ -82,7 +87,15 @@ async def first_of(calls: AsyncIterator[Call], patience: float) -> Call:
     except StopAsyncIteration:
         raise BadRequest("the stream ends before its first record") from None
     except TimeoutError:
-        raise BadRequest(f"the call did not come within {patience:g} s") from None
+        raise _late(patience) from None
+
+
+def _broken() -> BadRequest:
+    return BadRequest("the body is not encoded as its headers say")
+
+
+def _late(patience: float) -> BadRequest:
+    return BadRequest(f"the call did not come within {patience:g} s")
 
 
 def _validated(call: Call) -> Call:

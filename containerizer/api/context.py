@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
@@ -56,8 +55,8 @@ class Context:
 
     def seen_by(self, visible: Callable[[ContainerId], bool]) -> Context:
         """The same, for a call of somebody who may know of these containers only."""
-        seen = copy.copy(self)
-        seen.visible = visible
+        seen = object.__new__(Context)
+        seen.__dict__.update(self.__dict__, visible=visible)
         return seen
 
 

@@ -58,6 +58,8 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (OSError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 
+_TYPE_NAMES: dict[int, str] = {number: name for name, number in Call.Type.items()}
+
 _log = logging.getLogger(__name__)
 
 
@@ -87,22 +89,29 @@ class Api:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = media.body_of(request.headers)
-        calls = self._bodies.calls(request, body)
-        async with contextlib.aclosing(calls):
+        if not body.streams:
+            call = await self._bodies.one(request, body, self._context.patience)
+            return await self._answer_to(request, body, call, None)
+        async with contextlib.aclosing(self._bodies.stream(request, body)) as calls:
             call = await first_of(calls, self._context.patience)
-            row = _row(call, body)
-            answer = media.answer_to(request.headers)
-            _check_acceptable(row, answer)
-            name = Call.Type.Name(call.type)
-            self._authorize(request, name, _subject(row, call))
-            context = self._context.seen_by(lambda each: self._permits(request, name, each))
-            if row.answer == INPUT:
-                await row.handler(context, call, calls)
-                return web.Response()
-            result = await row.handler(context, call)
-            if isinstance(result, Records):
-                return await self._stream(request, result, answer, name)
-            return _whole(result, answer)
+            return await self._answer_to(request, body, call, calls)
+
+    async def _answer_to(
+        self, request: web.Request, body: Body, call: Call, further: AsyncIterator[Call] | None
+    ) -> web.StreamResponse:
+        row = _row(call, body)
+        answer = media.answer_to(request.headers)
+        _check_acceptable(row, answer)
+        name = _TYPE_NAMES[call.type]
+        self._authorize(request, name, _subject(row, call))
+        context = self._context.seen_by(lambda each: self._permits(request, name, each))
+        if row.answer == INPUT:
+            await row.handler(context, call, further)
+            return web.Response()
+        result = await row.handler(context, call)
+        if isinstance(result, Records):
+            return await self._stream(request, result, answer, name)
+        return _whole(result, answer)
 
     async def _stream(
         self, request: web.Request, records: Records, answer: Answer, name: str

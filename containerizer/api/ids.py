@@ -9,6 +9,8 @@ from launcher.errors import InvalidRequest
 
 def to_id(message: ContainerID) -> ContainerId:
     """Raises InvalidRequest for names that become no directory or cgroup, and for too many levels."""
+    if not message.HasField("parent") and "." not in message.value:
+        return ContainerId.parse(message.value)  # which knows those it was asked for of late
     names = [message.value]
     while message.HasField("parent"):
         message = message.parent

@@ -12,6 +12,7 @@ did, and its clients rely on it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ PROTOBUF = "application/x-protobuf"
 RECORDIO = "application/recordio"
 
 _MESSAGES = (JSON, PROTOBUF)  # in the order in which an answer's is chosen
+_KNOWN = 64  # of clients that write in one way: few ways are ever met
 
 M = TypeVar("M", bound=Message)
 
@@ -70,8 +72,12 @@ def decode(data: bytes, media_type: str, kind: type[M]) -> M:
 
 def body_of(headers: Mapping[str, str]) -> Body:
     """Raises BadRequest, UnsupportedMediaType."""
-    content = _named(headers.get("Content-Type"))
-    within = _named(headers.get("Message-Content-Type"))
+    return _body(headers.get("Content-Type"), headers.get("Message-Content-Type"))
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def _body(content: str | None, within: str | None) -> Body:
+    content, within = _named(content), _named(within)
     if content is None:
         raise BadRequest("expecting 'Content-Type' to be present")
     if content == RECORDIO:
@@ -93,12 +99,16 @@ def _within(within: str | None) -> str:
 
 def answer_to(headers: Mapping[str, str]) -> Answer:
     """What the client accepts, the first of JSON, protobuf and RecordIO. Raises NotAcceptable."""
-    wanted = headers.get("Message-Accept")
+    return _answer(headers.get("Accept"), headers.get("Message-Accept"))
+
+
+@functools.lru_cache(maxsize=_KNOWN)
+def _answer(accepted: str | None, wanted: str | None) -> Answer:
     for content in _MESSAGES:
-        if accepts(headers.get("Accept"), content):
+        if accepts(accepted, content):
             return Answer(content, content, wanted is not None)
-    if not accepts(headers.get("Accept"), RECORDIO):
-        raise NotAcceptable(f"'Accept' is {headers['Accept']!r}", hint=_one_of(*_MESSAGES, RECORDIO))
+    if not accepts(accepted, RECORDIO):
+        raise NotAcceptable(f"'Accept' is {accepted!r}", hint=_one_of(*_MESSAGES, RECORDIO))
     for content in _MESSAGES:
         if accepts(wanted, content):
             return Answer(RECORDIO, content, True)

@@ -15,6 +15,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
 
 from containerizer.agent.credentials import Credentials, TooMany, hash_secret
 from containerizer.api import body, media
@@ -187,11 +189,12 @@ def test_who_guesses_secrets_holds_up_nobody_who_is_known() -> None:
 
 
 def _sent(*pieces: bytes) -> Any:
-    async def come() -> Any:
-        for piece in pieces:
-            yield piece
-
-    return SimpleNamespace(content_length=None, content=SimpleNamespace(iter_any=come))
+    loop = asyncio.get_running_loop()
+    content = StreamReader(BaseProtocol(loop), len(b"".join(pieces)), loop=loop)
+    for piece in pieces:
+        content.feed_data(piece)
+    content.feed_eof()
+    return SimpleNamespace(content_length=None, content=content)
 
 
 @pytest.mark.parametrize("size", [body.LARGE, body.LARGE + 1])
@@ -206,9 +209,9 @@ def test_a_large_body_is_decoded_beside_the_event_loop(monkeypatch: pytest.Monke
     monkeypatch.setattr(media, "decode", decode)
 
     async def read() -> None:
-        bodies = body.Bodies(1 << 20)
-        calls = bodies.calls(_sent(b"x" * (size - 1), b"x"), media.Body(media.JSON, False))
-        assert (await anext(calls)).type == Call.GET_HEALTH
+        sent = _sent(b"x" * (size - 1), b"x")
+        call = await body.Bodies(1 << 20).one(sent, media.Body(media.JSON, False), 60.0)
+        assert call.type == Call.GET_HEALTH
 
     asyncio.run(read())
     assert [each is threading.main_thread() for each in threads] == [size == body.LARGE]
@@ -218,12 +221,12 @@ def test_the_first_record_of_a_stream_is_small() -> None:
     """Before it nobody knows whether its sender may send anything."""
 
     async def read() -> None:
-        calls = body.Bodies(1 << 20).calls(_sent(b"%d\n" % (body.LARGE + 1)), media.Body(media.JSON, True))
+        calls = body.Bodies(1 << 20).stream(_sent(b"%d\n" % (body.LARGE + 1)), media.Body(media.JSON, True))
         with pytest.raises(TooLarge):
             await anext(calls)
         first, then = b"%d\n%b" % (len(_CALL), _CALL), _CALL + b" " * body.LARGE
         sent = _sent(first, b"%d\n%b" % (len(then), then))
-        calls = body.Bodies(1 << 20).calls(sent, media.Body(media.JSON, True))
+        calls = body.Bodies(1 << 20).stream(sent, media.Body(media.JSON, True))
         assert [call.type async for call in calls] == [Call.GET_HEALTH, Call.GET_HEALTH]
 
     asyncio.run(read())
