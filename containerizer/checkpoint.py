@@ -61,7 +61,7 @@ def holds(path: str, text: str) -> bool:
 def read(path: str) -> dict[str, Any] | None:
     """The object in the file at `path`; None when it is missing, empty or torn."""
     try:
-        value = json.loads(files.read(path, _LARGEST))
+        value = json.loads(files.read_short(path, _LARGEST).decode())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None

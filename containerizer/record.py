@@ -13,7 +13,7 @@ from containerizer.lifecycle import State
 from containerizer.paths import ENDING, RECORD, Paths
 from containerizer.termination import Termination
 from launcher.container_id import MAX_DEPTH, ContainerId
-from launcher.data import Data, field, fields, replace
+from launcher.data import Data, field, replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel.boot import boot_id
 from launcher.remove_tree import remove_tree
@@ -79,6 +79,11 @@ class ContainerRecord(Data, kw_only=True):
         return mine == (other.container_id, other.owner, other.owner_started, other.created_at)
 
 
+_STATES = frozenset(state.value for state in State)
+_FIELDS = frozenset(ContainerRecord.__fields__)
+_PROCESSES = ("owner", "pid", "pid_started", "supervisor", "supervisor_started")
+
+
 def reserve(paths: Paths, record: ContainerRecord) -> str:
     """Take the container's name and store its first record. Returns that as it is stored.
 
@@ -130,23 +135,16 @@ def is_there(paths: Paths, record: ContainerRecord, saved: str) -> bool:
 
 def _sensible(value: Mapping[str, Any]) -> ContainerRecord | None:
     """The record; None for one that no version has written."""
-    known = {field.name for field in fields(ContainerRecord)}
-    arguments = {name: item for name, item in value.items() if name in known}
+    arguments = {name: item for name, item in value.items() if name in _FIELDS}
     try:
         for name in ("command", "isolation"):
             arguments[name] = tuple(map(str, arguments.get(name, ())))
         record = ContainerRecord(**arguments)
-        assert State(record.state) and (record.termination is None or record.ended)
-        processes = (
-            record.owner,
-            record.pid,
-            record.pid_started,
-            record.supervisor,
-            record.supervisor_started,
-        )
-        whole = all(number is None or isinstance(number, int) for number in processes)
+        whole = record.state in _STATES and (record.termination is None or record.ended is not None)
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
+    own = record.__dict__
+    whole = whole and all(own[name] is None or isinstance(own[name], int) for name in _PROCESSES)
     if not whole or not isinstance(record.created_at, (int, float)):
         return None
     return record if value.get("boot") in (None, boot_id()) else _of_another_boot(record)
