@@ -47,8 +47,11 @@ def encode(item: Data) -> dict[str, Any]:
 
 def decode(kind: type[D], value: Mapping[str, Any]) -> D:
     """Raises TypeError, KeyError for what `encode` has not made."""
-    decoders = _decoders(kind)  # type: ignore[arg-type]  # a class is hashable
-    return kind(**{name: decoders[name](item) for name, item in value.items()})
+    fields = dict(value)
+    for name, decoder in _decoders(kind):  # type: ignore[arg-type]  # a class is hashable
+        if name in fields:
+            fields[name] = decoder(fields[name])
+    return kind(**fields)
 
 
 def _plain(value: Any) -> Any:
@@ -68,14 +71,15 @@ def _plain(value: Any) -> Any:
 
 
 @functools.cache
-def _decoders(kind: type[Data]) -> dict[str, Decode]:
+def _decoders(kind: type[Data]) -> tuple[tuple[str, Decode], ...]:
+    """Of those fields whose values differ from those of JSON."""
     found: dict[str, Decode] = {}
     for base in reversed(kind.__mro__):
         names = _Names(vars(sys.modules[base.__module__]))
         for name, annotation in inspect.get_annotations(base).items():
             if name in kind.__fields__:
                 found[name] = _decoder(eval(annotation, {}, names))  # noqa: S307 - the house's own source
-    return found
+    return tuple((name, decoder) for name, decoder in found.items() if decoder is not _as_it_is)
 
 
 class _Names(dict[str, Any]):

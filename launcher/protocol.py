@@ -171,16 +171,20 @@ def channel() -> tuple[socket.socket, socket.socket]:
 
 def send(peer: _socket.socket, message: Data, descriptors: Sequence[int] = ()) -> None:
     """Send a message; the descriptors are duplicated. Raises PeerGone."""
-    body = encode(message)
+    send_body(peer, encode(message), descriptors)
+
+
+def send_body(peer: _socket.socket, body: bytes, descriptors: Sequence[int] = ()) -> None:
+    """The same for a message that is encoded, by whatever rule; of any length. Raises PeerGone."""
     spilled = _spill(body) if len(body) > _INLINE else None
     try:
         # An empty packet with a descriptor stands for the contents of that descriptor.
         passed = array.array("i", [*descriptors, *([] if spilled is None else [spilled])])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)] if passed else []
+        ancillary = [(_SOL_SOCKET, _SCM_RIGHTS, passed)] if passed else []
         # Not socket.send_fds, nor recv_fds below: they drop their flags (CPython issue 107898).
-        peer.sendmsg([b"" if spilled is not None else body], ancillary, socket.MSG_NOSIGNAL)
+        peer.sendmsg([b"" if spilled is not None else body], ancillary, _MSG_NOSIGNAL)
     except ConnectionError as error:
-        raise PeerGone(f"cannot send {type(message).__name__}") from error
+        raise PeerGone("cannot send") from error
     finally:
         if spilled is not None:
             os.close(spilled)

@@ -112,7 +112,10 @@ class Keeper:
         self._tracked[tracked.id] = tracked
 
         def at_end() -> None:
-            self._spawn(self._finish(tracked))
+            if (known := tracked.known_end()) is not None:
+                self._conclude(tracked, *known)
+            else:
+                self._spawn(self._finish(tracked))
 
         tracked.arm(at_end)
 
@@ -236,6 +239,9 @@ class Keeper:
         except Exception as error:  # whatever it is, the container must not stay half destroyed
             self._failed(tracked.id, error)
             termination = await self._retried(tracked.id)
+        self._conclude(tracked, termination)
+
+    def _conclude(self, tracked: Tracked, termination: Termination | None) -> None:
         if self._tracked.get(tracked.id) is tracked:  # or its name is another's already
             del self._tracked[tracked.id]
         self._tell_end(tracked.id, termination)

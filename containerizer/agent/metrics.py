@@ -100,6 +100,7 @@ class Metrics:
         )
         for stage in ("pull", "launch", *STAGES):
             self._launch_failures.labels(stage)
+        self._seconds_of = {stage: self._stage_seconds.labels(stage) for stage in STAGES}
 
     def _count(self, event: Event) -> None:
         seconds = event.details.get("seconds", 0.0)
@@ -107,9 +108,9 @@ class Metrics:
             case "launched":
                 self._launches.inc()
                 self._launch_seconds.observe(seconds)
-                for stage in STAGES:
+                for stage, spent in self._seconds_of.items():
                     if stage in event.details:
-                        self._stage_seconds.labels(stage).observe(event.details[stage])
+                        spent.observe(event.details[stage])
             case "launch-failed":
                 self._launch_failures.labels(event.details["stage"]).inc()
             case "ended":

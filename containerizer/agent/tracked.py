@@ -50,6 +50,10 @@ class Tracked:
     def id(self) -> ContainerId:
         return self.record.id
 
+    def known_end(self) -> tuple[Termination | None] | None:
+        """The result of `finish` when that has nothing to do any more."""
+        return None
+
     async def finish(self) -> Termination | None:
         """Its end was noticed: have everything taken back. Raises what `destroy` does."""
         raise NotImplementedError
@@ -96,6 +100,9 @@ class Launched(Tracked):
 
     def _tell(self, _: object) -> None:
         self._at_end()
+
+    def known_end(self) -> tuple[Termination | None] | None:
+        return None if self._held.ended.exception() is not None else (self._held.ended.result(),)
 
     async def finish(self) -> Termination | None:
         with contextlib.suppress(LaneGone):

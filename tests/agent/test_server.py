@@ -118,7 +118,9 @@ def test_everything_that_is_counted_is_told(here: Cli, tmp_path: Path) -> None:
     with loop_device(tmp_path / "image") as disk, started(here.root, here.state) as agent:
         read = f"dd if={disk} of=/dev/null bs=4k count=3 iflag=direct; exec sleep 1000"
         rate = ("--device-read-iops", f"{disk}:1000")
-        name = here("run", "-d", *limits, *rate, "host", "sh", "-c", read).stdout.strip()
+        launched = here("run", "-d", *limits, *rate, "host", "sh", "-c", read)
+        name = launched.stdout.strip()
+        assert name, launched.stderr
         while "sleep" not in here("top", name).stdout:
             os.sched_yield()
         (statistics,) = (each["statistics"] for each in agent.get("/monitor/statistics"))

@@ -177,13 +177,6 @@ class Ended(Data):
     error: Error | None = None
 
 
-class Packet(Data):
-    """A message on its way."""
-
-    kind: str
-    message: dict[str, Any]
-
-
 _MESSAGES: tuple[type[Data], ...] = (
     *(Begin, Create, Execute, Prepared, Proceed, Abandon, GiveUp),
     *(Launched, Remove, Done, Refused, Reached, Ended),
@@ -193,11 +186,11 @@ _KINDS: dict[str, type[Data]] = {kind.__name__: kind for kind in _MESSAGES}
 
 def send(peer: socket.socket, message: Data) -> None:
     """Raises PeerGone."""
-    protocol.send(peer, Packet(type(message).__name__, codec.encode(message)))
+    protocol.send_body(peer, json.dumps([type(message).__name__, codec.encode(message)]).encode())
 
 
 def receive(peer: socket.socket) -> Any:
     """The next message. Raises PeerGone at the end of the channel."""
     body, _ = protocol.receive_unread(peer)
-    packet = json.loads(body)
-    return codec.decode(_KINDS[packet["kind"]], packet["message"])
+    kind, message = json.loads(body.decode())
+    return codec.decode(_KINDS[kind], message)

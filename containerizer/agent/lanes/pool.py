@@ -45,6 +45,8 @@ _IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(o
 _BOOTSTRAP = """import sys; sys.path.insert(0, sys.argv[2])
 from containerizer.agent.lanes import process; process.main()"""
 
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # as enumerations they take longer than the call
+
 First = Callable[[], Awaitable[object]]
 Gone = Callable[[int, frozenset[ContainerId]], Awaitable[None]]
 Told = Callable[[ContainerId, Limitation], object]  # of a limit that a container goes on within
@@ -77,6 +79,7 @@ class Lane:
             self.pid = _start(theirs)
         self.held: dict[ContainerId, Held] = {}
         self.is_over = False
+        self.is_gone = False  # as far as anybody has looked
         self.over = asyncio.Event()
         self._answers: asyncio.Queue[Any] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -98,14 +101,14 @@ class Lane:
 
     def is_there(self) -> bool:
         """Whether it has not ended, as far as can be told without waiting."""
-        if self.is_over:
-            return False
-        try:
-            return bool(self._channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return True
-        except ConnectionError:
-            return False
+        if not self.is_gone:
+            try:
+                self.is_gone = not self._channel.recv(1, _PEEK)
+            except BlockingIOError:
+                pass
+            except ConnectionError:
+                self.is_gone = True
+        return not self.is_gone
 
     def tell(self, message: Data) -> None:
         """Without an answer."""
@@ -125,7 +128,7 @@ class Lane:
             message = messages.receive(self._channel)
         except PeerGone:
             self._loop.remove_reader(self._channel.fileno())
-            self.is_over = True
+            self.is_over = self.is_gone = True
             self._channel.close()
             self._loop.create_task(self._conclude())
             return
@@ -232,7 +235,7 @@ class Lanes:
             lane = self._idle.pop()
             if lane.is_there():
                 return lane
-        if sum(lane.is_there() for lane in self._all) < self._count:
+        if sum(not lane.is_gone for lane in self._all) < self._count:
             return self._start()
         waiting: asyncio.Future[Lane] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
@@ -244,9 +247,7 @@ class Lanes:
         return lane
 
     def _give_back(self, lane: Lane) -> None:
-        if not lane.is_there():
-            if not self._waiting:
-                return
+        if self._waiting and not lane.is_there():
             lane = self._start()  # in its place
         while self._waiting:
             waiting = self._waiting.popleft()
