@@ -17,8 +17,10 @@
     allow = false
 
 Calls are named as in the v1 API; the other endpoints are named as the calls that tell the same. The
-patterns are a shell's. A rule that names containers fits no call that is about none. No `*` goes over the
-dot of an id: `*-web` is no container in somebody else's, which whoever is in charge of that rules on.
+patterns are a shell's. A rule that names containers fits no call that is about none; but lists of them
+(GET_STATE, GET_CONTAINERS, LIST_CONTAINERS, LIST_PODS, EVENTS) are for whoever may see some of what is in
+them, and tell of that. No `*` goes over the dot of an id: `*-web` is no container in somebody else's, which
+whoever is in charge of that rules on.
 """
 
 from __future__ import annotations
@@ -72,6 +74,16 @@ class Acls(Data, kw_only=True):
         for rule in self.rules:
             if rule.fits(principal or "", call, container):
                 return rule.allow
+        return self.permissive
+
+    def permits_some(self, principal: str | None, call: str) -> bool:
+        """Whether there may be a container about which the principal may make the call."""
+        for rule in self.rules:
+            if _any(rule.principals, principal or "") and _any(rule.calls, call):
+                if rule.allow:
+                    return True
+                if rule.containers is None:
+                    return False
         return self.permissive
 
 

@@ -12,7 +12,17 @@ from aiohttp import web
 
 from containerizer import inspection
 from containerizer.agent import views
-from containerizer.agent.serving import ACTIVITY, ENGINE, FILES, METRICS, SETTINGS, authorize, permits, write
+from containerizer.agent.serving import (
+    ACTIVITY,
+    ENGINE,
+    FILES,
+    METRICS,
+    SETTINGS,
+    authorize,
+    authorize_list,
+    permits,
+    write,
+)
 from containerizer.api.files import container_of
 from containerizer.record import ContainerRecord
 from isolators.resources import Usage
@@ -56,8 +66,10 @@ async def _flags(request: web.Request) -> web.Response:
 
 
 async def _state(request: web.Request) -> web.Response:
-    authorize(request, "GET_STATE")
+    authorize_list(request, "GET_STATE")
     engine, settings = request.app[ENGINE], request.app[SETTINGS]
+    of_agent = settings.flags if permits(request, "GET_STATE") else {}  # what is about no container
+    failures = engine.keeper.failures.items()
     records = [each for each in await engine.containers() if permits(request, "GET_STATE", each.id)]
     return web.json_response(
         {
@@ -66,15 +78,17 @@ async def _state(request: web.Request) -> web.Response:
             "version": metadata.version("containerizer"),
             "start_time": request.app[ACTIVITY].started,
             "time": time.time(),
-            "flags": settings.flags,
+            "flags": of_agent,
             "containers": [views.summary(record) for record in records],
-            "failing_destroys": [asdict(failure) for failure in engine.keeper.failures.values()],
+            "failing_destroys": [
+                asdict(each) for own, each in failures if permits(request, "GET_STATE", own)
+            ],
         }
     )
 
 
 async def _containers(request: web.Request) -> web.Response:
-    authorize(request, "GET_CONTAINERS")
+    authorize_list(request, "GET_CONTAINERS")
     engine = request.app[ENGINE]
     usages = await engine.usages()
     statuses = await engine.call(inspection.statuses)
@@ -88,7 +102,7 @@ async def _containers(request: web.Request) -> web.Response:
 
 
 async def _statistics(request: web.Request) -> web.Response:
-    authorize(request, "GET_CONTAINERS")
+    authorize_list(request, "GET_CONTAINERS")
     engine = request.app[ENGINE]
     usages = await engine.usages()
     shown = [record for record in await engine.containers() if _asked(request, record)]
@@ -160,7 +174,7 @@ async def _chunks(file: int, size: int) -> AsyncIterator[bytes]:
 
 async def _debug(request: web.Request) -> web.Response:
     """Virtual paths, and where they lead."""
-    authorize(request, "LIST_FILES")
+    authorize_list(request, "LIST_FILES")
     engine = request.app[ENGINE]
     return web.json_response(
         {

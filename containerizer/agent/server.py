@@ -26,6 +26,7 @@ from containerizer.agent.serving import (
     Activity,
     ServerSettings,
     authorize,
+    authorize_list,
     permits,
 )
 from containerizer.api.context import Context
@@ -76,7 +77,7 @@ def application(
         hostname=settings.hostname,
     )
     app.on_cleanup.append(lambda _: context.checker.close())
-    api = Api(context, authorize, permits)
+    api = Api(context, authorize, permits, authorize_list)
     for prefix in ("", "/slave(1)"):  # the second is the predecessor's name of an agent
         app.router.add_post(f"{prefix}/api/v1", api.handle)
     return app

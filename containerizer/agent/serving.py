@@ -63,14 +63,25 @@ def authorize(request: web.Request, call: str, container: ContainerId | str | No
     """Raises web.HTTPForbidden if the principal may not make this call about this container."""
     principal = request[PRINCIPAL]
     if not permits(request, call, container):
-        _log.warning("refused %s of %s", call, principal)
-        raise web.HTTPForbidden(text=f"{principal or 'nobody'} may not {call}")
+        _refuse(principal, call)
+
+
+def authorize_list(request: web.Request, call: str) -> None:
+    """The same for a list of containers: there may be one that the principal may know of, by `permits`."""
+    principal = request[PRINCIPAL]
+    if not request.app[SETTINGS].acls.permits_some(principal, call):
+        _refuse(principal, call)
 
 
 def permits(request: web.Request, call: str, container: ContainerId | str | None = None) -> bool:
     """Whether the principal may; for lists, from which what one may not see is left out."""
     subject = None if container is None else str(container)
     return request.app[SETTINGS].acls.permits(request[PRINCIPAL], call, subject)
+
+
+def _refuse(principal: str | None, call: str) -> None:
+    _log.warning("refused %s of %s", call, principal)
+    raise web.HTTPForbidden(text=f"{principal or 'nobody'} may not {call}")
 
 
 async def write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:

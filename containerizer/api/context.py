@@ -50,10 +50,11 @@ class Context:
         self.heartbeat = heartbeat
         self.patience = patience
         self.max_request = max_request  # bytes of a call
-        self.visible: Callable[[ContainerId], bool] = lambda _: True  # to whoever has made the call
+        # Whether whoever has made the call may know of a container; None: of what is about none.
+        self.visible: Callable[[ContainerId | None], bool] = lambda _: True
         self.writers: set[ContainerId] = set()  # containers that some client writes to
 
-    def seen_by(self, visible: Callable[[ContainerId], bool]) -> Context:
+    def seen_by(self, visible: Callable[[ContainerId | None], bool]) -> Context:
         """The same, for a call of somebody who may know of these containers only."""
         seen = object.__new__(Context)
         seen.__dict__.update(self.__dict__, visible=visible)

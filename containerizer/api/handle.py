@@ -46,7 +46,8 @@ from launcher.errors import EXIT_CONTAINERIZER_FAILED, ContainerizerError, Inval
 from provisioner.errors import ImageNotFound
 
 Authorize = Callable[[web.Request, str, ContainerId | None], object]
-Permits = Callable[[web.Request, str, ContainerId], bool]
+AuthorizeList = Callable[[web.Request, str], object]
+Permits = Callable[[web.Request, str, ContainerId | None], bool]
 
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (  # the first that fits
     (NoSuchContainer, HTTPStatus.NOT_FOUND),
@@ -67,15 +68,21 @@ class Api:
     """Shared by all requests."""
 
     def __init__(
-        self, context: Context, authorize: Authorize | None = None, permits: Permits | None = None
+        self,
+        context: Context,
+        authorize: Authorize | None = None,
+        permits: Permits | None = None,
+        authorize_list: AuthorizeList | None = None,
     ) -> None:
         """`authorize(request, "KILL_CONTAINER", id)` raises if whoever asks may not; `permits` tells
-        whether a list that the call answers may have a container in it.
+        whether a list that the call answers may have a container in it, and what is about none (None);
+        `authorize_list` raises for who may have none of it.
         """
         self._context = context
         self._bodies = Bodies(context.max_request)
         self._authorize = authorize or (lambda _request, _action, _container: None)
         self._permits = permits or (lambda _request, _action, _container: True)
+        self._authorize_list = authorize_list or (lambda _request, _action: None)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any POST. What fails before the answer has begun is told by its status and one sentence."""
@@ -103,7 +110,10 @@ class Api:
         answer = media.answer_to(request.headers)
         _check_acceptable(row, answer)
         name = _TYPE_NAMES[call.type]
-        self._authorize(request, name, _subject(row, call))
+        if row.lists:
+            self._authorize_list(request, name)
+        else:
+            self._authorize(request, name, _subject(row, call))
         context = self._context.seen_by(lambda each: self._permits(request, name, each))
         if row.answer == INPUT:
             await row.handler(context, call, further)

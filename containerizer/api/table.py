@@ -34,6 +34,7 @@ class Row(Data):
     handler: Callable[..., Awaitable[Any]]
     carries: str | None = None  # the field of Call that must be present
     answer: str = ONE
+    lists: bool = False  # containers: those only that whoever asks may know of
 
 
 ROWS: Mapping[Any, Row] = {
@@ -46,7 +47,7 @@ ROWS: Mapping[Any, Row] = {
     Call.LIST_FILES: Row(files.list_files, "list_files"),
     Call.READ_FILE: Row(files.read_file, "read_file"),
     Call.GET_STATE: Row(cluster.get_state),
-    Call.GET_CONTAINERS: Row(containers.get_containers, "get_containers"),
+    Call.GET_CONTAINERS: Row(containers.get_containers, "get_containers", lists=True),
     Call.GET_FRAMEWORKS: Row(cluster.empty),
     Call.GET_EXECUTORS: Row(cluster.empty),
     Call.GET_TASKS: Row(cluster.empty),
@@ -81,14 +82,14 @@ ROWS: Mapping[Any, Row] = {
     Call.LIST_IMAGES: Row(images.list_images),
     Call.PULL_IMAGE: Row(images.pull_image, "pull_image"),
     Call.REMOVE_IMAGE: Row(images.remove_image, "remove_image"),
-    Call.EVENTS: Row(streams.events, answer=STREAM),
+    Call.EVENTS: Row(streams.events, answer=STREAM, lists=True),
     Call.AWAIT_CONTAINER: Row(containers.await_container, "await_container"),
-    Call.LIST_CONTAINERS: Row(containers.list_containers),
+    Call.LIST_CONTAINERS: Row(containers.list_containers, lists=True),
     Call.STOP_CONTAINER: Row(containers.stop_container, "stop_container"),
     Call.LAUNCH_SESSION: Row(streams.launch_session, "launch_session", STREAM),
     Call.LIST_PROCESSES: Row(containers.list_processes, "list_processes"),
     Call.RUN_POD: Row(pods.run_pod, "run_pod"),
-    Call.LIST_PODS: Row(pods.list_pods),
+    Call.LIST_PODS: Row(pods.list_pods, lists=True),
     Call.REMOVE_POD: Row(pods.remove_pod, "remove_pod"),
     Call.CREATE_VOLUME: Row(volumes.create_volume, "create_volume"),
     Call.LIST_VOLUMES: Row(volumes.list_volumes),

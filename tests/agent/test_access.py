@@ -84,6 +84,23 @@ def test_the_first_rule_that_fits_decides(tmp_path: Path) -> None:
     assert not acls.permits(None, "WAIT_CONTAINER", "web-1")
 
 
+def test_a_list_is_for_who_may_know_of_some_container(tmp_path: Path) -> None:
+    path = tmp_path / "acls"
+    path.write_text(RULES)
+    acls = Acls.load(str(path))
+    assert acls.permits_some("web-team", "KILL_CONTAINER")
+    assert acls.permits_some("ops", "LIST_CONTAINERS")
+    for principal, call in (
+        ("web-team", "LIST_CONTAINERS"),
+        ("ops", "GET_SECRETS"),
+        (None, "WAIT_CONTAINER"),
+    ):
+        assert not acls.permits_some(principal, call)
+    db = Rule(principals=("*",), calls=("*",), containers=("db",), allow=False)
+    assert Acls(rules=(db,)).permits_some(None, "LIST_CONTAINERS"), "all others"
+    assert not Acls(rules=(db,), permissive=False).permits_some(None, "LIST_CONTAINERS")
+
+
 @pytest.mark.parametrize(
     ("pattern", "fits", "others"),
     [

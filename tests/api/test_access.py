@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
+import ssl
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +28,12 @@ rules = [
     {principals = ["ops"], calls = ["*"]},
     {principals = ["web"], calls = ["LIST_CONTAINERS", "LIST_FILES"], containers = ["db-*"], allow = false},
     {principals = ["web"], calls = ["LIST_CONTAINERS"]},
-    {principals = ["web"], calls = ["*"], containers = ["web-*"]},
+    {principals = ["web", "dev"], calls = ["*"], containers = ["web-*"]},
 ]
 """
+
+
+_NAMES = ("ops", "web", "dev", "nobody")
 
 
 def free_port() -> int:
@@ -43,7 +50,7 @@ class Place:
         self.authority = Authority.make(directory / "ca")
         self.url = f"https://127.0.0.1:{(port := free_port())}"
         server = self.authority.issue("agent")
-        entries = [{"principal": name, "secret": hash_secret(f"{name}'s")} for name in ("ops", "web")]
+        entries = [{"principal": name, "secret": hash_secret(f"{name}'s")} for name in _NAMES]
         (directory / "credentials").write_text(json.dumps({"credentials": entries}))
         (directory / "acls").write_text(RULES)
         self.flags = [
@@ -58,6 +65,13 @@ class Place:
         authority = str(self.authority.certificate)
         credentials = Credentials(user=user, password=password or f"{user}'s", authority=authority)
         return AgentClient(self.url, credentials)
+
+    def get(self, path: str, user: str) -> Any:
+        pair = base64.b64encode(f"{user}:{user}'s".encode()).decode()
+        request = urllib.request.Request(f"{self.url}{path}", headers={"Authorization": f"Basic {pair}"})
+        context = ssl.create_default_context(cafile=str(self.authority.certificate))
+        with urllib.request.urlopen(request, context=context) as answer:
+            return json.load(answer)
 
 
 @pytest.fixture
@@ -87,6 +101,16 @@ def test_each_sees_what_he_may(place: Place) -> None:
     assert {each.container_id.value for each in ops.containers()} == set(names)
     assert [each.container_id.value for each in web.containers()] == [mine]
     assert web.inspect(mine).running
+    dev = place.client("dev")  # who has a rule of containers only
+    assert [each.container_id.value for each in dev.containers()] == [mine]
+    assert dev.pods() == []
+    state = place.get("/state", "dev")
+    assert ([each["id"] for each in state["containers"]], state["flags"]) == ([mine], {})
+    assert [each["container_id"] for each in place.get("/containers", "dev")] == [mine]
+    for nothing in (dev.metrics, place.client("nobody").containers):
+        with pytest.raises(AgentFailed) as error:
+            nothing()
+        assert status(error) == 403
     for forbidden in (
         lambda: web.inspect(others),
         lambda: web.kill(others),

@@ -159,5 +159,5 @@ async def events(context: Context, _: agent.Call) -> Records:
 
 
 def visible(context: Context, event: Happening) -> bool:
-    """What is about no container is everybody's."""
-    return not event.about_container or context.visible(ContainerId.parse(event.subject))
+    """What is about no container is for whoever may make the call without naming one."""
+    return context.visible(ContainerId.parse(event.subject) if event.about_container else None)
