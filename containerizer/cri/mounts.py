@@ -67,10 +67,12 @@ def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
     if propagation is not None:
         volume_propagation.check(source, propagation)
     is_device = devices or source == "/dev" or source.startswith("/dev/")
+    readonly = ("ro",) if asked.readonly else ()
     return Mount(
         target="/" + os.path.normpath(asked.container_path).lstrip("/"),
         fstype="rbind",
         source=source,
-        flags=(*(("ro",) if asked.readonly else ()), *(() if is_device else ("nodev",))),
+        flags=(*(readonly if asked.recursive_read_only else ()), *(() if is_device else ("nodev",))),
+        top_flags=() if asked.recursive_read_only else readonly,  # what is mounted below is left as it is
         propagation=propagation or "",
     )

@@ -107,10 +107,13 @@ def _port(mapping: messages.PortMapping) -> PortMapping:
 
 def _users(options: common.UserNamespace) -> str | None:
     """The range of users of a pod that has its own, as namespaces/user takes it. Raises InvalidRequest."""
+    if options.mode not in (_NODE, _POD):
+        mode = common.NamespaceMode.Name(options.mode)
+        raise InvalidRequest(f"a pod cannot have the users of {mode}", hint="POD or NODE")
     if options.mode == _NODE or not (options.uids or options.gids):
         return None
     mappings = [(each.container_id, each.host_id, each.length) for each in options.uids]
-    if options.mode != _POD or mappings != [(e.container_id, e.host_id, e.length) for e in options.gids]:
+    if mappings != [(e.container_id, e.host_id, e.length) for e in options.gids]:
         raise InvalidRequest("a pod's users and groups are not mapped alike")
     if len(mappings) != 1 or mappings[0][0] != 0:
         raise InvalidRequest(

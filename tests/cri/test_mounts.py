@@ -97,6 +97,23 @@ def test_what_the_container_mounts_goes_out(pods: Pods, shared: Path) -> None:
     assert [path.name for path in (shared / "inner").iterdir()] == ["mine"]
 
 
+def test_what_is_mounted_below_is_read_only_if_asked(pods: Pods, shared: Path) -> None:
+    mount_tmpfs(shared / "inner")
+    mounts = [
+        {"container_path": "/top", "host_path": str(shared), "readonly": True},
+        {
+            "container_path": "/all",
+            "host_path": str(shared),
+            "readonly": True,
+            "recursive_read_only": True,
+        },
+    ]
+    container = pods.start(pods.run(), mounts=mounts)
+    pods.sh(container, "touch /top/inner/file; test -e /all/inner/file")
+    for place in ("/top/file", "/all/file", "/all/inner/other"):
+        assert "Read-only" in pods.sh(container, f"touch {place} 2>&1; true"), place
+
+
 @pytest.mark.parametrize(
     ("mount", "word"),
     [

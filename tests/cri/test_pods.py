@@ -140,6 +140,15 @@ def test_a_pod_has_users_of_its_own(pods: Pods, tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_uid == 0
 
 
+@pytest.mark.parametrize("mode", ["CONTAINER", "TARGET"])
+def test_users_that_no_pod_can_have(pods: Pods, cri: Client, mode: str) -> None:
+    options = {"namespace_options": {"userns_options": {"mode": mode}}}
+    with pytest.raises(grpc.RpcError) as refused:
+        pods.run(linux={"security_context": options})
+    code, details = status_of(refused.value)
+    assert (code, mode in details) == ("INVALID_ARGUMENT", True), details
+
+
 def test_cgroups_are_below_the_kubelets(pods: Pods, cri: Client) -> None:
     top = Path("/sys/fs/cgroup/memory/kubepods-test")
     if not top.parent.is_dir():
