@@ -230,6 +230,7 @@ NEEDS: Mapping[str, Probe] = {
     "podman": _program("podman", "podman"),
     "buildah": _program("buildah", "buildah"),
     "crun": _program("crun", "crun"),
+    "kubectl": _program("kubectl", "kubernetes-client"),
     "prometheus": _program("prometheus", "prometheus"),
     "protoc": _program("protoc", "protobuf-compiler"),
     "chromium": lambda: _program("chromium", "chromium")() or _program("chromedriver", "chromium-driver")(),

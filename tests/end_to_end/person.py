@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from launcher.kernel import terminal
 from tests.end_to_end.conftest import Cli
@@ -49,17 +49,26 @@ class Person:
 
 
 @contextlib.contextmanager
-def person(cli: Cli, *arguments: str) -> Iterator[Person]:
+def at_terminal(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[Person]:
+    """With a terminal of 24 lines of 80 characters."""
     master, slave = os.openpty()
     os.set_blocking(master, True)
     terminal.set_size(slave, 24, 80)
-    process = subprocess.Popen([*cli.argv, *arguments], stdin=slave, stdout=slave, stderr=slave)
+    process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=environment)
     try:
         yield Person(process, master)
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
-        cli.kill_containers()
         os.close(slave)
         os.close(master)
+
+
+@contextlib.contextmanager
+def person(cli: Cli, *arguments: str) -> Iterator[Person]:
+    try:
+        with at_terminal([*cli.argv, *arguments]) as somebody:
+            yield somebody
+    finally:
+        cli.kill_containers()
