@@ -17,12 +17,16 @@ _LOST = 255  # of what nobody has seen end
 
 
 def ended(container: StoredContainer, termination: Termination, finished_at: int) -> None:
-    """Note it; nanoseconds since the epoch."""
+    """Note it; nanoseconds since the epoch.
+
+    A kubelet puts the message before what the container has left in its termination log, which programs
+    read: so there is none that the exit code says, too.
+    """
     container.state = CONTAINER_EXITED
     container.finished_at = max(finished_at, container.started_at)
     container.exit_code = termination.exit_code
     container.reason = _reason(termination)
-    container.message = "" if container.reason == COMPLETED else termination.message
+    container.message = termination.message if termination.limitation is not None else ""
 
 
 def failed(container: StoredContainer, error: ContainerizerError | OSError) -> None:

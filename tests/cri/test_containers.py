@@ -70,12 +70,14 @@ def test_the_end_has_a_code_and_a_reason(
 ) -> None:
     status = ended(cri, pods.start(pods.run(), ["sh", "-c", script]))
     assert (status.exit_code, status.reason) == (code, reason)  # type: ignore[attr-defined]
+    assert status.message == ""  # type: ignore[attr-defined] # kubelets put it before what programs tell
 
 
 def test_one_that_runs_out_of_memory(pods: Pods, cri: Client) -> None:
     hungry = ["sh", "-c", "x=a; while :; do x=$x$x; done"]
     status = ended(cri, pods.start(pods.run(), hungry, resources={"memory_limit_in_bytes": 16 << 20}))
     assert (status.exit_code, status.reason) == (137, "OOMKilled")  # type: ignore[attr-defined]
+    assert "memory" in status.message  # type: ignore[attr-defined]
 
 
 def test_what_cannot_be_executed_has_failed_to_start(pods: Pods, cri: Client) -> None:
