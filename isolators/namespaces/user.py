@@ -41,7 +41,9 @@ RANGES = 0x0FFF
 
 _LAST = 2**32 - 2  # the next one stands for none
 
-_Pick = Callable[[str, str, Iterable[str]], list[str] | None]  # directory, holder, numbers of ranges
+_MOST_HELD = 16  # of those ranges, for ids that are named
+
+_Pick = Callable[[str, str, Iterable[str], int], list[str] | None]  # directory, holder, of these, how many
 
 
 class NoFreeRange(ContainerizerError):
@@ -56,12 +58,9 @@ def _supported() -> bool:
         return os.path.exists("/proc/self/ns/user")
 
 
-def _take_one(directory: str, holder: str, numbers: Iterable[str]) -> list[str] | None:
-    return ownership.take(directory, holder, numbers, 1)
-
-
-def _see_one(directory: str, _: str, numbers: Iterable[str]) -> list[str] | None:
-    return ownership.free(directory, numbers, 1)
+def _see(directory: str, _: str, numbers: Iterable[str], count: int) -> list[str] | None:
+    found = ownership.free(directory, numbers, count)
+    return found if len(found) == count else None
 
 
 class UserNamespace(Isolator):
@@ -88,11 +87,11 @@ class UserNamespace(Isolator):
         self._allocated = os.path.join(flags.state, "users")
 
     def prepare(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        return self._launch_info(container_id, config, _take_one)
+        return self._launch_info(container_id, config, ownership.take)
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         """With `auto`, the range that it would get now."""
-        return self._launch_info(container_id, config, _see_one)
+        return self._launch_info(container_id, config, _see)
 
     def cleanup(self, container_id: ContainerId) -> None:
         ownership.release(self._allocated, ownership.holder(self.flags, container_id))
@@ -128,14 +127,32 @@ class UserNamespace(Isolator):
             mapping = IdMapping(0, FIRST + self._picked(container_id, pick) * COUNT, COUNT)
         else:
             mapping = _named(asked)
+            self._hold(container_id, mapping, pick)
         return (mapping,), (mapping,)
+
+    def _hold(self, container_id: ContainerId, mapping: IdMapping, pick: _Pick) -> None:
+        """Where ids that are named are of the ranges that are picked: a kubelet names any of the host's."""
+        first = max(mapping.outside - FIRST, 0) // COUNT
+        end = min(-(-(mapping.outside + mapping.count - FIRST) // COUNT), RANGES)
+        numbers = [str(number) for number in range(first, end)]
+        holder = ownership.holder(self.flags, container_id)
+        if not numbers or ownership.held(self._allocated, holder) == sorted(numbers):
+            return
+        named = f"{mapping.outside}:{mapping.count}"
+        if len(numbers) > _MOST_HELD:
+            hint = f"{FIRST} to {FIRST + RANGES * COUNT - 1} are given out by --userns auto"
+            raise InvalidRequest(f"the range of users {named} has too many that may be others'", hint=hint)
+        if pick(self._allocated, holder, numbers, len(numbers)) is None:
+            others = (ownership.holder_of(self._allocated, number) for number in numbers)
+            names = ", ".join(sorted({ownership.shown(other) for other in others if other}))
+            raise InvalidRequest(f"the range of users {named} is that of container {names}")
 
     def _picked(self, container_id: ContainerId, pick: _Pick) -> int:
         """The number of its range: one that it holds already, or is given now."""
         holder = ownership.holder(self.flags, container_id)
         numbers = map(str, self._candidates(str(container_id)))
         picked = ownership.held(self._allocated, holder)
-        picked = picked or pick(self._allocated, holder, numbers) or []
+        picked = picked or pick(self._allocated, holder, numbers, 1) or []
         if not picked:
             hint = f"remove containers, or what {self._allocated} has of those that are gone"
             raise NoFreeRange(f"all {RANGES} ranges of users are taken", hint=hint)
@@ -193,7 +210,4 @@ def _named(asked: str) -> IdMapping:
     if mapping.count < MIN_COUNT or mapping.outside + mapping.count - 1 > _LAST:
         hint = f"it needs at least {MIN_COUNT} ids, and they end at {_LAST}"
         raise InvalidRequest(f"invalid range of users {asked!r}", hint=hint)
-    if mapping.outside < FIRST + RANGES * COUNT and mapping.outside + mapping.count > FIRST:
-        hint = f"{FIRST} to {FIRST + RANGES * COUNT - 1} are given out by --userns auto"
-        raise InvalidRequest(f"the range of users {asked!r} may be another container's", hint=hint)
     return mapping

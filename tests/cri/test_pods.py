@@ -140,6 +140,20 @@ def test_a_pod_has_users_of_its_own(pods: Pods, tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_uid == 0
 
 
+def test_a_kubelet_names_users_of_the_whole_host(pods: Pods, cri: Client) -> None:
+    """Also those that containers get by themselves; and a pod's next sandbox has those of its last one."""
+    ids = [{"container_id": 0, "host_id": 0x76543000 & ~0xFFFF, "length": 65536}]
+    users = {"userns_options": {"mode": "POD", "uids": ids, "gids": ids}}
+    linux = {"security_context": {"namespace_options": users}}
+    first = pods.run(linux=linux)
+    with pytest.raises(grpc.RpcError) as refused:
+        pods.run("other", linux=linux)
+    assert first in status_of(refused.value)[1]
+    cri.StopPodSandbox(pod_sandbox_id=first)
+    container = pods.start(pods.run(linux=linux), context={"namespace_options": users})
+    assert pods.sh(container, "cat /proc/self/uid_map").split() == ["0", str(ids[0]["host_id"]), "65536"]
+
+
 @pytest.mark.parametrize("mode", ["CONTAINER", "TARGET"])
 def test_users_that_no_pod_can_have(pods: Pods, cri: Client, mode: str) -> None:
     options = {"namespace_options": {"userns_options": {"mode": mode}}}

@@ -159,10 +159,35 @@ def test_what_is_set_aside_for_users_is_left_to_them(host: Host, monkeypatch: py
         host.prepare(DB)
 
 
-@pytest.mark.parametrize("asked", [f"{user.FIRST}", f"{user.FIRST - 5}:10", "1000000000:1000000000"])
-def test_what_is_given_out_is_not_had_by_number(host: Host, asked: str) -> None:
-    with pytest.raises(InvalidRequest, match="may be another container's"):
-        host.prepare(WEB, asked)
+@pytest.mark.parametrize("asked", ["0:65536", "5:10", "-5:10"])
+def test_what_is_given_out_can_be_named_while_nobody_has_it(
+    host: Host, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user, "RANGES", 2)
+    offset, _, count = asked.partition(":")
+    named = f"{user.FIRST + int(offset)}:{count}"
+    assert host.isolator().contribute(WEB, ContainerConfig(userns=named, sandbox="/sandbox")).uid_map
+    for _ in range(2):  # the same holds it still
+        assert host.prepare(WEB, named).uid_map == (IdMapping(0, user.FIRST + int(offset), int(count)),)
+    assert host.start(DB) == user.FIRST + user.COUNT
+    with pytest.raises(InvalidRequest, match="is that of container web"):
+        host.prepare(ContainerId("other"), named)
+    host.cleanup(WEB)
+    host.prepare(ContainerId("other"), named)
+
+
+def test_ranges_on_both_sides_are_held_together(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user, "RANGES", 3)
+    host.prepare(WEB, f"{user.FIRST + user.COUNT - 1}:10")
+    assert host.start(DB) == user.FIRST + 2 * user.COUNT
+    with pytest.raises(NoFreeRange):
+        host.prepare(ContainerId("other"))
+    host.prepare(ContainerId("beside"), f"{user.FIRST + 3 * user.COUNT}:10")
+
+
+def test_no_container_holds_most_of_what_is_given_out(host: Host) -> None:
+    with pytest.raises(InvalidRequest, match="too many"):
+        host.prepare(WEB, "1000000000:1000000000")
 
 
 def test_processes_that_take_at_once(tmp_path: Path) -> None:
