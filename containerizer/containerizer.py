@@ -21,6 +21,7 @@ from containerizer import (
     nested,
     provisioning,
     sandbox,
+    seccomp_files,
     stages,
 )
 from containerizer import record as records
@@ -149,7 +150,7 @@ class Containerizer:
 
         Raises ContainerizerError; then nothing is left.
         """
-        self._begin(request)
+        request = self._begin(request)
         with nested.with_parent(self, request) as request:
             container = self._admit(request, stdio)
             with self.abandoning(container):
@@ -175,7 +176,7 @@ class Containerizer:
 
     def plan(self, request: ContainerRequest, progress: Progress | None = None) -> Merged:
         """What `launch` would have the launcher do, and which isolator asks for it. Pulls, no more."""
-        self._begin(request)
+        request = self._begin(request)
         with nested.with_parent(self, request) as request:
             image = None if request.image == HOST else provisioning.pull(self, request, progress)
             config = provisioning.described(self, request, image, progress)
@@ -221,7 +222,7 @@ class Containerizer:
 
     # The steps of a launch, in their order -----------------------------------------------------
 
-    def _begin(self, request: ContainerRequest) -> None:
+    def _begin(self, request: ContainerRequest) -> ContainerRequest:
         self._isolation.check(request.config)
         if request.tmpfs:
             from containerizer import tmpfs  # what most never do
@@ -230,6 +231,7 @@ class Containerizer:
         launchers.check_image(self._launcher_name, request)
         for isolator in self.isolators:
             isolator.stays = True  # until `close`: others may follow
+        return seccomp_files.resolved(request, self.flags)
 
     def _admit(self, request: ContainerRequest, stdio: Stdio) -> Container:
         owner = os.getpid()

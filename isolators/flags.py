@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from launcher.data import Data
+import json
+from typing import Any
+
+from launcher.data import Data, asdict
 
 DEFAULT_CGROUPS_ROOT = "containerizer"  # of the default state directory: containerizer.cgroups_root
 
@@ -32,6 +35,7 @@ class IsolatorFlags(Data, kw_only=True):
     hooks_dirs: tuple[str, ...] = ()  # of hooks for all containers: isolators.hooks.oci
     bounding_capabilities: tuple[str, ...] | None = None  # the most that any container gets; None: the host's
     effective_capabilities: tuple[str, ...] | None = None  # unless a request says others; None: Docker's
+    seccomp_profile_root: str = "/var/lib/kubelet/seccomp"  # of profiles that are named "localhost/NAME"
     seccomp_listeners: tuple[str, ...] = ()  # sockets that profiles may name as those who answer for them
     nvidia_gpu_devices: tuple[int, ...] | None = None  # indices of the GPUs to give out; None: all
     enforce_container_disk_quota: bool = True  # False: what is used is told, and no more
@@ -52,3 +56,17 @@ class IsolatorFlags(Data, kw_only=True):
     secret_resolver: str | None = None  # who has secrets that requests refer to: isolators.secret_resolvers
     secrets_dir: str = "/etc/containerizer/secrets"  # of the resolver "file"
     secret_command: str | None = None  # of the resolver "command"
+
+    def to_json(self) -> str:
+        """What differs from the defaults; `from_json` is its inverse."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value != _DEFAULTS[name]})
+
+    @classmethod
+    def from_json(cls, text: str) -> IsolatorFlags:
+        """Raises ValueError, TypeError for what was not made by `to_json`."""
+        values: Any = json.loads(text)
+        decoded: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**decoded)
+
+
+_DEFAULTS = asdict(IsolatorFlags())

@@ -116,7 +116,9 @@ class ContainerConfig(Data, kw_only=True):
     capabilities_drop: tuple[str, ...] = ()
     capabilities_ambient: tuple[str, ...] = ()  # of those granted, what other users than root keep
     no_new_privileges: bool = True
-    seccomp: str = BUILTIN_SECCOMP  # or UNCONFINED: every system call; or a profile's JSON or absolute path
+    # Or UNCONFINED: every system call; or a profile's JSON, its absolute path, or its name below the
+    # operator's root, "localhost/NAME": by the time of `prepare` all of these are JSON.
+    seccomp: str = BUILTIN_SECCOMP
     apparmor: str | None = None  # a profile that is loaded
     selinux: str | None = None  # a label, "user:role:type:level"
     masked_paths: tuple[str, ...] | None = None  # None: filesystem/linux's, as for the next

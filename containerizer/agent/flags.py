@@ -144,6 +144,9 @@ TABLE: Mapping[str, Flag] = {
     "effective_capabilities": Flag(
         None, "of a container that asks for nothing, likewise (Docker's default set)", _capabilities
     ),
+    "seccomp_profile_root": Flag(
+        IsolatorFlags().seccomp_profile_root, "profiles that requests may name, as a kubelet has it"
+    ),
     "seccomp_listeners": Flag(
         "", "sockets of who may answer for seccomp profiles with SCMP_ACT_NOTIFY, with commas (none)", _words
     ),

@@ -188,6 +188,7 @@ def _isolator_flags(flags: Flags) -> IsolatorFlags:
         cgroups_root=flags["cgroups_root"],
         bounding_capabilities=flags["bounding_capabilities"],
         effective_capabilities=flags["effective_capabilities"],
+        seccomp_profile_root=flags["seccomp_profile_root"],
         seccomp_listeners=flags["seccomp_listeners"],
         nvidia_gpu_devices=flags["nvidia_gpu_devices"],
         enforce_container_ports=flags["enforce_container_ports"],

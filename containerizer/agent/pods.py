@@ -75,6 +75,7 @@ class Pods:
         if settings.isolation is not None:
             names = settings.isolation
             yield f"--isolation={names if isinstance(names, str) else ','.join(names)}"
+        yield f"--isolator-flags={settings.isolator_flags.to_json()}"  # or a pod would be past them
         if settings.image_backend is not None:
             yield f"--image-provisioner-backend={settings.image_backend}"
         if registries is not None:

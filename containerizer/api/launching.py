@@ -24,6 +24,7 @@ from containerizer.api.proto import values_pb2 as values
 from containerizer.checks.docker import HealthOptions
 from containerizer.fetcher.uri import FetchUri, of_api
 from containerizer.request import CONTAINER, HOST, ContainerRequest
+from containerizer.seccomp_files import LOCALHOST
 from isolators.devices import told_apart
 from isolators.isolator import BUILTIN_SECCOMP, OF_HOST, UNCONFINED, ContainerConfig
 from isolators.resources import UNLIMITED, Resources
@@ -238,6 +239,8 @@ def _options(options: extensions.LaunchOptions) -> dict[str, Any]:
         "capabilities_ambient": tuple(options.capabilities_ambient),
         "additional_gids": tuple(options.additional_gids),
         "writable_sysfs": options.writable_sysfs,
+        "apparmor": options.apparmor or None,
+        "selinux": options.selinux or None,
     }
     for name in ("masked_paths", "readonly_paths"):
         if options.HasField(name):
@@ -277,8 +280,11 @@ def _seccomp(info: containers.SeccompInfo) -> dict[str, str]:
         return {"seccomp": UNCONFINED} if info.unconfined else {}
     if info.unconfined:
         raise BadRequest("'seccomp' has a 'profile_name', and is 'unconfined'")
-    if info.profile_name not in (BUILTIN_SECCOMP, UNCONFINED) and not info.profile_name.startswith("{"):
-        hint = f"there are {BUILTIN_SECCOMP!r} and {UNCONFINED!r}, or write a profile's JSON"
+    named = info.profile_name in (BUILTIN_SECCOMP, UNCONFINED)
+    if not named and not info.profile_name.startswith(("{", LOCALHOST)):
+        hint = (
+            f"there are {BUILTIN_SECCOMP!r}, {UNCONFINED!r} and '{LOCALHOST}NAME', or write a profile's JSON"
+        )
         raise BadRequest(f"unknown 'seccomp.profile_name' {info.profile_name!r}", hint=hint)
     return {"seccomp": info.profile_name}
 

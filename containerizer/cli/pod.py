@@ -35,6 +35,7 @@ from containerizer.pods.policy import Phase
 from containerizer.pods.status import MemberStatus, PodStatus
 from containerizer.record import find
 from containerizer.units import format_age
+from isolators.flags import IsolatorFlags
 from launcher.attach_protocol import STDERR
 from launcher.container_id import ContainerId
 from launcher.data import replace
@@ -63,9 +64,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     run_.add_argument(
         "--best-effort", action="store_true", help="leave out what cannot be limited here, and say so"
     )
+    run_.add_argument(
+        "--seccomp-profile-root",
+        metavar="DIR",
+        help="of profiles that pods name, as a kubelet has it (/var/lib/kubelet/seccomp)",
+    )
     run_.add_argument("--image-provisioner-backend", choices=NAMES, help="(the best here)")
     registry_options.add(run_.add_argument_group("registries"))
     run_.add_argument("--watched", type=int, help=argparse.SUPPRESS)  # that process
+    run_.add_argument("--isolator-flags", help=argparse.SUPPRESS)  # of an agent
     run_.add_argument("--named", help=argparse.SUPPRESS)  # what the pod has to be called
     logs_ = commands.add_parser("logs", help="show what a container of a pod has written")
     logs_.add_argument("--previous", action="store_true", help="of the run before the last")
@@ -114,6 +121,7 @@ def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable
         root=arguments.root,
         state=arguments.state,
         isolation=arguments.isolation or requests.isolation(asked),
+        flags=_isolator_flags(arguments),
         image_backend=arguments.image_provisioner_backend,
         registries=registry_options.of(arguments),
         in_process=False,
@@ -182,6 +190,14 @@ class _Lines:
 _LONGEST = 64 << 10  # bytes of a line that has not ended
 
 
+def _isolator_flags(arguments: argparse.Namespace) -> IsolatorFlags | None:
+    """None: the defaults."""
+    if arguments.isolator_flags is not None:
+        return IsolatorFlags.from_json(arguments.isolator_flags)
+    root = arguments.seccomp_profile_root
+    return IsolatorFlags(seccomp_profile_root=os.path.abspath(root)) if root is not None else None
+
+
 def _detach(arguments: argparse.Namespace, name: str, text: bytes) -> int:
     started = watcher.start(text, list(_options(arguments)))
     if started.failed is None:
@@ -205,6 +221,7 @@ def _options(arguments: argparse.Namespace) -> Iterator[str]:
         "registries_conf",
         "certs_dir",
         "authfile",
+        "seccomp_profile_root",
     ):
         if (value := getattr(arguments, name)) is not None:
             yield f"--{name.replace('_', '-')}={value}"

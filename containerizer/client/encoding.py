@@ -55,6 +55,8 @@ _CARRIED = {
         "masked_paths",
         "readonly_paths",
         "writable_sysfs",
+        "apparmor",
+        "selinux",
         "volumes",
     ),
 }
@@ -151,6 +153,10 @@ def _add_options(launch: agent.Call.LaunchContainer, request: ContainerRequest) 
     options.capabilities_ambient.extend(config.capabilities_ambient)
     options.additional_gids.extend(config.additional_gids)
     options.writable_sysfs = config.writable_sysfs
+    if config.apparmor is not None:
+        options.apparmor = config.apparmor
+    if config.selinux is not None:
+        options.selinux = config.selinux
     for name in ("masked_paths", "readonly_paths"):
         if (paths := getattr(config, name)) is not None:
             getattr(options, name).SetInParent()

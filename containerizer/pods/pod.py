@@ -165,7 +165,7 @@ class Pod:
         finally:
             os.close(null)
         with self._owner.abandoning(container):
-            self._places = requests.make_volumes(self.manifest, self._owner.paths)
+            self._places = requests.make_volumes(self.manifest, self._owner.paths, self._owner.flags)
         container.start()
         self._around = container
         try:

@@ -17,12 +17,12 @@ from containerizer.pods.volumes import (
     Place,
     Volume,
     VolumeMount,
-    check_host_path,
     is_in_memory,
+    place_of,
 )
 from containerizer.request import CONTAINER, HOST, ContainerRequest
 from isolators import catalog
-from isolators.isolator import OF_HOST, ContainerConfig
+from isolators.isolator import OF_HOST, ContainerConfig, IsolatorFlags
 from isolators.volume_store import VolumeRecord, VolumeStore
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
@@ -37,8 +37,14 @@ _DEVICES = ("CharDevice", "BlockDevice")
 
 def isolation(manifest: PodManifest) -> tuple[str, ...]:
     """The default isolators, and those that it and its containers need besides."""
-    limits = [of.resources for of in (*manifest.init_containers, *manifest.containers)]
-    needed = [catalog.default_for(ContainerConfig(resources=each)) for each in limits]
+    needed = [
+        catalog.default_for(
+            ContainerConfig(
+                resources=of.resources, apparmor=of.security.apparmor, selinux=of.security.selinux
+            )
+        )
+        for of in (*manifest.init_containers, *manifest.containers)
+    ]
     needed.append(catalog.default_for(ContainerConfig(networks=networks.asked(manifest))))
     return tuple(dict.fromkeys(name for names in needed for name in names))
 
@@ -96,11 +102,13 @@ def container(manifest: PodManifest, of: PodContainer, places: Mapping[str, Plac
             capabilities_drop=security.capabilities_drop,
             no_new_privileges=not security.privilege_escalation,
             seccomp=security.seccomp,
+            apparmor=security.apparmor,
+            selinux=security.selinux,
         ),
     )
 
 
-def make_volumes(manifest: PodManifest, paths: Paths) -> dict[str, Place]:
+def make_volumes(manifest: PodManifest, paths: Paths, flags: IsolatorFlags) -> dict[str, Place]:
     """Make those of the pod, and see to those of the host. Returns where they are, but for those in memory.
 
     Raises InvalidRequest, OSError.
@@ -108,8 +116,7 @@ def make_volumes(manifest: PodManifest, paths: Paths) -> dict[str, Place]:
     places = {}
     for volume in manifest.volumes:
         if isinstance(volume, HostPath):
-            check_host_path(volume)
-            places[volume.name] = Place(path=volume.path, seen=volume.path)
+            places[volume.name] = place_of(volume, flags)
         elif isinstance(volume, Claim):
             places[volume.name] = _claimed(volume, manifest, paths)
         elif not is_in_memory(volume):
@@ -157,7 +164,7 @@ def _mount(volume: Volume, place: Place, asked: VolumeMount) -> Mount:
         source=place.path,
         within=place.within,
         flags=own,
-        part=asked.sub_path,
+        part=os.path.join(place.part, asked.sub_path) if asked.sub_path else place.part,
     )
 
 

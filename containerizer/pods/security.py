@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from containerizer.pods.document import Node
+from containerizer.seccomp_files import LOCALHOST, refusal
 from isolators.isolator import BUILTIN_SECCOMP, UNCONFINED
 from launcher.data import Data, replace
+from launcher.kernel import labels
 
 _PROFILES = {"RuntimeDefault": BUILTIN_SECCOMP, "Unconfined": UNCONFINED}
+_LOCALHOST = "Localhost"
+_LABEL = {"user": "system_u", "role": "system_r", "type": "container_t", "level": "s0"}  # in their order
 
 
 class Security(Data, kw_only=True):
@@ -16,6 +20,8 @@ class Security(Data, kw_only=True):
     group: int | None = None
     non_root: bool = False  # an image whose user is root is refused
     seccomp: str = BUILTIN_SECCOMP
+    apparmor: str | None = None  # a profile that is loaded
+    selinux: str | None = None  # a label
     readonly_rootfs: bool = False
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
@@ -63,6 +69,8 @@ def _common(node: Node, default: Security) -> Security:
         group=group,
         non_root=default.non_root if non_root is None else non_root,
         seccomp=_seccomp(node, default.seccomp),
+        apparmor=_apparmor(node, default.apparmor),
+        selinux=_selinux(node, default.selinux),
     )
 
 
@@ -74,6 +82,36 @@ def _seccomp(node: Node, default: str) -> str:
     if not node.has("seccompProfile"):
         return default
     profile = node.object("seccompProfile")
-    kind = profile.one_of("type", tuple(_PROFILES))
+    kind = profile.one_of("type", (*_PROFILES, _LOCALHOST))
+    if kind != _LOCALHOST:
+        profile.done()
+        return _PROFILES[kind]
+    name = profile.text("localhostProfile")
     profile.done()
-    return _PROFILES[kind]
+    why = refusal(name)
+    if why is not None:
+        raise profile.refusal("localhostProfile", f"is {name!r}, which {why}")
+    return f"{LOCALHOST}{name}"
+
+
+def _apparmor(node: Node, default: str | None) -> str | None:
+    """The default profile of the runtime is none here: containers have no capability that it would curb."""
+    if not node.has("appArmorProfile"):
+        return default
+    profile = node.object("appArmorProfile")
+    kind = profile.one_of("type", (*_PROFILES, _LOCALHOST))
+    name = profile.text("localhostProfile") if kind == _LOCALHOST else None
+    profile.done()
+    return name
+
+
+def _selinux(node: Node, default: str | None) -> str | None:
+    """A host without SELinux passes over it, as a kubelet's does."""
+    if not node.has("seLinuxOptions"):
+        return default
+    options = node.object("seLinuxOptions")
+    parts = {part: options.optional_text(part) for part in _LABEL}
+    options.done()
+    if not any(parts.values()) or not labels.has_selinux():
+        return None
+    return ":".join(parts[part] or usual for part, usual in _LABEL.items())

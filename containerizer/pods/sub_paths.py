@@ -25,15 +25,16 @@ def make(container: PodContainer, places: Mapping[str, Place]) -> None:
     for mount in container.mounts:
         if mount.sub_path:
             try:
-                os.close(_open(places[mount.volume].seen, mount.sub_path))
+                os.close(_open(places[mount.volume], mount.sub_path))
             except OSError as error:
                 why = _DANGLING if error.errno == errno.EEXIST else os.strerror(error.errno or 0).lower()
                 what = f"volume {mount.volume}: subPath {mount.sub_path!r}: {why}"
                 raise InvalidRequest(what) from error
 
 
-def _open(volume: str, path: str) -> int:
-    root = os.open(volume, _DIRECTORY | os.O_CLOEXEC)
+def _open(place: Place, path: str) -> int:
+    root = os.open(place.path if place.part else place.seen, _DIRECTORY | os.O_CLOEXEC)
+    path = os.path.join(place.part, path)
     try:
         try:
             return open_beneath(root, path, os.O_PATH)

@@ -11,10 +11,13 @@ from containerizer.pods import file_volumes, quantities
 from containerizer.pods.document import InvalidManifest, Node
 from containerizer.pods.downward import Sources
 from containerizer.pods.file_volumes import FileVolume
+from isolators.flags import IsolatorFlags
 from isolators.volume_store import check_name
+from isolators.volumes import source_of
 from launcher.container_id import ContainerId
 from launcher.data import Data
 from launcher.errors import InvalidRequest
+from launcher.kernel import safe_path
 
 _RESERVED = ("/proc", "/sys", "/dev")  # mounts of our own are there
 
@@ -66,6 +69,7 @@ class Place(Data, kw_only=True):
     """Where a volume is."""
 
     path: str
+    part: str = ""  # what of it, as of a Mount
     within: str = ""  # the mount namespace that it is in, by its path; "": the host's
     seen: str  # its path for this process
 
@@ -114,18 +118,42 @@ def parse_mounts(nodes: Iterable[Node], volumes: Iterable[Volume]) -> tuple[Volu
     return tuple(mounts[target] for target in sorted(mounts))  # what is around others comes first
 
 
-def check_host_path(volume: HostPath) -> None:
-    """Make what is to be made, and see that it is what it should be. Raises InvalidRequest."""
+def place_of(volume: HostPath, flags: IsolatorFlags) -> Place:
+    """Where it is; what is to be made is made, and it is what it should be. Raises InvalidRequest.
+
+    Where the operator says which directories may be had, the links in them count from there only.
+    """
+    found = source_of(volume.path, "", flags)
+    base = found["source"] if found["part"] else "/"
+    path = found["part"] or volume.path
     try:
-        if volume.kind == "DirectoryOrCreate":
-            os.makedirs(volume.path, 0o755, exist_ok=True)
-        elif volume.kind == "FileOrCreate":
-            os.close(os.open(volume.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644))
-        fits = _HOST_KINDS[volume.kind](os.stat(volume.path).st_mode)
+        root = os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            mode = _made(root, path, volume.kind)
+        finally:
+            os.close(root)
     except OSError as error:
-        raise InvalidRequest(f"volume {volume.name}: {volume.path}: {error.strerror}") from error
-    if not fits:
+        why = os.strerror(error.errno or 0)
+        raise InvalidRequest(f"volume {volume.name}: {volume.path}: {why}") from error
+    if not _HOST_KINDS[volume.kind](mode):
         raise InvalidRequest(f"volume {volume.name}: {volume.path} is no {volume.kind}")
+    return Place(path=found["source"], part=found["part"], seen=volume.path)
+
+
+def _made(root: int, path: str, kind: str) -> int:
+    """The mode of what is there, by now. Raises OSError."""
+    opened = []
+    try:
+        if kind == "DirectoryOrCreate":
+            opened.append(safe_path.make_directories(root, path, 0o755))
+        elif kind == "FileOrCreate":
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK
+            opened.append(safe_path.open_beneath(root, path, flags, 0o644))
+        opened.append(safe_path.open_beneath(root, path, os.O_PATH))
+        return os.fstat(opened[-1]).st_mode
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _empty_dir(name: str, node: Node) -> EmptyDir:

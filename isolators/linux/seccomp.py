@@ -75,11 +75,7 @@ class LinuxSeccomp(Isolator):
         profile = config.seccomp
         if profile == UNCONFINED:
             return None
-        if profile.startswith("/"):
-            from isolators.linux import seccomp_document  # for those with a profile of their own
-
-            profile = seccomp_document.read(profile)
-        elif profile != BUILTIN_SECCOMP and not profile.lstrip().startswith("{"):
+        if profile != BUILTIN_SECCOMP and not profile.lstrip().startswith("{"):
             hint = f"use {BUILTIN_SECCOMP}, {UNCONFINED}, or a profile's JSON or absolute path"
             raise InvalidRequest(f"unknown seccomp profile {profile!r:.60}", hint=hint)
         # Perhaps by a project's quota; a nested one's files are of its parent's project.

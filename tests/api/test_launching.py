@@ -140,7 +140,7 @@ def test_cgroups_are_shared_only_where_it_is_asked_for() -> None:
         assert container_request(inner, call).config.share_cgroups is shares
 
 
-@pytest.mark.parametrize("profile", ["builtin", "unconfined"])
+@pytest.mark.parametrize("profile", ["builtin", "unconfined", "localhost/a/b.json"])
 def test_profiles_of_seccomp_by_name(profile: str) -> None:
     assert config(container=mesos(linux_info={"seccomp": {"profile_name": profile}})).seccomp == profile
 

@@ -98,6 +98,45 @@ def test_its_end_is_told_and_it_may_go_by_itself(places: tuple[Path, Path], mani
         agent.stop()
 
 
+def test_what_the_operator_bounds_holds_for_pods_too(
+    places: tuple[Path, Path], manifest: Manifest, tmp_path: Path
+) -> None:
+    """Their watcher is another process: it has the agent's flags."""
+    denied = {"names": ["chroot"], "action": "SCMP_ACT_ERRNO", "errnoRet": 33}
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [denied]}
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "a.json").write_text(json.dumps(profile))
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "allowed" / "link").symlink_to(tmp_path / "other")
+    flags = (
+        f"--seccomp_profile_root={tmp_path / 'profiles'}",
+        "--bounding_capabilities=CHOWN,KILL",
+        "--effective_capabilities=CHOWN",
+        f"--host_path_volume_allowed={tmp_path / 'allowed'}",
+    )
+    security = {"seccompProfile": {"type": "Localhost", "localhostProfile": "a.json"}}
+    script = "grep CapBnd: /proc/self/status; chroot / true; exit 5"
+    with started(*places, *flags) as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        client.run_pod("pod", manifest(script, securityContext=security))
+        _phase(client, "Failed")
+        with client.logs("pod.one") as entries:
+            said = b"".join(entry.data for entry in entries).decode()
+        assert "0000000000000001" in said, "CAP_CHOWN"
+        assert "Numerical argument out of domain" in said
+        client.remove_pod("pod")
+        for path, kind, why in (
+            (tmp_path / "other", "", "are not allowed"),
+            (tmp_path / "allowed" / "link" / "made", "DirectoryOrCreate", "File exists"),
+        ):
+            volumes = [{"name": "v", "hostPath": {"path": str(path), "type": kind}}]
+            with pytest.raises(ContainerizerError, match=why):
+                client.run_pod("pod", manifest("true", volumes=volumes))
+        assert list((tmp_path / "other").iterdir()) == []
+        agent.stop()
+
+
 _BAD_SECRET = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\ndata: {{a: {_VALUE}!}}\n---\n".encode()
 _POD = b"apiVersion: v1\nkind: Pod\nmetadata: {name: pod}\nspec: {containers: []}\n"
 

@@ -290,10 +290,6 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
             _pod({"securityContext": {"runAsUser": 0}}, securityContext={"runAsNonRoot": True}),
             "runAsUser is 0",
         ),
-        (
-            _pod({"securityContext": {"seccompProfile": {"type": "Localhost"}}}),
-            "seccompProfile.type is 'Localhost'",
-        ),
         (_pod(_MOUNT), "spec.containers[0].volumeMounts[0].name is 'v', which is no volume"),
         (
             _pod({"volumeMounts": [{"name": "v", "mountPath": "/proc/x"}]}, volumes=_VOLUMES),

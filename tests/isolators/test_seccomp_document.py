@@ -249,17 +249,6 @@ def test_a_compiled_profile_is_kept(tmp_path: Path) -> None:
         seccomp._program.cache_clear()
 
 
-def test_a_profile_by_its_path(tmp_path: Path) -> None:
-    isolator = LinuxSeccomp(IsolatorFlags(own_state=str(tmp_path)))
-    text = profile(rule("read"))
-    (tmp_path / "profile.json").write_text(text)
-    by_path = isolator.contribute(WEB, ContainerConfig(seccomp=str(tmp_path / "profile.json")))
-    assert by_path == isolator.contribute(WEB, ContainerConfig(seccomp=text))
-    for missing in (str(tmp_path / "none"), "/dev/null"):
-        with pytest.raises(InvalidRequest, match="seccomp profile"):
-            isolator.contribute(WEB, ContainerConfig(seccomp=missing))
-
-
 # What libseccomp makes of the same rules.
 
 CASES = {

@@ -243,7 +243,7 @@ class InspectVolume(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class LaunchOptions(_message.Message):
-    __slots__ = ["additional_gids", "capabilities_add", "capabilities_ambient", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "listen_ports", "masked_paths", "networks", "new_privileges", "personality", "platform", "process", "pull", "readonly_paths", "readonly_rootfs", "stdin", "stop_signal", "time_offsets", "tmpfs", "umask", "userns", "volumes", "working_directory", "writable_sysfs"]
+    __slots__ = ["additional_gids", "apparmor", "capabilities_add", "capabilities_ambient", "capabilities_drop", "check", "cpu_shares", "debug", "devices", "entrypoint", "fetch", "health", "health_check", "init", "limits", "listen_ports", "masked_paths", "networks", "new_privileges", "personality", "platform", "process", "pull", "readonly_paths", "readonly_rootfs", "selinux", "stdin", "stop_signal", "time_offsets", "tmpfs", "umask", "userns", "volumes", "working_directory", "writable_sysfs"]
     class Fetch(_message.Message):
         __slots__ = ["cache", "checksum", "executable", "extract", "output_file", "value"]
         CACHE_FIELD_NUMBER: _ClassVar[int]
@@ -267,6 +267,7 @@ class LaunchOptions(_message.Message):
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     ADDITIONAL_GIDS_FIELD_NUMBER: _ClassVar[int]
+    APPARMOR_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_ADD_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_AMBIENT_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_DROP_FIELD_NUMBER: _ClassVar[int]
@@ -290,6 +291,7 @@ class LaunchOptions(_message.Message):
     PULL_FIELD_NUMBER: _ClassVar[int]
     READONLY_PATHS_FIELD_NUMBER: _ClassVar[int]
     READONLY_ROOTFS_FIELD_NUMBER: _ClassVar[int]
+    SELINUX_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     STOP_SIGNAL_FIELD_NUMBER: _ClassVar[int]
     TIME_OFFSETS_FIELD_NUMBER: _ClassVar[int]
@@ -300,6 +302,7 @@ class LaunchOptions(_message.Message):
     WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     WRITABLE_SYSFS_FIELD_NUMBER: _ClassVar[int]
     additional_gids: _containers.RepeatedScalarFieldContainer[int]
+    apparmor: str
     capabilities_add: _containers.RepeatedScalarFieldContainer[str]
     capabilities_ambient: _containers.RepeatedScalarFieldContainer[str]
     capabilities_drop: _containers.RepeatedScalarFieldContainer[str]
@@ -323,6 +326,7 @@ class LaunchOptions(_message.Message):
     pull: str
     readonly_paths: Paths
     readonly_rootfs: bool
+    selinux: str
     stdin: bool
     stop_signal: str
     time_offsets: _containers.ScalarMap[str, int]
@@ -332,7 +336,7 @@ class LaunchOptions(_message.Message):
     volumes: _containers.RepeatedCompositeFieldContainer[LaunchVolume]
     working_directory: str
     writable_sysfs: bool
-    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LaunchVolume, _Mapping]]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., masked_paths: _Optional[_Union[Paths, _Mapping]] = ..., readonly_paths: _Optional[_Union[Paths, _Mapping]] = ..., writable_sysfs: bool = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    def __init__(self, working_directory: _Optional[str] = ..., entrypoint: _Optional[_Iterable[str]] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., stdin: bool = ..., init: bool = ..., readonly_rootfs: bool = ..., stop_signal: _Optional[str] = ..., capabilities_add: _Optional[_Iterable[str]] = ..., capabilities_drop: _Optional[_Iterable[str]] = ..., new_privileges: bool = ..., cpu_shares: _Optional[int] = ..., umask: _Optional[int] = ..., personality: _Optional[str] = ..., fetch: _Optional[_Iterable[_Union[LaunchOptions.Fetch, _Mapping]]] = ..., health_check: _Optional[_Union[_containers_pb2.HealthCheck, _Mapping]] = ..., check: _Optional[_Union[_containers_pb2.CheckInfo, _Mapping]] = ..., debug: bool = ..., devices: _Optional[_Iterable[str]] = ..., tmpfs: _Optional[_Iterable[str]] = ..., volumes: _Optional[_Iterable[_Union[LaunchVolume, _Mapping]]] = ..., health: _Optional[_Union[HealthOptions, _Mapping]] = ..., networks: _Optional[_Union[NetworkOptions, _Mapping]] = ..., process: _Optional[_Union[ProcessOptions, _Mapping]] = ..., listen_ports: _Optional[str] = ..., userns: _Optional[str] = ..., time_offsets: _Optional[_Mapping[str, int]] = ..., capabilities_ambient: _Optional[_Iterable[str]] = ..., additional_gids: _Optional[_Iterable[int]] = ..., masked_paths: _Optional[_Union[Paths, _Mapping]] = ..., readonly_paths: _Optional[_Union[Paths, _Mapping]] = ..., writable_sysfs: bool = ..., apparmor: _Optional[str] = ..., selinux: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class LaunchVolume(_message.Message):
     __slots__ = ["anonymous", "chown", "create", "csi", "driver", "flags", "idmap", "kind", "labels", "nocopy", "of_parent", "options", "propagation", "publish_context", "pull", "readonly", "recursive", "secret", "source", "subpath", "target"]
