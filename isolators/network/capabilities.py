@@ -21,9 +21,15 @@ _LEAST_BURST = 4 * 64 * 1024 * 8
 
 
 def of_each(
-    networks: Sequence[ConfigList], request: NetworkRequest, names: Iterable[str | None] = ()
+    networks: Sequence[ConfigList],
+    request: NetworkRequest,
+    names: Iterable[str | None] = (),
+    *,
+    net_admin: bool = False,
 ) -> list[dict[str, Any]]:
     """By network, what its plug-ins are told. Raises InvalidRequest for what none of them would do.
+
+    `net_admin`: whether the container may change its network, CAP_NET_ADMIN.
 
     Ports and rates are the first network's that knows them, address and hardware address eth0's, names
     (those of the request, and `names`) and DNS everyone's.
@@ -47,6 +53,7 @@ def of_each(
     for each, words in zip(told, known, strict=True):
         each |= {"aliases": aliases} if aliases and "aliases" in words else {}
         each |= {"dns": dns} if "dns" in words else {}
+        each |= {"netAdmin": True} if net_admin and "netAdmin" in words else {}
     return told
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from isolators import ownership
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, Need, hostname_of, shares
+from isolators.linux import granted
 from isolators.network import attachments, capabilities, facts, files, namespace, published
 from isolators.network.attachments import Attached, Attachment
 from isolators.network.bridge import definitions
@@ -27,7 +28,10 @@ from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import process
 from launcher.kernel.boot import boot_id
+from launcher.kernel.capabilities import STATUS
 from launcher.launch_info import LaunchInfo
+
+_ADMIN = "CAP_NET_ADMIN"
 
 
 class NetworkFailed(ContainerizerError):
@@ -179,9 +183,9 @@ class NetworkCni(Isolator):
         id_ = attachments.new_id(container_id)
         hosts = (*config.networks.extra_hosts, *((name, address) for address, name in config.hosts))
         request = published.take(self.places, id_, replace(config.networks, extra_hosts=hosts))
-        told = capabilities.of_each(
-            networks, request, names=(container_id.name, hostname_of(container_id, config))
-        )
+        hostname = hostname_of(container_id, config)
+        admin = _ADMIN in granted.granted(config, granted.Bounds.of(self.flags, STATUS))
+        told = capabilities.of_each(networks, request, names=(container_id.name, hostname), net_admin=admin)
         attached = Attached(
             container=str(container_id),
             id=id_,
@@ -189,7 +193,7 @@ class NetworkCni(Isolator):
             directories=self.flags.cni_plugins_dirs,
             sandbox=config.sandbox,
             state=self.places.state,
-            hostname=hostname_of(container_id, config),
+            hostname=hostname,
             request=request,
             attachments=tuple(
                 Attachment(

@@ -16,7 +16,7 @@ from typing import Any
 
 from isolators import ownership
 from isolators.network import nftables
-from isolators.network.bridge import addresses, routes, rules, settings, sysctls
+from isolators.network.bridge import addresses, guard, routes, rules, settings, sysctls
 from isolators.network.bridge.place import Place
 from isolators.network.bridge.settings import Settings
 from isolators.network.dns import registered, starting
@@ -62,6 +62,8 @@ def _add(asked: Call, config: Mapping[str, Any], own: Settings, places: Places) 
             veth = _veth(asked)
             netlink.delete_link(veth)  # of an ADD that was killed midway
             port = netlink.add_veth(veth, index, asked.interface, mac, namespace, own.mtu)
+            if not told.get("netAdmin"):
+                guard.set_at(netlink, port, veth, guard.program(mac, got))
             if told.get("portMappings"):
                 netlink.set_hairpin(port, veth)
             _limit(netlink, veth, told, "ingress")
@@ -223,7 +225,10 @@ def _configure(
     namespace: int, interface: str, own: Settings, got: list[Interface], told: Mapping[str, Any]
 ) -> None:
     """The container's end of the cable, by a socket of its network namespace."""
-    made = sockets.made_in(namespace, socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    # Another container that says it is a router gets none of its traffic (CVE-2020-10749).
+    quiet = {f"net/ipv6/conf/{interface}/accept_ra": "0"} if sysctls.has_ipv6() else {}
+    asked = socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
+    made = sockets.made_in(namespace, *asked, sysctls=quiet)
     with Netlink(made) as netlink:
         index = netlink.index(interface)
         assert index is not None

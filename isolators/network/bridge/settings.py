@@ -14,7 +14,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 TYPE = "containerizer-bridge"
 PREFIX = "ctz"  # of the names of bridges: by it a network knows the others
-CAPABILITIES = ("portMappings", "ips", "mac", "aliases", "dns", "bandwidth")
+CAPABILITIES = ("portMappings", "ips", "mac", "aliases", "dns", "bandwidth", "netAdmin")
 
 _SMALLEST = {4: 30, 6: 126}  # prefix lengths with room for a gateway and one more
 
