@@ -75,12 +75,23 @@ def _drop_unknown(isolator: NetworkCni) -> None:
     """Namespaces and ports without a record: whoever took them was killed before it was written, or after."""
     places = isolator.places
     known = {attached.id for attached in attachments.load_all(places)}
+    for directory in (places.networks, places.attached(), places.orphans()):
+        _drop_half_written(directory)
     for id_ in set(_names(os.path.dirname(places.namespace("")))) - known:
         namespace.unpin(places.namespace(id_))
     for name in _names(places.ports):
         holder = ownership.holder_of(places.ports, name)
         if holder is not None and holder not in known:
             ownership.release(places.ports, holder)
+
+
+def _drop_half_written(directory: str) -> None:
+    """`<name>.<pid>.new`, by who is gone before it was renamed."""
+    for name in _names(directory):
+        _, _, pid = name.removesuffix(".new").rpartition(".")
+        if name.endswith(".new") and pid.isdecimal() and not os.path.isdir(f"/proc/{pid}"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, name))
 
 
 def _names(directory: str) -> list[str]:

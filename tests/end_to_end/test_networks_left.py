@@ -149,6 +149,11 @@ def test_gc_takes_back_what_nobody_else_would(
     (here.root / "networks" / "orphans").mkdir(exist_ok=True)
     orphan = {**record, "id": "db-00000000", "container": "db"}
     (here.root / "networks" / "orphans" / "db-00000000.json").write_text(json.dumps(orphan))
+    torn = [
+        here.root / "networks" / each for each in ("b.conflist.4194305.new", "attached/a.json.4194305.new")
+    ]
+    for each in torn:
+        each.write_text("{")
     (here.state / "networks" / "ports").mkdir()
     (here.state / "networks" / "ports" / "tcp * 8080").symlink_to(record["id"])
     (here.state / "networks" / "ports" / "tcp * 8081").symlink_to("nobody-00000000")
@@ -160,6 +165,7 @@ def test_gc_takes_back_what_nobody_else_would(
         *_, first, second, collected = recording_plugin.calls(tmp_path / "log")
         ids = {call["environment"]["CNI_CONTAINERID"] for call in (first, second)}
         assert ids == {record["id"], "db-00000000"}
+        assert not any(each.exists() for each in torn)
         (valid,) = collected["config"]["cni.dev/valid-attachments"]
         assert (collected["command"], valid["ifname"]) == ("GC", "eth0")
         assert valid["containerID"].startswith("other-")

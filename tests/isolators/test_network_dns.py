@@ -143,3 +143,15 @@ def test_changes_are_seen(directory: Path) -> None:
     assert names.servers("10.1.0.7") == ["192.0.2.1"]
     registered.remove(str(directory / "front" / "names"), "new")
     assert names.find(Query.parse(query("new")), "10.1.0.2") is None
+
+
+def test_who_is_killed_while_it_registers_is_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the directory counts as a container, for which the network would stay for ever."""
+    names = tmp_path / "names"
+    names.mkdir()
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr("os.rename", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        registered.add(str(names), "web", {"id": "web"})
+    assert list(names.iterdir()) == []
+    registered.add(str(names), "db", {"id": "db"})
+    assert [each.name for each in names.iterdir()] == ["db"]

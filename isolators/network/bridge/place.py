@@ -4,6 +4,7 @@
 |-- lock            held by who attaches or detaches
 |-- addresses/      each a link to who has it: isolators.ownership
 |-- names/          while somebody is attached: a file for each, for the name server
+|-- names.new       one of these that is being written
 `-- dns             locked while the name server runs
 """
 

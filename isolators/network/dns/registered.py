@@ -2,7 +2,8 @@
 
     {"id": "web-1f2e3d4c", "names": ["web", "db"], "addresses": ["10.5.0.2"], "servers": ["1.1.1.1"]}
 
-Written beside and renamed, so a change is a change of the directory; when that is gone the network is, too.
+Written beside the directory and renamed, so a change is a change of the directory, and what somebody who was
+killed has left counts as nobody; when the directory is gone the network is, too.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Registered(Data):
 
 
 def add(directory: str, file: str, record: Mapping[str, Any]) -> None:
-    """Raises OSError."""
-    beside = os.path.join(directory, f".{os.getpid()}")
+    """For who has the network's lock. Raises OSError."""
+    beside = f"{directory}.new"
     with open(beside, "w", encoding="utf-8") as opened:
         json.dump(record, opened)
     os.rename(beside, os.path.join(directory, file))
