@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 
 from isolators import ownership
+from isolators.cgroups import tcp_memory
 from isolators.cgroups.memory_files import FilesV1, FilesV2, MemoryFiles, given
 from isolators.cgroups.subsystem import CgroupIsolator, controller_need, is_gone
 from isolators.isolator import ContainerConfig, IsolatorFlags, Watch
@@ -56,6 +57,8 @@ class CgroupsMem(CgroupIsolator):
             self._check_swap(resources.memory_swap, limit)
 
     def fill(self, cgroup: str, config: ContainerConfig) -> None:
+        if self.hierarchy.version == 1:
+            tcp_memory.inherit(cgroup, os.path.join(self.hierarchy.mount_point, self.root))
         if self.hierarchy.version == 1 and config.resources.asked().isdisjoint(self.enforces):
             return  # a new cgroup is as nobody asks; on v2 but for the kernel's victims
         self.files(cgroup).fill(config.resources)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
+from isolators.cgroups import tcp_memory
 from isolators.cgroups.notices import Notices, V1Event
 from isolators.cgroups.subsystem import TypedFiles
 from isolators.resources import UNLIMITED, Resources, Usage
@@ -84,6 +85,17 @@ class FilesV1(MemoryFiles):
         _WITH_SWAP_V1: "-1",
         "memory.soft_limit_in_bytes": "-1",
     }
+
+    def fill(self, asked: Resources) -> None:
+        super().fill(asked)
+        if (limit := given(asked.memory)) is not None:
+            tcp_memory.limit(self.cgroup, limit)
+
+    def change(self, asked: Resources) -> None:
+        super().change(asked)
+        limit = given(asked.memory)
+        if limit is not None or tcp_memory.is_limited(self.cgroup):
+            tcp_memory.limit(self.cgroup, limit)
 
     def _limits(self, asked: Resources) -> dict[str, str]:
         files = self._new_limits(asked)

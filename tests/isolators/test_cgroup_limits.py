@@ -43,6 +43,25 @@ with open("{path}", "wb") as file:
 print(flush=True)
 sys.stdin.readline()
 """
+# Fills connections that nobody reads from, each as far as it goes; then says how much they have taken.
+FILL_CONNECTIONS = f"""
+import socket
+listening = socket.create_server(("127.0.0.1", 0))
+kept, queued = [listening], 0
+for _ in range(60):
+    kept += [socket.create_connection(listening.getsockname()), listening.accept()[0]]
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        kept[-2].setsockopt(socket.SOL_SOCKET, option, {4 * MEBIBYTE})
+        kept[-1].setsockopt(socket.SOL_SOCKET, option, {4 * MEBIBYTE})
+    kept[-2].setblocking(False)
+    try:
+        while True:
+            queued += kept[-2].send(bytes(65536))
+    except BlockingIOError:
+        pass
+print(queued, flush=True)
+sys.stdin.readline()
+"""
 FORK = """
 import os
 forked = 0
@@ -202,6 +221,29 @@ def test_nested_container_is_held_by_its_parents_limit(mem: CgroupsMem) -> None:
         go(process)
         assert process.wait(PATIENCE) == -9
     mem.cleanup(nested)
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+@pytest.mark.parametrize("later", [False, True])
+def test_what_waits_in_connections_is_limited(mem: CgroupsMem, depth: int, *, later: bool) -> None:
+    """v1 counts it in no cgroup that was not told to; nested ones are told with that around them."""
+    limit = Resources(memory=48 * MEBIBYTE)
+    prepare(mem, Resources() if later else limit)
+    chain = [WEB]
+    for level in range(depth):
+        chain.append(ContainerId(f"level-{level}", chain[-1]))
+        prepare(mem, Resources(), chain[-1])
+    if later:
+        mem.update(WEB, limit)
+    with task(FILL_CONNECTIONS) as process:
+        attach(mem, chain[-1], process.pid)
+        go(process)
+        assert process.stdout
+        queued = int(process.stdout.readline())
+        assert mem.usage(WEB).memory_tcp_bytes or mem.hierarchy.version == 2
+    assert MEBIBYTE < queued < 64 * MEBIBYTE
+    for container_id in reversed(chain[1:]):
+        mem.cleanup(container_id)
 
 
 def test_fork_bomb_stops_at_the_limit(pids: CgroupsPids) -> None:

@@ -1,0 +1,41 @@
+"""What the kernel keeps for TCP connections on cgroup v1: counted beside the memory, by a limit of its own.
+
+v2 counts it as memory. v1 counts it only in a cgroup that was given this limit, whichever, before the
+connection was made; those above count it then, too. Without it a container keeps gigabytes of the host's in
+connections to itself. So what may be taken is, at worst, the limit of memory once more.
+See Documentation/admin-guide/cgroup-v1/memory.rst, section 2.7.
+"""
+
+from __future__ import annotations
+
+import os
+
+from launcher.kernel import cgroups
+
+_FILE = "memory.kmem.tcp.limit_in_bytes"  # which kernels will do without some day
+_NONE = "-1"
+
+
+def limit(cgroup: str, size: int | None) -> None:
+    """None: no limit. Raises CgroupError, as for one below what is used."""
+    if not cgroups.has(cgroup, _FILE):
+        return
+    cgroups.write(cgroup, _FILE, _NONE if size is None else str(size))
+    for nested in os.scandir(cgroup):
+        if nested.is_dir() and not is_limited(nested.path):
+            limit(nested.path, None)
+
+
+def inherit(cgroup: str, top: str) -> None:
+    """Have it count in a new cgroup, if it does in one above, below `top`. Raises CgroupError."""
+    above = os.path.dirname(cgroup)
+    while above != top and cgroups.has(above, _FILE) and not is_limited(above):
+        above = os.path.dirname(above)
+    if above != top and is_limited(above):
+        limit(cgroup, None)
+
+
+def is_limited(cgroup: str) -> bool:
+    if not cgroups.has(cgroup, _FILE):
+        return False
+    return int(cgroups.read(cgroup, _FILE)) < 1 << 62  # as without: LONG_MAX, rounded to a page
