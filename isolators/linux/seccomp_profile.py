@@ -6,6 +6,8 @@ from which the names are, and stricter in this:
 - the address families of sockets are Docker's latest, shorter list;
 - the 32-bit socketcall(2) makes no sockets, since a filter cannot see of which family;
 - no file can be given another project: it would count against the disk quota of a neighbour;
+- no rings of packet sockets, nor of XDP's, without CAP_NET_ADMIN: of their memory, which may be all of the
+  host's, the kernel keeps no account (af_packet.c, xsk_queue.c), so no limit holds, and others are killed;
 - the x32 ABI is not there, nor 32-bit ARM.
 
 What is not named fails with EPERM. What comes after the newest call that we know fails with ENOSYS,
@@ -53,7 +55,7 @@ _ALLOWED = """
     semtimedop semtimedop_time64 sendfile sendfile64 sendmmsg sendmsg sendto set_robust_list
     set_thread_area set_tid_address setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32
     setgroups setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid setresgid32
-    setresuid setresuid32 setreuid setreuid32 setrlimit setsid setsockopt setuid setuid32 setxattr
+    setresuid setresuid32 setreuid setreuid32 setrlimit setsid setuid setuid32 setxattr
     setxattrat shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 sigprocmask
     sigreturn socketpair splice stat stat64 statfs statfs64 statmount statx symlink
     symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete
@@ -67,6 +69,7 @@ _ALLOWED = """
 
 _BY_CAPABILITY = {
     "CAP_BPF": "bpf",
+    "CAP_NET_ADMIN": "setsockopt",
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
     "CAP_PERFMON": "perf_event_open",
     "CAP_SYSLOG": "syslog",
@@ -98,7 +101,10 @@ _FAMILIES = ((0, 11), (13, 18), (21, 22), (24, 24), (26, 33), (35, 36), (39, 39)
 # Linux, 32 bits, UNAME26, both, and the question which it is. Not ADDR_NO_RANDOMIZE, which eases exploits.
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
-_SYS_SOCKET = 1  # of linux/net.h, for socketcall
+_SYS_SOCKET, _SYS_SETSOCKOPT = 1, 14  # of linux/net.h, for socketcall
+
+# SOL_XDP, and SOL_PACKET with PACKET_RX_RING and PACKET_TX_RING; linux/socket.h, linux/if_packet.h.
+_XDP, _PACKET, _RINGS = 283, 263, (5, 13)
 
 
 def deciding(capabilities: Collection[str]) -> frozenset[str]:
@@ -141,7 +147,12 @@ def _rules(capabilities: Collection[str], *, keeps_projects: bool) -> Iterator[R
     for first, last in _FAMILIES:
         limits = (Condition(0, ">=", first, _INT), Condition(0, "<=", last, _INT))
         yield Rule(("socket",), ALLOW, limits)
-    yield Rule(("socketcall",), errno_action(errno.ENOSYS), (Condition(0, "==", _SYS_SOCKET, _INT),))
+    levels = tuple(Condition(1, "!=", level, _INT) for level in (_PACKET, _XDP))
+    yield Rule(("setsockopt",), ALLOW, levels)
+    options = tuple(Condition(2, "!=", ring, _INT) for ring in _RINGS)
+    yield Rule(("setsockopt",), ALLOW, (Condition(1, "==", _PACKET, _INT), *options))
+    for call in (_SYS_SOCKET, _SYS_SETSOCKOPT):
+        yield Rule(("socketcall",), errno_action(errno.ENOSYS), (Condition(0, "==", call, _INT),))
     yield Rule(("socketcall",), ALLOW)
     for personality in _PERSONALITIES:
         yield Rule(("personality",), ALLOW, (Condition(0, "==", personality, _INT),))

@@ -183,9 +183,22 @@ def test_families_of_sockets(upper: int) -> None:
         assert answer("socket", family | upper) == EPERM
 
 
+@pytest.mark.parametrize("upper", [0, 1 << 32])
+@pytest.mark.parametrize("abi", EVERY_ABI, ids=lambda abi: abi[1])
+def test_memory_that_counts_for_nobody(abi: tuple[str, str, int], upper: int) -> None:
+    for level, option in ((263, 5), (263, 13), (283, 2), (283, 6)):
+        asked = 9, level | upper, option | upper
+        assert answer("setsockopt", *asked, abi=abi) == EPERM
+        assert answer("setsockopt", *asked, caps=("CAP_NET_ADMIN",), abi=abi) == ALLOW
+    for level, option in ((263, 1), (263, 8), (1, 5), (1, 13), (6, 5)):
+        assert answer("setsockopt", 9, level | upper, option, abi=abi) == ALLOW
+
+
 def test_the_32_bit_multiplexer_makes_no_sockets() -> None:
+    """And sets no options of them: a filter cannot see which."""
     i386 = next(abi for abi in EVERY_ABI if abi[1] == "i386")
     assert answer("socketcall", 1, abi=i386) == ENOSYS
+    assert answer("socketcall", 14, abi=i386) == ENOSYS
     assert answer("socketcall", 3, abi=i386) == ALLOW
 
 
