@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from launcher.data import Data, replace
+from launcher.data import Data
 
 Renaming = Callable[[str], Any]  # from the new name to the value with it
+_Named = tuple[tuple[Any, Renaming], ...]  # keys or places, of what has the name
 
 
 def renaming(value: Any, name: str) -> Renaming | None:
@@ -20,28 +22,41 @@ def renaming(value: Any, name: str) -> Renaming | None:
         parts = value.split(name)
         return (lambda new: new.join(parts)) if len(parts) > 1 else None
     if isinstance(value, Data):
-        named = _named(value.__dict__, name)
-        return (lambda new: replace(value, **_with(named, new))) if named else None
+        named = _named(value.__dict__.items(), name)
+        return partial(_record, type(value), value.__dict__, named) if named else None
     if isinstance(value, Mapping):
-        named = _named(value, name)
-        return (lambda new: {**value, **_with(named, new)}) if named else None
+        named = _named(value.items(), name)
+        return partial(_mapping, value, named) if named else None
     if isinstance(value, tuple):
-        places = _named(dict(enumerate(value)), name)
-        return (lambda new: _placed(value, _with(places, new))) if places else None
+        named = _named(enumerate(value), name)
+        return partial(_items, value, named) if named else None
     return None
 
 
-def _named(items: Mapping[Any, Any], name: str) -> dict[Any, Renaming]:
-    found = {key: renaming(item, name) for key, item in items.items()}
-    return {key: each for key, each in found.items() if each is not None}
+def _named(items: Iterable[tuple[Any, Any]], name: str) -> tuple[tuple[Any, Renaming], ...]:
+    found = ((key, renaming(item, name)) for key, item in items)
+    return tuple((key, each) for key, each in found if each is not None)
 
 
-def _with(named: Mapping[Any, Renaming], new: str) -> dict[Any, Any]:
-    return {key: each(new) for key, each in named.items()}
+def _record(kind: type[Data], fields: Mapping[str, Any], named: _Named, new: str) -> Data:
+    """As `replace`, whose checks the first one has passed."""
+    record = object.__new__(kind)
+    own = record.__dict__
+    own.update(fields)
+    for key, each in named:
+        own[key] = each(new)
+    return record
 
 
-def _placed(value: tuple[Any, ...], changed: Mapping[int, Any]) -> tuple[Any, ...]:
+def _mapping(value: Mapping[Any, Any], named: _Named, new: str) -> dict[Any, Any]:
+    other = dict(value)
+    for key, each in named:
+        other[key] = each(new)
+    return other
+
+
+def _items(value: tuple[Any, ...], named: _Named, new: str) -> tuple[Any, ...]:
     items = list(value)
-    for place, item in changed.items():
-        items[place] = item
+    for place, each in named:
+        items[place] = each(new)
     return tuple(items)
