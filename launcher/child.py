@@ -85,11 +85,11 @@ class Child:
         self.granted: list[Clamped] = []  # less than was asked for: known by now,
         self.reports: list[Clamped] = []  # or reported by the child, by the place here
 
-    def look_at_sources(self, opened: contextlib.ExitStack) -> None:
-        """Find out what is mounted below the root. Raises OSError."""
+    def look_at_sources(self, opened: contextlib.ExitStack, *, plain: bool = False) -> None:
+        """Find out what is mounted below the root; if `plain`, by the child alone. Raises OSError."""
         self.program.stage = "open the sources of the mounts"
-        self.detached = root_view.open_detached(self.info, opened)
-        self.directories = tuple(root_view.is_directory(mount, self.detached) for mount in self.info.mounts)
+        self.detached = {} if plain else root_view.open_detached(self.info, opened)
+        self.directories = root_view.are_directories(self.info, self.detached)
 
     def look_into_root(self, opened: contextlib.ExitStack) -> None:
         """Open the view, with the mounts of the root filesystem. Raises OSError."""

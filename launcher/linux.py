@@ -27,7 +27,7 @@ from launcher.program.assembler import Program, TooLarge
 from launcher.stdio import Terminal, to_json
 from launcher.task import Task
 from launcher.task_ends import Ends, Opened
-from launcher.template import Template, Templates, is_settled, key
+from launcher.template import Template, Templates, is_settled
 from launcher.validate import validate
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _write(
     """
     written = Child(request.info, request.stdio, channel, ends.link)
     try:
-        written.look_at_sources(opened.stack)
+        written.look_at_sources(opened.stack, plain=templates.is_plain(request.like))
         output = _write_program(written, request, ends, opened, templates)
         written.program.stage = "write the launch program"
         memory = opened.own(runner.into_memory(output.assembled))
@@ -170,7 +170,7 @@ def _write_program(
     written: Child, request: LaunchRequest, ends: Ends, opened: Opened, templates: Templates
 ) -> _Output:
     descriptors = _pass(written, ends, opened)
-    like = key(written, request, ends)
+    like = templates.key(written, request, ends)
     if like is not None:
         template = templates.find(like, written, opened.stack)
         if template is not None:

@@ -101,11 +101,17 @@ def opened(info: LaunchInfo) -> Iterator[RootView]:
             yield RootView(at[info.rootfs], trees)
 
 
-def is_directory(mount: Mount, detached: Mapping[str, int]) -> bool:
-    """What is mounted. `detached`: what `open_detached` has opened. Raises OSError.
+def are_directories(info: LaunchInfo, detached: Mapping[str, int]) -> tuple[bool, ...]:
+    """What the mounts mount. `detached`: what `open_detached` has opened. Raises OSError."""
+    cgroups = {*info.cgroups_v1, info.cgroup_v2}  # which have been made, so need not be looked at
+    return tuple(
+        (mount.source in cgroups and not mount.part) or _is_mounted_directory(mount, detached)
+        for mount in info.mounts
+    )
 
-    If what is bound is changed meanwhile, the kernel refuses to put the one on the other.
-    """
+
+def _is_mounted_directory(mount: Mount, detached: Mapping[str, int]) -> bool:
+    """If what is bound is changed meanwhile, the kernel refuses to put the one on the other."""
     if mount.target in detached:
         return stat.S_ISDIR(os.fstat(detached[mount.target]).st_mode)
     if mount.fstype not in _BINDS:

@@ -50,6 +50,29 @@ class Templates:
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Template] = {}
+        self._plain: LaunchRequest | None = None  # the last one of which it was found out
+
+    def is_plain(self, like: LaunchRequest | None) -> bool:
+        """Whether it is known that launches like this one ask the host for nothing more than `key` does."""
+        return like is not None and like is self._plain
+
+    def key(self, written: Child, request: LaunchRequest, ends: Ends) -> Hashable:
+        """All that the program is made of, but the name; None for one of its own."""
+        like = request.like
+        if like is None or len(like.container_id) != len(request.container_id):
+            return None
+        if like is not self._plain:
+            if _asks(request.info) or written.detached or intermediate.is_needed(request.info):
+                return None
+            self._plain = like
+        return (
+            id(like),  # which its template keeps alive
+            None if isinstance(request.stdio, Inherit) else repr(request.stdio),
+            (ends.link >= 0, len(ends.kept)),
+            written.directories,
+            process.oom_score_adj(),
+            supervisor.inherited(),
+        )
 
     def find(self, key: Hashable, written: Child, opened: contextlib.ExitStack) -> Template | None:
         """Raises OSError."""
@@ -75,19 +98,5 @@ def is_settled(info: LaunchInfo) -> bool:
     return any(mount.target == info.rootfs and mount.fstype == "overlay" for mount in info.rootfs_mounts)
 
 
-def key(written: Child, request: LaunchRequest, ends: Ends) -> Hashable:
-    """All that the program is made of, but the name; None for one of its own."""
-    info, like = request.info, request.like
-    if like is None or len(like.container_id) != len(request.container_id):
-        return None
-    asks = any(getattr(info, field) for field in _ASKING) or any(m.populate or m.chown for m in info.mounts)
-    if asks or written.detached or intermediate.is_needed(info):
-        return None
-    return (
-        id(like),  # which its template keeps alive
-        None if isinstance(request.stdio, Inherit) else repr(request.stdio),
-        (ends.link >= 0, len(ends.kept)),
-        written.directories,
-        process.oom_score_adj(),
-        supervisor.inherited(),
-    )
+def _asks(info: LaunchInfo) -> bool:
+    return any(getattr(info, field) for field in _ASKING) or any(m.populate or m.chown for m in info.mounts)
