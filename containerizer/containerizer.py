@@ -238,7 +238,7 @@ class Containerizer:
         record = ContainerRecord(
             container_id=str(request.container_id),
             image=request.image,
-            isolation=tuple(isolator.name for isolator in self.isolators),
+            isolation=self._isolation.names,
             keep=request.keep,
             shares_cgroups=request.config.share_cgroups,
             limits=request.config.resources.limits(),

@@ -75,9 +75,12 @@ class Ending:
     @property
     def termination(self) -> Termination | None:
         """How it ended; None if it has not, or if its launch was given up."""
+        content = os.pread(self._fd, _MAX_SIZE, 0)
+        if not content:  # as for most who ask
+            return None
         try:
-            return Termination.from_json(json.loads(os.pread(self._fd, _MAX_SIZE, 0)))
-        except (ValueError, KeyError, TypeError, AttributeError):  # nothing yet, or half of it
+            return Termination.from_json(json.loads(content))
+        except (ValueError, KeyError, TypeError, AttributeError):  # half of it, or something else
             return None
 
     def request(self) -> None:

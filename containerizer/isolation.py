@@ -28,6 +28,7 @@ class Isolation:
     def __init__(self, isolators: Sequence[Isolator]) -> None:
         watching = concerned(isolators, "watch")
         self.isolators = isolators
+        self.names = tuple(isolator.name for isolator in isolators)
         self._enforced = frozenset().union(*(isolator.enforces for isolator in isolators))
         self._sharing: Isolation | None = None
         self._passed: ContainerConfig | None = None

@@ -137,14 +137,14 @@ class Paths(Data):
         return os.path.join(self.state, AGENT_LOCK)
 
     def sandbox(self, container_id: ContainerId) -> str:
-        return _nested(self.root, container_id)
+        return container_id.below(self.root)
 
     def nested(self, parent: ContainerId | None) -> str:
         """The directory of the state of all containers in this one, or of all that are in none."""
         return os.path.join(self.container_state(parent) if parent else self.state, NESTED)
 
     def container_state(self, container_id: ContainerId) -> str:
-        return _nested(self.state, container_id)
+        return container_id.below(self.state)
 
     def record(self, container_id: ContainerId) -> str:
         return f"{self.container_state(container_id)}/{RECORD}"
@@ -192,7 +192,3 @@ class Paths(Data):
 
     def log(self, container_id: ContainerId) -> str:
         return f"{self.sandbox(container_id)}/log"
-
-
-def _nested(base: str, container_id: ContainerId) -> str:
-    return container_id.below(base)

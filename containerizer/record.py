@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from launcher.kernel.boot import boot_id
 from launcher.remove_tree import remove_tree
 
 _VERSION = 1
+_encode = json.JSONEncoder(check_circular=False).encode
 _NAMED = 5  # containers that a message names
 
 
@@ -71,7 +73,9 @@ class ContainerRecord(Data, kw_only=True):
 
     def text(self) -> str:
         """As it is stored. The values are plain: JSON has them as they are."""
-        return json.dumps({"version": _VERSION, "boot": boot_id(), **self.__dict__})
+        changing = {"version": _VERSION, "boot": boot_id(), **self.__dict__}
+        del changing["isolation"]
+        return f'{_encode(changing)[:-1]}, "isolation": {_isolation_text(self.isolation)}}}'
 
     def is_of_same_container(self, other: ContainerRecord) -> bool:
         """Or else of another one, launched later, that got the name of one that is gone."""
@@ -82,6 +86,11 @@ class ContainerRecord(Data, kw_only=True):
 _STATES = frozenset(state.value for state in State)
 _FIELDS = frozenset(ContainerRecord.__fields__)
 _PROCESSES = ("owner", "pid", "pid_started", "supervisor", "supervisor_started")
+
+
+@functools.lru_cache(maxsize=16)  # it is half of the text, and the same for most containers
+def _isolation_text(isolation: tuple[str, ...]) -> str:
+    return _encode(isolation)
 
 
 def reserve(paths: Paths, record: ContainerRecord) -> str:

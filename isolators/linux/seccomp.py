@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import functools
 import os
+from collections.abc import Hashable
 
 from isolators.isolator import BUILTIN_SECCOMP, UNCONFINED, ContainerConfig, Isolator, IsolatorFlags, Need
 from isolators.linux import granted, seccomp_cache
@@ -40,15 +41,20 @@ class LinuxSeccomp(Isolator):
         super().__init__(flags)
         self._bounds = granted.Bounds.of(flags, status)
         self._kept = os.path.join(flags.own_state, "seccomp")
-
         self._known: set[Asked] = set()  # whose programs are kept
+        self._built_in: set[Hashable] = set()  # those who ask for the built-in profile, and have it kept
 
     def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
         """Keep the compiled program for commands that come later."""
+        likewise = config.capabilities_add, config.capabilities_drop, _is_limited(config)
+        if config.seccomp == BUILTIN_SECCOMP and likewise in self._built_in:
+            return
         asked = self._asked(config)
         if asked and asked not in self._known:
             seccomp_cache.keep(self._kept, asked, _program(self._kept, asked))
             self._known.add(asked)
+        if config.seccomp == BUILTIN_SECCOMP:
+            self._built_in.add(likewise)
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         asked = self._asked(config)
@@ -78,9 +84,12 @@ class LinuxSeccomp(Isolator):
         if profile != BUILTIN_SECCOMP and not profile.lstrip().startswith("{"):
             hint = f"use {BUILTIN_SECCOMP}, {UNCONFINED}, or a profile's JSON or absolute path"
             raise InvalidRequest(f"unknown seccomp profile {profile!r:.60}", hint=hint)
-        # Perhaps by a project's quota; a nested one's files are of its parent's project.
-        limited = config.resources.disk is not None or config.parent is not None
-        return profile, os.uname().machine, granted.granted(config, self._bounds), limited
+        return profile, os.uname().machine, granted.granted(config, self._bounds), _is_limited(config)
+
+
+def _is_limited(config: ContainerConfig) -> bool:
+    """Its files, perhaps by a project's quota; a nested one's are of its parent's project."""
+    return config.resources.disk is not None or config.parent is not None
 
 
 @functools.lru_cache(maxsize=64)

@@ -37,11 +37,12 @@ class CgroupNamespace(Isolator):
         self.root = checked_root(flags.cgroups_root)
         # A hierarchy may be mounted in several places: the first will do.
         self._hierarchies = {h.identity: h for h in reversed(cgroups.hierarchies(mountinfo))}.values()
-        self._removed = frozenset[tuple[str, ...]]()  # identities of those in which others remove the cgroups
+        self._own = list(self._hierarchies)  # in which no other isolator removes the cgroups
 
     def meet(self, isolators: Sequence[Isolator]) -> None:
         others = [isolator for isolator in isolators if isinstance(isolator, CgroupIsolator)]
-        self._removed = frozenset(h.identity for isolator in others for h in isolator.kept_in())
+        removed = frozenset(h.identity for isolator in others for h in isolator.kept_in())
+        self._own = [h for h in self._hierarchies if h.identity not in removed]
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
         path = path_of(config.cgroup_parent or self._root_of(container_id), container_id)
@@ -66,9 +67,8 @@ class CgroupNamespace(Isolator):
 
     def cleanup(self, container_id: ContainerId) -> None:
         path = path_of(self._root_of(container_id), container_id)
-        for hierarchy in self._hierarchies:
-            if hierarchy.identity not in self._removed:
-                cgroups.remove(f"{hierarchy.mount_point}/{path}")
+        for hierarchy in self._own:
+            cgroups.remove(f"{hierarchy.mount_point}/{path}")
         parents.forget(self.flags, container_id, path)
         if not self.stays:
             self.close()
