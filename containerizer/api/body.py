@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiohttp import StreamReader, web
@@ -17,6 +19,7 @@ from containerizer.api.errors import BadRequest, TooLarge
 from containerizer.api.media import Body
 from containerizer.api.proto.agent_pb2 import Call
 from containerizer.api.recordio import Decoder
+from containerizer.api.table import ROWS
 
 LARGE = 64 << 10  # bytes; and as many at most may be the first record of a stream, which says what it is
 _AT_ONCE = 16  # large bodies that are read
@@ -39,7 +42,8 @@ class Bodies:
         content = request.content
         try:
             if content.is_eof() and content.total_bytes <= min(LARGE, self._most):  # most have come by now
-                return _validated(media.decode(content.read_nowait(), body.message, Call))
+                data = content.read_nowait()
+                return _validated(media.decode(data, body.message, Call), data)
             async with asyncio.timeout(patience):
                 return await self._whole(content, body, too_large)
         except web.RequestPayloadError:
@@ -73,10 +77,10 @@ class Bodies:
 
     async def _decoded(self, data: bytes, body: Body) -> Call:
         if len(data) <= LARGE:
-            return _validated(media.decode(data, body.message, Call))
+            return _validated(media.decode(data, body.message, Call), data)
         async with self._decoding:
             call = await asyncio.to_thread(media.decode, data, body.message, Call)
-        return _validated(call)
+        return _validated(call, data)
 
 
 async def first_of(calls: AsyncIterator[Call], patience: float) -> Call:
@@ -98,10 +102,24 @@ def _late(patience: float) -> BadRequest:
     return BadRequest(f"the call did not come within {patience:g} s")
 
 
-def _validated(call: Call) -> Call:
+def _validated(call: Call, data: bytes) -> Call:
     """Raises BadRequest, in the predecessor's words."""
     if missing := call.FindInitializationErrors():  # type: ignore[attr-defined]
         raise BadRequest(f"Failed to validate agent::Call: expecting '{missing[0]}' to be present")
     if not call.HasField("type"):
-        raise BadRequest("Failed to validate agent::Call: expecting 'type' to be present")
+        told = "Failed to validate agent::Call: expecting 'type' to be present"
+        raise BadRequest(told, hint=_what_type(data) if len(data) <= LARGE else None)
     return call
+
+
+def _what_type(data: bytes) -> str | None:
+    """What to say of the type in this JSON, which is none of ours; None of what is no JSON."""
+    try:
+        given = json.loads(data).get("type")
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    known = [name for name in Call.Type.keys() if Call.Type.Value(name) in ROWS]  # noqa: SIM118 - no dict
+    near = difflib.get_close_matches(str(given)[:100].upper(), known, n=1)
+    if given is not None and near:
+        return f"{str(given)[:100]!r} is none; did you mean {near[0]}?"
+    return f"it is one of {', '.join(sorted(known))}"

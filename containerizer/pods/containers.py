@@ -59,7 +59,7 @@ def parse(nodes: Iterable[Node], around: Around, *, init: bool) -> tuple[PodCont
 
 
 def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
-    image = node.text("image")
+    image = node.text("image", "")
     variables = environment.parse(node, around.sources)
     command, arguments = node.texts("command"), node.texts("args")
     ports, host_ports = _ports(node, around)
@@ -89,12 +89,18 @@ def _container(node: Node, around: Around, *, init: bool) -> PodContainer:
         host_ports=host_ports,
     )
     around.ignored.extend(node.at(name) for name in _OF_CLUSTERS if node.ignore(name))
-    node.done()
+    node.done()  # before what is missing: that may be there, misspelt
+    for name in ("name", "image"):
+        if not getattr(container, name):
+            raise node.missing(name)
     return container
 
 
 def _name(node: Node) -> str:
-    name = node.text("name")
+    """ "" where there is none."""
+    name = node.text("name", "")
+    if not name:
+        return ""
     try:
         if ContainerId(name, ContainerId("pod")).is_command:
             raise node.refusal("name", f"is {name!r}, as those of commands are")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from launcher.errors import InvalidRequest
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MAX_SIZE = 4 << 20  # bytes; Kubernetes' objects are up to 1 MiB each
 _MAX_DOCUMENTS = 100
+_COMPARED = 100  # names, with one that may be misspelt
 _QUOTED = re.compile(r"'[^']{2,}'|!\S+")  # in a message of the YAML library: text of the manifest
 _MISSING = object()
 _T = TypeVar("_T")
@@ -94,6 +95,7 @@ class Node:
         self.path = path
         self._hidden = hidden
         self._left = {key: item for key, item in value.items() if item is not None}
+        self._known = set[str]()  # the fields that somebody has asked for
 
     def at(self, name: str) -> str:
         """The path of a field."""
@@ -128,6 +130,7 @@ class Node:
 
     def quantity(self, name: str) -> str | None:
         """A number with or without a suffix, as text."""
+        self._known.add(name)
         value = self._left.pop(name, None)
         if value is None or isinstance(value, str):
             return value
@@ -166,6 +169,7 @@ class Node:
         return dict(value)
 
     def has(self, name: str) -> bool:
+        self._known.add(name)
         return name in self._left
 
     def peek(self, name: str) -> Any:
@@ -174,6 +178,7 @@ class Node:
 
     def ignore(self, name: str) -> bool:
         """Take it, whatever it is. Whether it was there."""
+        self._known.add(name)
         return self._left.pop(name, None) is not None
 
     def only(self, names: tuple[str, ...]) -> str:
@@ -193,17 +198,31 @@ class Node:
     def done(self) -> None:
         """Refuse what nobody has taken."""
         for name in self._left:
-            raise self.refusal(name, "is not supported", hint="leave it out")
+            near = _nearest(name, self._known)
+            raise self.refusal(name, "is not supported", f"did you mean {near}?" if near else "leave it out")
+
+    def missing(self, name: str) -> InvalidManifest:
+        """The error for a field that has to be there, and perhaps is, misspelt."""
+        near = _nearest(name, set(self._left) - self._known)
+        return self.refusal(name, "is missing", near and f"did you mean it by {near!r}?")
 
     def _take(self, name: str, kind: type[_T], default: Any) -> Any:
+        self._known.add(name)
         value = self._left.pop(name, default)
         if value is _MISSING:
-            raise self.refusal(name, "is missing")
+            raise self.missing(name)
         right = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
         if value is not default and not right:
             found = "" if self._hidden else f": {_shown(value)}"
             raise InvalidManifest(f"{self.at(name)} is not {_KINDS[kind]}{found}")
         return value
+
+
+def _nearest(name: str, names: Set[str]) -> str | None:
+    """The one of them that somebody may have meant."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, sorted(names)[:_COMPARED], n=1, cutoff=0.7)), None)
 
 
 def _shown(value: Any) -> str:

@@ -203,6 +203,19 @@ def test_bodies_that_are_no_calls(client: Client, body: bytes, status: int) -> N
 
 
 @pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b'{"type": "GET_CONTANERS"}', "'GET_CONTANERS' is none; did you mean GET_CONTAINERS?"),
+        (b'{"type": "get_state"}', "'get_state' is none; did you mean GET_STATE?"),
+        (b'{"tpye": "GET_STATE"}', "it is one of "),
+    ],
+)
+def test_a_type_that_is_none(client: Client, body: bytes, hint: str) -> None:
+    with client.post(body, {"Content-Type": JSON}) as reply:
+        assert f"expecting 'type' to be present; {hint}" in reply.body().decode()
+
+
+@pytest.mark.parametrize(
     "body", [b"", b"5\n", b"x\n", b"2\n{}"], ids=["empty", "torn", "no length", "no type"]
 )
 def test_streams_without_a_first_record(client: Client, body: bytes) -> None:

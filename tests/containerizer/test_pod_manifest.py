@@ -239,6 +239,7 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
         ),
         (_pod({"image": 5}), "spec.containers[0].image is not a string"),
         (_pod({"image": None}), "spec.containers[0].image is missing"),
+        (_pod({"image": None, "tty": True}), "spec.containers[0].tty is not supported"),
         (_pod({"command": "sh"}), "spec.containers[0].command is not a list"),
         (_pod({"args": [1]}), "spec.containers[0].args[0] is no string"),
         (_pod({"name": "a.b"}), "spec.containers[0].name: invalid container name"),
@@ -324,6 +325,24 @@ def test_what_cannot_be_had_is_refused_by_its_path(manifest: bytes, message: str
     with pytest.raises(InvalidManifest) as raised:
         parse(manifest)
     assert message in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        (
+            _pod({"image": None, "imgae": "i"}),
+            "spec.containers[0].imgae is not supported; did you mean image?",
+        ),
+        (_pod({"name": None, "nmae": "n"}), "spec.containers[0].nmae is not supported; did you mean name?"),
+        (_pod(restartPolicies="Never"), "spec.restartPolicies is not supported; did you mean restartPolicy?"),
+        (b"apiVersion: v1\nkidn: Pod\n", "kind is missing; did you mean it by 'kidn'?"),
+    ],
+)
+def test_what_is_misspelt_is_told_before_what_is_missing(manifest: bytes, told: str) -> None:
+    with pytest.raises(InvalidManifest) as raised:
+        parse(manifest)
+    assert str(raised.value) == told
 
 
 def test_small_documents_take_no_more_than_they_should() -> None:
