@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from containerizer import ids, liveness
+from containerizer import record as records
 from containerizer.record import ContainerRecord
 from launcher.data import Data
 from launcher.errors import ContainerizerError
@@ -31,6 +32,7 @@ _GONE = (FileNotFoundError, ProcessLookupError)
 class Process(Data, kw_only=True):
     """One process."""
 
+    container: str  # the innermost one that it is in
     pid: int  # on the host
     parent: int  # on the host
     container_pid: int | None  # in the container; None for one that it does not see
@@ -46,9 +48,23 @@ class Process(Data, kw_only=True):
 def of_container(owner: Owner, record: ContainerRecord) -> list[Process]:
     """Those of a container whose first process runs, by their pids; what ends meanwhile is left out."""
     described = _Described(owner, record)
-    found = {pid: described.process(pid) for pid in _pids(owner, record)}
+    within = _containers(owner, record)
+    found = {
+        pid: described.process(pid, within.get(pid, record.container_id)) for pid in _pids(owner, record)
+    }
     still = set(_pids(owner, record))  # another pid was somebody else's by the time that we looked
     return [process for pid, process in sorted(found.items()) if process is not None and pid in still]
+
+
+def _containers(owner: Owner, record: ContainerRecord) -> dict[int, str]:
+    """Of what is in nested ones: by pid, which."""
+    found: dict[int, str] = {}
+    for container_id in records.nested(owner.paths, record.id):
+        with contextlib.suppress(records.NoSuchContainer):
+            inner = records.load(owner.paths, container_id)
+            if liveness.is_running(inner):
+                found |= dict.fromkeys(_pids(owner, inner), inner.container_id) | _containers(owner, inner)
+    return found
 
 
 def _pids(owner: Owner, record: ContainerRecord) -> list[int]:
@@ -88,7 +104,7 @@ class _Described:
         with open("/proc/uptime", encoding="ascii") as file:
             self._uptime = float(file.read().split()[0])
 
-    def process(self, pid: int) -> Process | None:
+    def process(self, pid: int, container: str) -> Process | None:
         """None when it is gone."""
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -102,6 +118,7 @@ class _Described:
         uid = ids.inside(self._ids.uids, int(status["Uid"][1]))
         pids = status["NSpid"]
         return Process(
+            container=container,
             pid=pid,
             parent=int(fields[1]),
             container_pid=int(pids[self._level]) if len(pids) > self._level else None,

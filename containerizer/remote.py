@@ -30,6 +30,7 @@ from launcher.data import replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import freezer, inotify
 from launcher.kernel.inotify import Changes
+from launcher.kernel.process import is_rootless
 from launcher.signal_names import parse_signal
 
 if TYPE_CHECKING:
@@ -254,6 +255,8 @@ class RemoteContainer:
             hint = f"pause {self.id.parent}, with all that is in it"
             raise InvalidRequest(f"container {self.id} is in its parent's cgroups", hint=hint)
         hint = "add cgroups/freezer to --isolation when you launch it"
+        if is_rootless():
+            hint = "launch it in a cgroup of v2 that is yours: systemd-run --user --scope -p Delegate=yes"
         raise InvalidRequest(f"container {self.id} has no isolator that can pause it", hint=hint)
 
     def _resume(self, record: ContainerRecord) -> None:

@@ -18,6 +18,7 @@ from provisioner.layer.write_tar import TarWriter, to_descriptor
 from provisioner.load import load as load_archive
 from provisioner.platforms import Platform
 from provisioner.progress import Progress
+from provisioner.saving import importing
 from provisioner.saving.changes import Change, changes_in
 from provisioner.saving.commit import Changes, base_of
 from provisioner.saving.commit import commit as commit_container
@@ -82,6 +83,34 @@ def commit(
     upper = _own_layer(container, directory)
     with _storing(f"commit container {container}", store):
         return commit_container(store, container, upper, name, changes or Changes(), limits)
+
+
+def import_archive(
+    store: Store,
+    archive: str | int,
+    name: str,
+    changes: Changes | None,
+    platform: str | None,
+    limits: Limits | None,
+) -> Image:
+    """`Provisioner.import_archive`."""
+    wanted = Platform.parse(platform) if platform else Platform.host()
+    with _storing("import the archive", store), contextlib.ExitStack() as stack:
+        fd, what = (
+            (_opened(archive, stack), archive) if isinstance(archive, str) else (archive, "standard input")
+        )
+        return importing.import_archive(
+            store, fd, what, name, changes or Changes(), wanted, limits or Limits()
+        )
+
+
+def _opened(path: str, stack: contextlib.ExitStack) -> int:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ImageNotFound(f"cannot read {path}: {error.strerror}") from None
+    stack.callback(os.close, fd)
+    return fd
 
 
 def changes(store: Store, container: str, directory: str) -> list[Change]:

@@ -14,7 +14,7 @@ from provisioner.backends import choose
 from provisioner.errors import ImageNotFound, StoreError, reason
 from provisioner.image import Image, ImageUsage, Rootfs
 from provisioner.progress import Progress, note_of, silent
-from provisioner.reference import ImageReference, is_short, split_name
+from provisioner.reference import ImageReference, is_bare_digest, is_short, split_name
 from provisioner.registry import conf_files
 from provisioner.registry.options import RegistryOptions
 from provisioner.store.store import Store
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from provisioner.store.verify import Verified
 
 Policy = Literal["always", "missing", "never"]
+
+# Of a digest that stands for its image: as `images` shows them, where a repository may have such a name.
+_FEWEST_DIGITS: dict[Policy, int] = {"missing": 12, "never": 4}
 
 
 class Provisioner:
@@ -82,13 +85,21 @@ class Provisioner:
         return self._fetch(name, ImageReference.parse(name), platform, progress or silent)
 
     def present(self, reference: str, *, policy: Policy, platform: str | None = None) -> Image | None:
-        """The image, if `pull` would return it without asking anybody. Raises InvalidReference."""
+        """The image, if `pull` would return it without asking anybody. Raises InvalidReference.
+
+        `reference` may be the beginning of its digest as well.
+        """
         if policy == "always":
             return None
+        if is_bare_digest(reference):  # which is no reference
+            image = self._store.by_digest(reference)
+            return image if image is not None and _is_for(image, platform) else None
         name = self._named(reference)
         image = self._store.find(ImageReference.parse(name))
         if image is None and name != reference:
             image = self._store.find(ImageReference.parse(reference))
+        if image is None:
+            image = self._store.by_digest(reference, least=_FEWEST_DIGITS[policy])
         return image if image is not None and _is_for(image, platform) else None
 
     def load(
@@ -206,6 +217,23 @@ class Provisioner:
         from provisioner.images import commit
 
         return commit(self._store, container, directory, name, changes, self._limits)
+
+    def import_archive(
+        self,
+        archive: str | int,
+        name: str,
+        changes: Changes | None = None,
+        *,
+        platform: str | None = None,
+    ) -> Image:
+        """Make an image of the files in a tar archive: a path, or an open descriptor, which stays open.
+
+        `platform` None is this machine's. Raises ImageNotFound, InvalidReference, InvalidRequest (changes),
+        InvalidImage, StoreError.
+        """
+        from provisioner.images import import_archive
+
+        return import_archive(self._store, archive, name, changes, platform, self._limits)
 
     def changes(self, container: str, directory: str) -> list[Change]:
         """What the container, in its own directory, has changed of its image.

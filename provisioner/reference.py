@@ -106,6 +106,13 @@ def is_digest(text: str) -> bool:
     return re.fullmatch(_DIGEST, text) is not None
 
 
+def is_bare_digest(text: str) -> bool:
+    """Whether it is a whole digest without a name, which is no reference."""
+    if len(text) not in (64, 71):  # of sha256, without and with its name
+        return False
+    return is_digest(text) or re.fullmatch(_BARE_ID, text) is not None
+
+
 def _parse_docker(text: str, unprefixed: str) -> ImageReference:
     name, at, digest = unprefixed.partition("@")
     name, tag = _split_tag(name)
@@ -143,6 +150,8 @@ def _split_registry(name: str) -> tuple[str, str]:
 def _check(text: str, registry: str, repository: str) -> None:
     if not text or not repository.removeprefix(_OFFICIAL):
         raise _invalid(text, "it names no image")
+    if is_digest(text):
+        raise _invalid(text, "a digest alone names no registry", "write NAME@sha256:DIGEST")
     if re.fullmatch(_BARE_ID, repository.removeprefix(_OFFICIAL)):
         raise _invalid(text, "64 hexadecimal digits are a digest", "write NAME@sha256:DIGEST")
     if not re.fullmatch(_HOST, registry):

@@ -46,6 +46,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "prune": (("prune --all --force", "all that no container uses, unasked"),),
     "rmi": (("rmi busybox:1.36", "its layers too, unless others have them"),),
     "load": (("load -i image.tar", "what docker, podman or we have saved"),),
+    "import": (("import rootfs.tar.gz mine:v1", "an image of one layer"),),
     "save": (("save -o image.tar busybox", "for docker, podman and skopeo"),),
     "commit": (("commit -c 'CMD [\"sh\"]' web mine:v1", "an image of what it has written"),),
     "plan": (("plan -m 64m --read-only busybox", "each setting, and the isolator that gives it"),),

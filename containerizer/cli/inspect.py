@@ -26,8 +26,10 @@ _TYPES = ("container", "image", "network", "volume")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--type", choices=_TYPES, help="(whichever there is)")
-    add_json_option(parser)
-    parser.add_argument("names", metavar="NAME", nargs="+")
+    add_json_option(parser, "-f")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="+", help="or its beginning; of an image its digest, too"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

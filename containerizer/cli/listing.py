@@ -58,7 +58,7 @@ def show(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
         print("".join(f"{row.id}\n" for row in rows), end="")
     else:
         header: tuple[str, ...] = ("CONTAINER", "IMAGE", "COMMAND", "AGE", "STATUS")
-        names = _tree([row.id for row in rows]) if arguments.tree else [row.id for row in rows]
+        names = tree([row.id for row in rows]) if arguments.tree else [row.id for row in rows]
         cells = [_cells(name, row, arguments) for name, row in zip(names, rows, strict=True)]
         if any(row.size is not None for row in rows):
             header = (*header[:-1], "SIZE", header[-1])
@@ -86,6 +86,7 @@ def _check_words(statuses: Sequence[str]) -> None:
 _DOCKERS = {"exited": State.TERMINATED.value, "removing": State.DESTROYING.value}  # docker's words: ours
 
 _KEYS: filters.Keys[Row] = {
+    "id": lambda row, value: row.id.startswith(value),
     "name": lambda row, value: value in row.id,
     "status": lambda row, value: row.condition == _DOCKERS.get(value, value),
     "image": lambda row, value: value in (row.image, row.image.rpartition("/")[2].partition(":")[0]),
@@ -103,7 +104,7 @@ def _cells(name: str, row: Row, arguments: argparse.Namespace) -> tuple[str, ...
     return (name, row.image, command, format_age(time.time() - row.created_at), *size, row.status)
 
 
-def _tree(ids: Sequence[str]) -> list[str]:
+def tree(ids: Sequence[str]) -> list[str]:
     """Each as its last name, behind the lines that lead to it from those above; each follows its parent."""
     shown = set(ids)
     return [_branch(each, ids[position + 1 :], shown) for position, each in enumerate(ids)]

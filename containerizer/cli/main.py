@@ -56,6 +56,7 @@ COMMANDS = {
     "prune": Command("remove what nobody uses: ended containers, images, networks"),
     "rmi": Command("remove images from the store"),
     "load": Command("load the images of an archive"),
+    "import": Command("make an image of the files in a tar archive"),
     "save": Command("write images to an archive"),
     "commit": Command("make an image of what a container has written"),
     "plan": Command("show what a run would do, and which isolator asks for it"),
@@ -84,6 +85,31 @@ REMOTE = frozenset(
 _NOT_OF_CONTAINERS = frozenset(("login", "logout", "credential", "doctor", "completion"))
 
 
+# By the option whose directory it is: the commands that find nothing where it is missing.
+_LOOKING = {
+    "state": frozenset(
+        (
+            *(
+                "ps",
+                "logs",
+                "exec",
+                "debug",
+                "attach",
+                "wait",
+                "kill",
+                "stop",
+                "rm",
+                "pause",
+                "unpause",
+                "top",
+            ),
+            *("stats", "events", "inspect", "diff", "port", "update", "cp", "healthcheck"),
+        )
+    ),
+    "root": frozenset(("images", "rmi", "save")),
+}
+
+
 # Words that docker and podman have, and what to say here instead.
 _ELSEWHERE = {
     "version": "it is `containerizer --version`",
@@ -96,6 +122,7 @@ _ELSEWHERE = {
     "restart": "what has ended is not started again: `run` makes a new one",
     "rename": "a container keeps its name: `run --name`",
     "build": "images are built by others (buildah, kaniko); `commit` makes one of a container",
+    "export": "`cp CONTAINER:/. -` writes its files as a tar stream",
     "push": "`save` writes an archive, which skopeo copies to a registry",
     "tag": "`load --tag` names an image",
     "history": "`inspect IMAGE` shows its layers and configuration",
@@ -198,11 +225,22 @@ def _run_command(arguments: argparse.Namespace) -> int:
     parser = Parser(prog=prog, description=module.__doc__, usage=getattr(module, "USAGE", None))
     module.configure(parser)
     parser.parse_args(arguments.rest, arguments)
+    if not arguments.agent:
+        _tell_of_missing_directories(arguments)
     needs_root = command.needs_root and getattr(arguments, "launcher", None) != "posix"
     if not (arguments.agent or arguments.command in _NOT_OF_CONTAINERS or os.geteuid() == 0):
         _become_root_of_ones_own(arguments.state, required=needs_root)
     code: int = module.run(arguments)
     return code
+
+
+def _tell_of_missing_directories(arguments: argparse.Namespace) -> None:
+    """One that was asked for and is not there has nothing in it: perhaps it is misspelt."""
+    usual = {"state": default_state(), "root": default_root()}
+    for option, commands in _LOOKING.items():
+        asked = getattr(arguments, option)
+        if arguments.command in commands and asked != usual[option] and not os.path.isdir(asked):
+            print(f"containerizer: there is no directory {told(asked)} (--{option})", file=sys.stderr)
 
 
 def _become_root_of_ones_own(state: str, *, required: bool) -> None:

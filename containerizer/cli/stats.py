@@ -1,7 +1,8 @@
 """Show what running containers consume, anew every second until Ctrl-C.
 
-CPU is of one processor: 150 % are one and a half. Without a terminal, and with --json, each look is
-printed below the last one; a look takes as long as --interval says, to see what was used meanwhile.
+CPU is of one processor: 150 % are one and a half. What nested containers use counts for those around
+them, too. Without a terminal, and with --json, each look is printed below the last one; a look takes as
+long as --interval says, to see what was used meanwhile.
 """
 
 from __future__ import annotations
@@ -10,18 +11,16 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from containerizer.cli.listing import tree
 from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.containerizer import Containerizer
 from containerizer.units import format_size
 from isolators.resources import Usage
 from launcher.data import asdict
 from launcher.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from containerizer.cli.template import Template
 
 USAGE = "%(prog)s [OPTION ...] [CONTAINER ...]"
 
@@ -33,6 +32,9 @@ _LEAST, _MOST = 0.05, 86_400  # seconds; what is counted in ticks of 0.01 says n
 def configure(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser)
     parser.add_argument("--no-stream", action="store_true", help="one look only")
+    parser.add_argument(
+        "--tree", action="store_true", help="draw which is in which; with names, what is in them"
+    )
     parser.add_argument(
         "--interval", type=float, default=1.0, metavar="SECONDS", help="of a look (%(default)s)"
     )
@@ -49,14 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequest(f"invalid interval of {interval} seconds", hint=hint)
     live = sys.stdout.isatty() and arguments.format == "table" and not arguments.no_stream
     with contextlib.suppress(KeyboardInterrupt):
-        before = _look(owner, arguments.containers)
+        before = _look(owner, arguments)
         while True:
             began = time.monotonic()
             time.sleep(interval)
-            now = _look(owner, arguments.containers)
+            now = _look(owner, arguments)
             percent = _percents(before, now, time.monotonic() - began)
             print(_CLEAR if live else "", end="")
-            _show(now, percent, form=arguments.format)
+            _show(now, percent, arguments)
             sys.stdout.flush()
             if arguments.no_stream:
                 break
@@ -64,13 +66,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _look(owner: Containerizer, names: Sequence[str]) -> dict[str, Usage]:
+def _look(owner: Containerizer, arguments: argparse.Namespace) -> dict[str, Usage]:
     """What all of them have used so far, by id. Raises NoSuchContainer for a name that nobody has."""
     from containerizer import inspection
 
-    if not names:
+    if not arguments.containers:
         return inspection.usages(owner)
-    ids = [owner.get(name).id for name in names]
+    ids = [owner.get(name).id for name in arguments.containers]
+    if arguments.tree:
+        around = tuple(f"{container_id}." for container_id in ids)
+        return {
+            name: usage for name, usage in inspection.usages(owner).items() if f"{name}.".startswith(around)
+        }
     return {str(container_id): inspection.usage(owner, container_id) for container_id in ids}
 
 
@@ -92,11 +99,15 @@ def _cpu_seconds(usage: Usage | None) -> float | None:
     return usage.cpu_user_seconds + usage.cpu_system_seconds
 
 
-def _show(usages: Mapping[str, Usage], percents: Mapping[str, float | None], *, form: str | Template) -> None:
-    if form != "table":
-        print_data([_value(name, usage, percents[name]) for name, usage in usages.items()], form)
-    else:
-        print_table(_HEADER, [_row(name, usage, percents[name]) for name, usage in usages.items()])
+def _show(
+    usages: Mapping[str, Usage], percents: Mapping[str, float | None], arguments: argparse.Namespace
+) -> None:
+    if arguments.format != "table":
+        print_data([_value(name, usage, percents[name]) for name, usage in usages.items()], arguments.format)
+        return
+    shown = tree([*usages]) if arguments.tree else [*usages]
+    rows = zip(shown, usages.items(), strict=True)
+    print_table(_HEADER, [_row(label, usage, percents[name]) for label, (name, usage) in rows])
 
 
 def _value(name: str, usage: Usage, percent: float | None) -> dict[str, Any]:

@@ -20,9 +20,10 @@ _LONGEST = 3000  # characters of a sentence
 _LAYOUT = "\t\n"  # what the author of a template may want
 
 
-def add_json_option(parser: argparse.ArgumentParser) -> None:
-    """`arguments.format` is "table", "json" or a Template."""
+def add_json_option(parser: argparse.ArgumentParser, *names: str) -> None:
+    """`arguments.format` is "table", "json" or a Template. `names`: what it is called besides --format."""
     parser.add_argument(
+        *names,
         "--format",
         metavar="FORM",
         type=_form,

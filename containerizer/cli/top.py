@@ -1,4 +1,7 @@
-"""Show the processes of a running container: by their pids on the host and in the container."""
+"""Show the processes of running containers: by their pids on the host and in the container.
+
+Those in nested containers are among them, and behind the name of theirs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from containerizer.cli.several import add_names
 from containerizer.cli.table import add_json_option, print_data, print_table
 from containerizer.containerizer import Containerizer
 from launcher.data import asdict
@@ -21,18 +25,24 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser)
-    parser.add_argument("container", metavar="CONTAINER", help="its name, or a beginning that no other has")
+    add_names(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     containerizer = Containerizer(root=arguments.root, state=arguments.state, isolation=())
-    show(containerizer.get(arguments.container).processes(), form=arguments.format)
+    found = {container.id: container for container in map(containerizer.get, arguments.containers)}
+    show([each for container in found.values() for each in container.processes()], form=arguments.format)
     return 0
 
 
 def show(processes: Sequence[Process], *, form: str | Template) -> None:
+    """Those of several containers by these: a parent's, then what is nested in it."""
+    unique = {each.pid: each for each in processes}.values()  # some are in two that were asked for
+    processes = sorted(unique, key=lambda each: (each.container.split("."), each.pid))
     if form != "table":
         print_data([asdict(process) for process in processes], form)
+    elif len({each.container for each in processes}) > 1:
+        print_table(("CONTAINER", *_HEADER), [(each.container, *_row(each)) for each in processes])
     else:
         print_table(_HEADER, [_row(process) for process in processes])
 

@@ -162,11 +162,14 @@ class AgentClient:
         return list(self.call(call).list_containers.containers)
 
     def find(self, text: str) -> str:
-        """The container of this name, or the only one whose name begins so. Raises NoSuchName."""
-        names = [str(to_id(each.container_id)) for each in self.containers(ended=True)]
-        if text in names:
-            return text
-        matching = [name for name in names if name.startswith(text) and "." not in name[len(text) :]]
+        """The container of this name, or the only one whose name begins so; each level. Raises NoSuchName."""
+        matching = [str(to_id(each.container_id)) for each in self.containers(ended=True)]
+        levels = text.split(".")
+        matching = [name for name in matching if name.count(".") == len(levels) - 1]
+        for number, level in enumerate(levels):
+            beginning = [name for name in matching if name.split(".")[number].startswith(level)]
+            exact = [name for name in beginning if name.split(".")[number] == level]
+            matching = exact or beginning
         if len(matching) != 1:
             hint = f"{len(matching)} begin so" if matching else "`ps -a` lists them"
             raise NoSuchName(f"the agent has no container {text}", hint=hint)

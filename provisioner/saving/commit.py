@@ -56,9 +56,7 @@ def commit(
 
     Raises ImageNotFound, InvalidReference, InvalidRequest (changes), StoreError, OSError.
     """
-    reference = ImageReference.parse(name)
-    if reference.transport != "docker" or reference.digest:
-        raise InvalidReference(f"{name!r} cannot name a new image", hint="write [HOST/]NAME[:TAG]")
+    reference = new_reference(name)
     base = base_of(store, container)
     with Ingest(store.paths) as ingest, contextlib.ExitStack() as stack:
         ingest.claim(base.layers, [base.digest, base.config_digest])
@@ -72,6 +70,14 @@ def commit(
         platform = parsed.platform if parsed.platform.architecture else None
         resolved = resolve(source, reference, platform)
         return pull(store, source, reference, resolved, limits=limits or Limits(), progress=silent)
+
+
+def new_reference(name: str) -> ImageReference:
+    """Of an image that is made here. Raises InvalidReference."""
+    reference = ImageReference.parse(name)
+    if reference.transport != "docker" or reference.digest:
+        raise InvalidReference(f"{name!r} cannot name a new image", hint="write [HOST/]NAME[:TAG]")
+    return reference
 
 
 def base_of(store: Store, container: str) -> Base:

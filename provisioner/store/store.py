@@ -22,7 +22,7 @@ from provisioner.store import files, locks
 from provisioner.store.paths import StorePaths
 
 _ASKED = "asked"  # field of an image's record: how its name led to it
-_SHORTEST_PREFIX = 4  # hexadecimal digits of a digest that `rmi` takes
+_SHORTEST_PREFIX = 4  # hexadecimal digits of a digest that stand for it
 
 
 class Store:
@@ -86,20 +86,31 @@ class Store:
 
     def select(self, text: str) -> Image:
         """The image of this name or digest, as `remove` takes them."""
-        prefix = text.removeprefix("sha256:")
-        if len(prefix) >= _SHORTEST_PREFIX and not prefix.strip("0123456789abcdef"):
-            matches = [image for image in self.images() if _has_digest(image, prefix)]
-            if len(matches) > 1:
-                names = ", ".join(image.reference for image in matches)
-                raise InvalidReference(
-                    f"{text!r} stands for several images: {names}", hint="name one of them"
-                )
-            if matches:
-                return matches[0]
+        matches = self._with_digest(text)
+        if len(matches) > 1:
+            raise _ambiguous(text, matches)
+        if matches:
+            return matches[0]
         image = None if text.startswith("sha256:") else self.find(ImageReference.parse(text))
         if image is None:
             raise _not_found(text)
         return image
+
+    def by_digest(self, text: str, *, least: int = _SHORTEST_PREFIX) -> Image | None:
+        """The image whose digest, of the manifest or the configuration, begins so, under whichever name.
+
+        `least`: digits that it takes. Raises InvalidReference where several images begin so.
+        """
+        matches = self._with_digest(text, least)
+        if len({image.digest for image in matches}) > 1:
+            raise _ambiguous(text, matches)
+        return matches[0] if matches else None
+
+    def _with_digest(self, text: str, least: int = _SHORTEST_PREFIX) -> list[Image]:
+        prefix = text.removeprefix("sha256:")
+        if len(prefix) < least or prefix.strip("0123456789abcdef"):
+            return []
+        return [image for image in self.images() if _has_digest(image, prefix)]
 
     def _refuse_if_used(self, image: Image) -> None:
         others = (other for other in self.images() if other.reference != image.reference)
@@ -272,6 +283,11 @@ def _leased(image: Image) -> dict[str, Any]:
         "config_digest": image.config_digest,
         "layers": list(image.layers),
     }
+
+
+def _ambiguous(text: str, matches: Sequence[Image]) -> InvalidReference:
+    names = ", ".join(image.reference for image in matches)
+    return InvalidReference(f"{text!r} stands for several images: {names}", hint="name one of them")
 
 
 def _has_digest(image: Image, prefix: str) -> bool:

@@ -70,6 +70,7 @@ def test_what_people_do_with_containers(user: User) -> None:
     assert (user.home / "file").stat().st_uid == UID
     assert user("logs", "box").stdout == "said\n"
     assert "root" in user("top", "box").stdout
+    assert "a cgroup of v2 that is yours" in user("pause", "box").stderr
     assert user("stop", "-t", "0", "box").returncode == 0
     assert user("wait", "box").stdout == "137\n"
     assert user("rm", "box").returncode == 0

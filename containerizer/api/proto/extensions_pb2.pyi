@@ -674,8 +674,9 @@ class ProcessOptions(_message.Message):
 class Processes(_message.Message):
     __slots__ = ["processes"]
     class Process(_message.Message):
-        __slots__ = ["command", "container_pid", "cpu_percent", "cpu_seconds", "parent", "pid", "rss_bytes", "state", "uid", "user"]
+        __slots__ = ["command", "container", "container_pid", "cpu_percent", "cpu_seconds", "parent", "pid", "rss_bytes", "state", "uid", "user"]
         COMMAND_FIELD_NUMBER: _ClassVar[int]
+        CONTAINER_FIELD_NUMBER: _ClassVar[int]
         CONTAINER_PID_FIELD_NUMBER: _ClassVar[int]
         CPU_PERCENT_FIELD_NUMBER: _ClassVar[int]
         CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -686,6 +687,7 @@ class Processes(_message.Message):
         UID_FIELD_NUMBER: _ClassVar[int]
         USER_FIELD_NUMBER: _ClassVar[int]
         command: _containers.RepeatedScalarFieldContainer[str]
+        container: str
         container_pid: int
         cpu_percent: float
         cpu_seconds: float
@@ -695,7 +697,7 @@ class Processes(_message.Message):
         state: str
         uid: int
         user: str
-        def __init__(self, pid: _Optional[int] = ..., parent: _Optional[int] = ..., container_pid: _Optional[int] = ..., uid: _Optional[int] = ..., user: _Optional[str] = ..., state: _Optional[str] = ..., cpu_seconds: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., rss_bytes: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ...) -> None: ...
+        def __init__(self, pid: _Optional[int] = ..., parent: _Optional[int] = ..., container_pid: _Optional[int] = ..., uid: _Optional[int] = ..., user: _Optional[str] = ..., state: _Optional[str] = ..., cpu_seconds: _Optional[float] = ..., cpu_percent: _Optional[float] = ..., rss_bytes: _Optional[int] = ..., command: _Optional[_Iterable[str]] = ..., container: _Optional[str] = ...) -> None: ...
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     processes: _containers.RepeatedCompositeFieldContainer[Processes.Process]
     def __init__(self, processes: _Optional[_Iterable[_Union[Processes.Process, _Mapping]]] = ...) -> None: ...

@@ -1,4 +1,4 @@
-"""Show the processes of an agent's container: by their pids on its host and in the container."""
+"""Show the processes of an agent's containers: by their pids on its host and in the container."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from containerizer.processes import Process
 
 def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments)
-    found = client.processes(client.find(arguments.container))
-    show([_process(each) for each in found], form=arguments.format)
+    names = dict.fromkeys(client.find(name) for name in arguments.containers)
+    found = [_process(each, name) for name in names for each in client.processes(name)]
+    show(found, form=arguments.format)
     return 0
 
 
-def _process(told: extensions.Processes.Process) -> Process:
+def _process(told: extensions.Processes.Process, asked: str) -> Process:
     return Process(
+        container=told.container or asked,  # an older agent does not say
         pid=told.pid,
         parent=told.parent,
         container_pid=told.container_pid if told.HasField("container_pid") else None,
