@@ -312,6 +312,8 @@ class Provisioner:
 
     def _stored(self, text: str) -> str:
         """The name under which the store has it; or the text, which is a digest, or of no image."""
+        if is_bare_digest(text):
+            return text
         name = self._named(text)
         return name if name != text and self._store.find(ImageReference.parse(name)) else text
 

@@ -327,24 +327,6 @@ def test_what_cannot_be_had_is_refused_by_its_path(manifest: bytes, message: str
     assert message in raised.value.message
 
 
-@pytest.mark.parametrize(
-    ("manifest", "told"),
-    [
-        (
-            _pod({"image": None, "imgae": "i"}),
-            "spec.containers[0].imgae is not supported; did you mean image?",
-        ),
-        (_pod({"name": None, "nmae": "n"}), "spec.containers[0].nmae is not supported; did you mean name?"),
-        (_pod(restartPolicies="Never"), "spec.restartPolicies is not supported; did you mean restartPolicy?"),
-        (b"apiVersion: v1\nkidn: Pod\n", "kind is missing; did you mean it by 'kidn'?"),
-    ],
-)
-def test_what_is_misspelt_is_told_before_what_is_missing(manifest: bytes, told: str) -> None:
-    with pytest.raises(InvalidManifest) as raised:
-        parse(manifest)
-    assert str(raised.value) == told
-
-
 def test_small_documents_take_no_more_than_they_should() -> None:
     """Aliases of aliases, whose text no memory holds, and more keys than can be compared in pairs."""
     laughs = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))]
