@@ -29,7 +29,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-commands bench-pull bench-network bench-cri bench-security fuzz clean reference man dist
+.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-commands bench-pull bench-network bench-cri bench-security fuzz clean reference picture man dist
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -102,6 +102,9 @@ bench-cri: venv packages ## pods through the CRI: ours and containerd's, where i
 
 reference: venv ## docs/reference/, from the code
 	@$(PYTHON) docs/reference.py
+
+picture: venv packages ## docs/run.svg, the recording in the README
+	@$(AS_ROOT) $(PYTHON) docs/picture.py
 
 man: venv ## manual pages in build/man, from the code
 	@$(PYTHON) docs/reference.py build/man
