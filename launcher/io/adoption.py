@@ -53,8 +53,11 @@ class Notes:
     def write(self, note: Note) -> None:
         """Raises OSError."""
         path = self._path(note)
-        with open(f"{path}.new", "w") as file:
-            json.dump(asdict(note), file)
+        file = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, json.dumps(asdict(note)).encode())  # of a page at most, and torn it is no note
+        finally:
+            os.close(file)
         os.rename(f"{path}.new", path)
 
     def remove(self, note: Note) -> None:
@@ -83,11 +86,12 @@ class Notes:
 def note_of(stdio: dict[str, Any], service: dict[str, Any], record: str, pidfd: int) -> Note | None:
     """The note of a task that was just cloned; None if it has ended already."""
     task = clone.pid_of(pidfd)
-    supervisor = process.parent(task)
-    if supervisor is None:
+    fields = process.stat(task)
+    if fields is None:
         return None
-    task_started, supervisor_started = process.started_at(task), process.started_at(supervisor)
-    if task_started is None or supervisor_started is None or is_ready(pidfd):
+    supervisor, task_started = int(fields[1]), int(fields[19])  # ppid, starttime
+    supervisor_started = process.started_at(supervisor)
+    if supervisor_started is None or is_ready(pidfd):
         return None
     return Note(stdio, service, record, supervisor, supervisor_started, task, task_started)
 

@@ -30,6 +30,7 @@ from launcher.io import relay
 relay.main()"""
 _ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 CAPACITY = 32  # tasks
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 _TRIES = 100  # to have one answer
 _IMPORT_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -41,55 +42,80 @@ class Request:
         self._relays = relays
         self._request = request
         self._descriptors = descriptors
-        self._ask(0)
+        self._numbers = relays.numbers()
+        self._ask()
 
     def await_answer(self) -> None:
         """Raises LaunchFailed. Until then the descriptors must stay open."""
-        for number in itertools.count(1):
+        while True:
             answer = self._answer()
             if isinstance(answer, protocol.Failed):
                 raise explain(answer)
             if isinstance(answer, protocol.Serving):
                 return
-            self._ask(number)
+            self._ask()
 
-    def _ask(self, number: int) -> None:
-        self._connection = self._relays.connect(number)
+    def _ask(self) -> None:
+        self._number = next(self._numbers)
+        self._connection = self._relays.connect(self._number)
         with contextlib.suppress(protocol.PeerGone):
             protocol.send(self._connection, self._request, self._descriptors)
 
     def _answer(self) -> object:
-        with self._connection:
-            try:
-                expected = protocol.Serving, protocol.Full, protocol.Failed
-                return protocol.receive(self._connection, *expected)[0]
-            except protocol.PeerGone:
+        try:
+            expected = protocol.Serving, protocol.Full, protocol.Failed
+            answer = protocol.receive(self._connection, *expected)[0]
+        except BaseException as error:
+            self._connection.close()
+            if isinstance(error, protocol.PeerGone):
                 raise LaunchFailed("cannot serve the task's stdio: the relay was killed") from None
+            raise
+        self._relays.give_back(self._number, self._connection, full=isinstance(answer, protocol.Full))
+        return answer
 
 
 class Relays:
-    """The relays of a directory. Those that were used stay, until `close`."""
+    """The relays of a directory. Those that were used stay, until `close`: connections to them are kept,
+    each for one request at a time.
+    """
 
     def __init__(self, directory: str, capacity: int = CAPACITY) -> None:
         """`capacity`: tasks that one of them serves. Raises OSError if the directory cannot be made."""
         self._directory = directory
         self._capacity = capacity
-        self._held: dict[int, socket.socket] = {}
+        self._idle: dict[int, list[socket.socket]] = {}
+        self._roomy = 0  # the number of one that had room of late
+        self._closed = False
         os.makedirs(directory, mode=0o700, exist_ok=True)
 
     def serve(self, request: protocol.Serve, descriptors: Sequence[int]) -> Request:
         """Ask for it. Raises OSError."""
         return Request(self, request, descriptors)
 
+    def numbers(self) -> Iterator[int]:
+        """Whom to ask, one after the other."""
+        first = self._roomy
+        return itertools.chain((first,), (number for number in itertools.count() if number != first))
+
     def connect(self, number: int) -> socket.socket:
-        """A connection to one of them. Raises OSError."""
+        """A connection to one of them, which nobody else uses until it is given back. Raises OSError."""
+        idle = self._idle.setdefault(number, [])
+        while idle:
+            connection = idle.pop()
+            if not _has_ended(connection):
+                return connection
+            connection.close()
         with self._locked():
-            held = self._held.get(number)
-            if held is None or _has_ended(held):
-                if held is not None:
-                    held.close()
-                self._held[number] = self._connected(number)
             return self._connected(number)
+
+    def give_back(self, number: int, connection: socket.socket, *, full: bool) -> None:
+        """What was asked there is answered."""
+        if not full:
+            self._roomy = number
+        if self._closed:
+            connection.close()
+        else:
+            self._idle[number].append(connection)
 
     def revive(self, *, wait: bool = False) -> None:
         """Have the tasks of relays that were killed served again, and `wait` for it. Raises OSError."""
@@ -112,9 +138,10 @@ class Relays:
         return False
 
     def close(self) -> None:
-        for connection in self._held.values():
-            connection.close()
-        self._held.clear()
+        self._closed = True
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -163,7 +190,7 @@ class Relays:
 
 def _has_ended(connection: socket.socket) -> bool:
     try:
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return not connection.recv(1, _PEEK)
     except BlockingIOError:
         return False
     except OSError:

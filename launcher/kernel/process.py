@@ -106,9 +106,3 @@ def started_at(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None when it is gone."""
     fields = stat(pid)
     return None if fields is None else int(fields[19])
-
-
-def parent(pid: int) -> int | None:
-    """Its pid; None when the process is gone."""
-    fields = stat(pid)
-    return None if fields is None else int(fields[1])
