@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from containerizer.volumes.manager import Volumes
     from launcher.attach import Event
     from provisioner.image import Image
+    from provisioner.registry.options import Credentials
 
 T = TypeVar("T")
 
@@ -143,17 +144,19 @@ class Engine:
         stdio: Stdio | None = None,
         first: First | None = None,
         by_image: Callable[[Mapping[str, Any]], First | None] | None = None,
+        credentials: Credentials | None = None,
     ) -> Launch:
         """Run a task in a new container, or in one within another; returns when it runs.
 
         By default its output goes to a pipe, and it has no input; with `lane.NOTHING` it has neither. Its
         termination is kept until it is removed. `first` is called in a thread when all is there and the task
-        does not run yet; `by_image` makes one of the image's configuration, before anything is there. If the
+        does not run yet; `by_image` makes one of the image's configuration, before anything is there.
+        `credentials` are for a pull, instead of the agent's. If the
         caller is cancelled, the container is destroyed. Raises LaunchFailed and others; then nothing is left.
         """
         request = replace(request, keep=True)
         with self._admitted(request):
-            request, image = await self._pulled(request)
+            request, image = await self._pulled(request, credentials)
             if by_image is not None:
                 first = by_image({} if image is None else image.config)
             lanes = self._fetching if request.fetch else self._lanes
@@ -231,7 +234,9 @@ class Engine:
             del self._launching[container_id]
             admission.over.set()
 
-    async def _pulled(self, request: ContainerRequest) -> tuple[ContainerRequest, Image | None]:
+    async def _pulled(
+        self, request: ContainerRequest, credentials: Credentials | None
+    ) -> tuple[ContainerRequest, Image | None]:
         """The image in the store, so that no lane waits for a registry."""
         if request.image == HOST or self.settings.launcher == "posix":
             return request, None
@@ -240,11 +245,11 @@ class Engine:
             hint = f"the agent has --image-providers={','.join(self.settings.image_providers)}"
             raise InvalidRequest(f"images of {provider} are not provided here: {request.image}", hint=hint)
         started, admission = time.monotonic(), self._launching[request.container_id]
-        ask = partial(self.images.pull, policy=request.pull, platform=request.platform)
+        pull = partial(self.images.pull, policy=request.pull, platform=request.platform)
         try:
             image = stored(self.images.provisioner, request)
             if image is None:
-                image = await ask(request.image, progress=admission.progress)
+                image = await pull(request.image, progress=admission.progress, credentials=credentials)
         except asyncio.CancelledError:
             admission.given_up = True  # the thread goes on otherwise
             raise

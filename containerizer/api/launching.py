@@ -94,17 +94,21 @@ def image_of(container: containers.ContainerInfo) -> tuple[str, bool]:
     if not container.mesos.HasField("image"):
         return HOST, True
     image = container.mesos.image
-    return name_of(image), image.cached
+    return _name_of(image), image.cached
 
 
 def name_of(image: containers.Image) -> str:
-    """As the provisioner has it. Raises BadRequest."""
+    """As the provisioner has it, of one that is not pulled as somebody. Raises BadRequest."""
+    if image.docker.HasField("config") or image.docker.HasField("credential"):
+        raise BadRequest("credentials are for a container's own image", hint="or give them to the agent")
+    return _name_of(image)
+
+
+def _name_of(image: containers.Image) -> str:
     if image.type == containers.Image.APPC and image.HasField("appc"):
         return _appc(image.appc)
     if image.type != containers.Image.DOCKER or not image.HasField("docker"):
         raise BadRequest("an image has no name that fits its type", hint="'docker' or 'appc' tells it")
-    if image.docker.HasField("config") or image.docker.HasField("credential"):
-        raise BadRequest("credentials in a request are not supported", hint="give them to the agent")
     return image.docker.name
 
 

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from google.protobuf.message import Message
 
-from containerizer.api import environment, limits, media, recordio
+from containerizer.api import environment, limits, media, pull_credentials, recordio
 from containerizer.api.describing import duration
 from containerizer.api.ids import to_id, to_message
 from containerizer.api.media import PROTOBUF, RECORDIO
@@ -25,6 +25,8 @@ from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.exit_status import ExitStatus
 from launcher.stdio import Pipes, Terminal
+from provisioner.reference import ImageReference
+from provisioner.registry.options import Credentials as RegistryCredentials
 
 M = TypeVar("M", bound=Message)
 Call = agent.Call
@@ -121,16 +123,29 @@ class AgentClient:
 
     # Containers --------------------------------------------------------------------------------
 
-    def launch(self, request: ContainerRequest, stdio: Pipes | Terminal | None = None) -> ContainerId:
-        """Returns when it runs. One of that id that is there already is left as it is."""
-        self.call(launch_call(request, stdio or Pipes()))
+    def launch(
+        self,
+        request: ContainerRequest,
+        stdio: Pipes | Terminal | None = None,
+        *,
+        credentials: RegistryCredentials | None = None,
+    ) -> ContainerId:
+        """Returns when it runs. One of that id that is there already is left as it is.
+
+        `credentials`: to pull its image with.
+        """
+        self.call(launch_call(request, stdio or Pipes(), credentials))
         return request.container_id
 
     def launch_session(
-        self, request: ContainerRequest, stdio: Pipes | Terminal | None = None
+        self,
+        request: ContainerRequest,
+        stdio: Pipes | Terminal | None = None,
+        *,
+        credentials: RegistryCredentials | None = None,
     ) -> Stream[process_io.ProcessIO]:
         """The same, and `output` from its first byte on. To hang up leaves the container alone."""
-        call = launch_call(request, stdio or Pipes())
+        call = launch_call(request, stdio or Pipes(), credentials)
         session = Call(type=Call.LAUNCH_SESSION, launch_session=call.launch_container)
         return self.stream(session, process_io.ProcessIO)
 
@@ -290,9 +305,14 @@ class AgentClient:
     def images(self) -> list[extensions.ImageInfo]:
         return list(self.call(Call(type=Call.LIST_IMAGES)).list_images.images)
 
-    def pull(self, name: str, *, policy: str = "always") -> extensions.ImageInfo:
+    def pull(
+        self, name: str, *, policy: str = "always", credentials: RegistryCredentials | None = None
+    ) -> extensions.ImageInfo:
         call = Call(type=Call.PULL_IMAGE)
         call.pull_image.name, call.pull_image.pull = name, policy
+        if credentials is not None:
+            registry = ImageReference.parse(name).registry
+            pull_credentials.fill(call.pull_image.config, registry, credentials)
         return self.call(call).pull_image
 
     def remove_image(self, name: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from containerizer.api import environment, limits, networks, process_options, volumes
+from containerizer.api import environment, limits, networks, process_options, pull_credentials, volumes
 from containerizer.api.ids import to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
@@ -21,6 +21,8 @@ from launcher.errors import InvalidRequest
 from launcher.namespaces import NEW
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
+from provisioner.reference import ImageReference
+from provisioner.registry.options import Credentials
 
 _CARRIED_BESIDE = {
     *("image", "container_id", "config", "pull", "platform", "keep"),
@@ -62,8 +64,10 @@ _CARRIED = {
 }
 
 
-def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Call:
-    """Raises InvalidRequest."""
+def launch_call(
+    request: ContainerRequest, stdio: Pipes | Terminal, credentials: Credentials | None = None
+) -> agent.Call:
+    """`credentials`: to pull the image with. Raises InvalidRequest."""
     config = request.config
     refuse_others(request, ContainerRequest(image=request.image), _CARRIED_BESIDE)
     refuse_others(config, ContainerConfig(), _CARRIED)
@@ -74,6 +78,9 @@ def launch_call(request: ContainerRequest, stdio: Pipes | Terminal) -> agent.Cal
     launch.container_id.CopyFrom(to_message(request.container_id))
     _add_command(launch.command, config)
     _add_container(launch.container, request)
+    if credentials is not None:
+        docker = launch.container.mesos.image.docker
+        pull_credentials.fill(docker.config, ImageReference.parse(docker.name).registry, credentials)
     networks.add(launch, config.networks)
     _add_limits(launch, config)
     _add_options(launch, request)

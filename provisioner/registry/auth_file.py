@@ -44,6 +44,11 @@ class AuthFile:
             raise RegistryConfigurationError(
                 f"cannot read credentials from {path}: {error.strerror}"
             ) from error
+        return cls.parse(path, content)
+
+    @classmethod
+    def parse(cls, path: str, content: bytes) -> AuthFile:
+        """What is, or could be, in the file. Raises RegistryConfigurationError."""
         try:
             value = json.loads(content or b"{}")
         except (ValueError, RecursionError) as error:

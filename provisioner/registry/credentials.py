@@ -58,14 +58,29 @@ def _in_files(registry: str, repository: str, authfile: str | None) -> Credentia
 
 
 def _in_file(file: AuthFile, registry: str, repository: str) -> Credentials | None:
+    program = helper(file, registry)
+    of_repository = _of_repository(file, registry, repository)
+    if of_repository is None and program:
+        found = credential_helper.get(program, server(registry))
+        if found is not None:
+            return found
+    return of_repository or _of_host(file, registry)
+
+
+def in_document(file: AuthFile, registry: str, repository: str) -> Credentials | None:
+    """What somebody else's document itself has: no helper is asked. Raises RegistryConfigurationError."""
+    return _of_repository(file, registry, repository) or _of_host(file, registry)
+
+
+def _of_repository(file: AuthFile, registry: str, repository: str) -> Credentials | None:
     key = f"{registry}/{repository}"
     while key != registry:
         found = file.entry(key)
         if found is not None:
             return found
         key = key.rpartition("/")[0]
-    program = helper(file, registry)
-    found = credential_helper.get(program, server(registry)) if program else None
-    if found is not None:
-        return found
+    return None
+
+
+def _of_host(file: AuthFile, registry: str) -> Credentials | None:
     return next(filter(None, map(file.entry, host_keys(registry))), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from containerizer.client import AgentClient, AgentFailed
 from containerizer.request import ContainerRequest
+from provisioner.registry.options import Credentials
 from tests.agent import api
 from tests.agent.process import AgentProcess, started
 from tests.api.conftest import Agent, Id, Launch
@@ -186,6 +188,65 @@ def test_images_come_and_go(near_a_registry: tuple[AgentProcess, str]) -> None:
     assert api.call(agent, "REMOVE_IMAGE", name=image)[0] == 200
     assert api.call(agent, "LIST_IMAGES")[1]["list_images"] == {}
     assert api.call(agent, "REMOVE_IMAGE", name=image)[0] == 404
+
+
+# bcrypt of "secret": docker-registry takes no other kind.
+_USERS = "user:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+
+
+@pytest.fixture
+def near_a_private_registry(tmp_path: Path) -> Iterator[tuple[AgentProcess, str]]:
+    """An agent without credentials, one secret, and the name of an image that takes some."""
+    (tmp_path / "users").write_text(_USERS)
+    (tmp_path / "secrets").mkdir()
+    with Registry.start(tmp_path / "registry") as public:
+        images.push(images.busybox(), public.host, "private", "latest")
+    with Registry.start(tmp_path / "registry", htpasswd=tmp_path / "users") as registry:
+        (tmp_path / "auth.json").write_bytes(_config("user:secret", registry.host))
+        (tmp_path / "secrets" / "pull").write_bytes(_config("user:secret", registry.host))
+        flags = (f"--insecure-registries={registry.host}", f"--secrets-dir={tmp_path}/secrets")
+        with started(tmp_path / "root", tmp_path / "state", *flags, "--secret-resolver=file") as agent:
+            yield agent, f"{registry.host}/private"
+            agent.stop()
+
+
+def _config(pair: str, registry: str) -> bytes:
+    return json.dumps({"auths": {registry: {"auth": base64.b64encode(pair.encode()).decode()}}}).encode()
+
+
+@pytest.mark.requires("overlay", "registry", "busybox")
+def test_credentials_in_a_request(near_a_private_registry: tuple[AgentProcess, str], tmp_path: Path) -> None:
+    agent, image = near_a_private_registry
+    host = image.partition("/")[0]
+
+    def pull(config: dict[str, Any] | None) -> int:
+        asked = {"config": config} if config is not None else {}
+        answer = api.call(agent, "PULL_IMAGE", name=image, **asked)
+        assert "user:" not in str(answer)
+        return answer[0]
+
+    def value(document: bytes) -> dict[str, Any]:
+        return {"type": "VALUE", "value": {"data": base64.b64encode(document).decode()}}
+
+    for refused in (None, value(_config("user:wrong", host)), value(_config("user:secret", "other.example"))):
+        assert pull(refused) == 500
+    assert pull(value(b"{")) == 400
+    assert pull({"type": "REFERENCE", "reference": {"name": "missing"}}) == 400
+    assert pull({"type": "REFERENCE", "reference": {"name": "pull"}}) == 200
+    assert api.call(agent, "REMOVE_IMAGE", name=image)[0] == 200
+    client = AgentClient(f"unix://{agent.socket}")
+    request = ContainerRequest.of(image, ["true"], name=f"private-{os.urandom(3).hex()}")
+    with pytest.raises(AgentFailed, match=host):
+        client.launch(request)
+    client.launch(request, credentials=Credentials(username="user", password="secret"))
+    client.remove(str(request.container_id), force=True)
+    client.remove_image(image)
+    argv = [sys.executable, "-m", "containerizer", "--agent", f"unix://{agent.socket}"]
+    for options, code in (([], 125), (["--authfile", str(tmp_path / "auth.json")], 0)):
+        done = subprocess.run(
+            [*argv, "run", "--rm", *options, image, "true"], capture_output=True, timeout=60
+        )
+        assert done.returncode == code, done.stderr
 
 
 @pytest.mark.requires("overlay", "registry", "busybox")

@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from containerizer.api import checking, describing, environment, launching, limits, measuring, networks
+from containerizer.api import (
+    checking,
+    describing,
+    environment,
+    launching,
+    limits,
+    measuring,
+    networks,
+    pull_credentials,
+)
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import ApiError, BadRequest, NotFound
@@ -97,6 +106,7 @@ async def launch_now(
         request = resolving.resolved(request, context.engine.paths)
     stdio = launching.stdio_of(launching.tty_of(asked.container), stdin=asked.options.stdin)
     asked_checks = checking.asked_of(asked.options)
+    credentials = await pull_credentials.of_container(context, asked.container)
 
     def by_image(image_config: Mapping[str, Any]) -> Callable[[Containerizer], object] | None:
         checks = checking.with_image(asked_checks, request.health, image_config)
@@ -109,7 +119,7 @@ async def launch_now(
         return prepare if checks or first else None
 
     try:
-        await context.engine.launch(request, stdio, by_image=by_image)
+        await context.engine.launch(request, stdio, by_image=by_image, credentials=credentials)
     except (ContainerizerError, OSError) as error:
         raise LaunchRefused(str(error)) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from containerizer.api import launching
+from containerizer.api import launching, pull_credentials
 from containerizer.api.context import Context
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.errors import BadRequest
@@ -30,7 +30,12 @@ async def pull_image(context: Context, call: agent.Call) -> Response:
     policy: Any = asked.pull or "always"
     if policy not in PULL_POLICIES:
         raise BadRequest(f"invalid pull policy {policy!r}", hint=f"use one of {', '.join(PULL_POLICIES)}")
-    image = await context.engine.images.pull(asked.name, policy=policy, platform=asked.platform or None)
+    credentials = None
+    if asked.HasField("config"):
+        credentials = await pull_credentials.of_config(context, asked.config, asked.name)
+    image = await context.engine.images.pull(
+        asked.name, policy=policy, platform=asked.platform or None, credentials=credentials
+    )
     return Response(type=Response.PULL_IMAGE, pull_image=_info(image))
 
 

@@ -711,14 +711,16 @@ class PruneVolumes(_message.Message):
     def __init__(self, all: bool = ..., filters: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PullImage(_message.Message):
-    __slots__ = ["name", "platform", "pull"]
+    __slots__ = ["config", "name", "platform", "pull"]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     PULL_FIELD_NUMBER: _ClassVar[int]
+    config: _values_pb2.Secret
     name: str
     platform: str
     pull: str
-    def __init__(self, name: _Optional[str] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., pull: _Optional[str] = ..., platform: _Optional[str] = ..., config: _Optional[_Union[_values_pb2.Secret, _Mapping]] = ...) -> None: ...
 
 class RemoveImage(_message.Message):
     __slots__ = ["name"]

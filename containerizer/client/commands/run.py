@@ -12,6 +12,7 @@ from containerizer.cli.run import USAGE, configure
 from containerizer.cli.session import own_size
 from containerizer.client.commands import client_of
 from containerizer.client.commands.attach import attend_first
+from containerizer.client.commands.registries import credentials_of
 from launcher.errors import InvalidRequest
 from launcher.stdio import Pipes, Terminal
 
@@ -24,11 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequest("--volumes-from cannot be asked of an agent", hint="name the volumes with -v")
     client = client_of(arguments)
     request = container_options.request(arguments, keep=not arguments.rm)
+    known = credentials_of(arguments, request.image)
     if arguments.detach:
-        print(client.launch(request, stdio_of(arguments)), flush=True)
+        print(client.launch(request, stdio_of(arguments), credentials=known), flush=True)
         return 0
     container = str(request.container_id)
-    with client.launch_session(request, stdio_of(arguments)) as output:
+    with client.launch_session(request, stdio_of(arguments), credentials=known) as output:
         code = attend_first(client, container, arguments, output, stdin=arguments.interactive)
     if arguments.rm:
         client.remove(container, force=True)
