@@ -18,6 +18,7 @@ FIELDS: Mapping[str, Any] = {
     "capabilities_add": ("ALL",),
     "no_new_privileges": False,
     "seccomp": UNCONFINED,
+    "apparmor": UNCONFINED,
     "masked_paths": (),
     "readonly_paths": (),
     "writable_sysfs": True,

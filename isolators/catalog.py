@@ -7,6 +7,7 @@ its entry point in the group `containerizer.isolators`; its name there is the fl
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from isolators.isolator import ContainerConfig, Isolator, IsolatorFlags, IsolatorUnavailable, Need
@@ -108,6 +109,10 @@ DEFAULT = (
     "posix/rlimits",
     "network/loopback",
 )
+
+# Besides, where the kernel shows its profiles: there other tools confine their containers, too.
+_APPARMOR = "linux/apparmor"
+_APPARMOR_PROFILES = "/sys/kernel/security/apparmor/profiles"
 
 # What some requests ask for → who enforces it. Too rare to cost every container a launch step: loaded
 # beside the default ones where it is asked for, and nobody has named isolators.
@@ -215,9 +220,17 @@ def load(
 
 def defaults() -> tuple[str, ...]:
     """The default isolators; of an ordinary user those that work without the host's root."""
-    if not process.is_rootless():
-        return DEFAULT
-    return tuple(name for name in DEFAULT if _is_available(name))
+    if process.is_rootless():
+        return tuple(name for name in DEFAULT if _is_available(name))
+    return (*DEFAULT, _APPARMOR) if _confines_by_default() else DEFAULT
+
+
+def _confines_by_default() -> bool:
+    if not os.path.exists(_APPARMOR_PROFILES):
+        return False
+    from isolators.linux import apparmor  # which most hosts have no use for
+
+    return _is_available(_APPARMOR) and apparmor.confines_by_default()
 
 
 def default_for(config: ContainerConfig, launcher: str = "linux") -> tuple[str, ...]:

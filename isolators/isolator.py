@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # Shared, since both filesystem/linux and namespaces/pid need it: two equal mounts are no conflict.
 PROC_MOUNT = Mount(target="/proc", fstype="proc", source="proc", flags=("nosuid", "nodev", "noexec"))
 
-# Profiles of seccomp, in Docker's words.
+# Profiles of seccomp, in Docker's words; the latter of AppArmor, too.
 BUILTIN_SECCOMP = "builtin"
 UNCONFINED = "unconfined"
 
@@ -119,7 +119,7 @@ class ContainerConfig(Data, kw_only=True):
     # Or UNCONFINED: every system call; or a profile's JSON, its absolute path, or its name below the
     # operator's root, "localhost/NAME": by the time of `prepare` all of these are JSON.
     seccomp: str = BUILTIN_SECCOMP
-    apparmor: str | None = None  # a profile that is loaded
+    apparmor: str | None = None  # a profile that is loaded, or UNCONFINED; None: ours, where it can be had
     selinux: str | None = None  # a label, "user:role:type:level"
     masked_paths: tuple[str, ...] | None = None  # None: filesystem/linux's, as for the next
     readonly_paths: tuple[str, ...] | None = None
@@ -153,6 +153,7 @@ class ContainerConfig(Data, kw_only=True):
     def asked(self) -> set[str]:
         """What of this some isolator has to enforce."""
         own = {name for name in _ASKED if getattr(self, name)}
+        own -= {"apparmor"} if self.apparmor == UNCONFINED else set()
         if any(device.is_restricted for device in self.devices):
             own.add("device_access")
         if self.networks.names:

@@ -164,6 +164,22 @@ def _program(name: str, package: str) -> Probe:
     return lambda: None if shutil.which(name) else lacking
 
 
+def _apparmor() -> str | None:
+    """With its profiles in sight, and what loads some."""
+    if not os.path.exists("/sys/kernel/security/apparmor/profiles"):
+        return "the kernel shows no AppArmor (CONFIG_SECURITY_APPARMOR, securityfs)"
+    return _program("apparmor_parser", "apparmor")()
+
+
+def _selinux() -> str | None:
+    """By a policy whose types the tests know."""
+    try:
+        own = Path("/proc/self/attr/current").read_text()
+    except OSError:
+        own = ""
+    return None if own.startswith("tests_u:") else "SELinux does not go by the policy of tests/vm/selinux.cil"
+
+
 def _keyctl() -> str | None:
     return None if os.path.exists("/proc/keys") else "the kernel has no keys (CONFIG_KEYS)"
 
@@ -213,6 +229,8 @@ NEEDS: Mapping[str, Probe] = {
     "tun": _tun,
     "device-mapper": _device_mapper,  # apt-get install dmsetup
     "keyctl": _keyctl,
+    "apparmor": _apparmor,
+    "selinux": _selinux,  # in the virtual machine with `--lsm selinux`
     "uidmap": _uidmap,
     "cni": _cni,  # Debian's plug-ins
     "nftables": _nftables,

@@ -11,7 +11,7 @@ from isolators.isolator import BUILTIN_SECCOMP, UNCONFINED
 from launcher.errors import InvalidRequest
 
 HELP = (
-    "no-new-privileges[=true|false], seccomp=builtin|unconfined|FILE, apparmor=PROFILE,"
+    "no-new-privileges[=true|false], seccomp=builtin|unconfined|FILE, apparmor=PROFILE|unconfined,"
     " label=PART:VALUE|disable, mask=PATH[:PATH], unmask=ALL|PATH[:PATH], systempaths=unconfined"
 )
 _LABEL = ("user", "role", "type", "level")  # the parts of one, in their order
@@ -86,8 +86,10 @@ def _seccomp(option: str, setting: str, found: Fields) -> Fields:
 
 def _apparmor(option: str, setting: str, found: Fields) -> Fields:
     if not setting:
-        raise InvalidRequest("--security-opt apparmor names no profile", hint="name one that is loaded")
-    return {"apparmor": None if setting == UNCONFINED else setting}
+        raise InvalidRequest(
+            "--security-opt apparmor names no profile", hint="use one that is loaded, or unconfined"
+        )
+    return {"apparmor": setting}
 
 
 def _label(option: str, setting: str, found: Fields) -> Fields:

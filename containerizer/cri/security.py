@@ -88,6 +88,10 @@ def _labels(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
         if not labels.has_apparmor():
             raise InvalidRequest(f"no AppArmor profiles are loaded here: {profile}")
         fields["apparmor"] = profile
+    elif name == UNCONFINED or (
+        context.HasField("apparmor") and context.apparmor.profile_type == _PROFILES.Unconfined
+    ):
+        fields["apparmor"] = UNCONFINED
     label = context.selinux_options
     parts = (label.user, label.role, label.type, label.level)
     if any(parts) and labels.has_selinux():

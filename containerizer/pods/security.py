@@ -20,7 +20,7 @@ class Security(Data, kw_only=True):
     group: int | None = None
     non_root: bool = False  # an image whose user is root is refused
     seccomp: str = BUILTIN_SECCOMP
-    apparmor: str | None = None  # a profile that is loaded
+    apparmor: str | None = None  # a profile that is loaded; "unconfined"
     selinux: str | None = None  # a label
     readonly_rootfs: bool = False
     capabilities_add: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ def of_pod(node: Node) -> Security:
 def of_container(node: Node, pods: Security) -> Security:
     """Raises InvalidManifest."""
     privileged = node.flag("privileged")
-    security = _common(node, replace(pods, seccomp=UNCONFINED) if privileged else pods)
+    security = _common(node, replace(pods, seccomp=UNCONFINED, apparmor=UNCONFINED) if privileged else pods)
     capabilities = node.object("capabilities")
     add, drop = capabilities.texts("add") or (), capabilities.texts("drop") or ()
     capabilities.done()
@@ -95,14 +95,13 @@ def _seccomp(node: Node, default: str) -> str:
 
 
 def _apparmor(node: Node, default: str | None) -> str | None:
-    """The default profile of the runtime is none here: containers have no capability that it would curb."""
     if not node.has("appArmorProfile"):
         return default
     profile = node.object("appArmorProfile")
     kind = profile.one_of("type", (*_PROFILES, _LOCALHOST))
     name = profile.text("localhostProfile") if kind == _LOCALHOST else None
     profile.done()
-    return name
+    return UNCONFINED if kind == "Unconfined" else name
 
 
 def _selinux(node: Node, default: str | None) -> str | None:

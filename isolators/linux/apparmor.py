@@ -1,4 +1,4 @@
-"""linux/apparmor: a profile of AppArmor for the task, of those that the host has loaded.
+"""linux/apparmor: a profile of AppArmor for the task, of those that the host has loaded, or a built-in one.
 
 It holds from the task's execve(2) on, for further commands in the container too. See apparmor(7).
 """
@@ -6,11 +6,18 @@ It holds from the task's execve(2) on, for further commands in the container too
 from __future__ import annotations
 
 from isolators.flags import IsolatorFlags
-from isolators.isolator import ContainerConfig, Isolator, Need
+from isolators.isolator import UNCONFINED, ContainerConfig, Isolator, Need
+from isolators.linux import apparmor_profile
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import labels
 from launcher.launch_info import LaunchInfo
+
+
+def confines_by_default(**places: str) -> bool:
+    """Whether containers that name no profile have ours; where it can neither be seen nor loaded they have none."""
+    loaded = labels.apparmor_profiles(**places)
+    return loaded is not None and (apparmor_profile.can_be_loaded() or apparmor_profile.NAME in loaded)
 
 
 class LinuxApparmor(Isolator):
@@ -28,14 +35,29 @@ class LinuxApparmor(Isolator):
     def __init__(self, flags: IsolatorFlags, **places: str) -> None:
         super().__init__(flags)
         self._places = places
+        self._default = apparmor_profile.NAME if confines_by_default(**places) else None
+
+    def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
+        """Load ours if it is not there: `aa-remove-unknown` removes what is in none of the host's files."""
+        profile = self._profile(config)
+        if profile == apparmor_profile.NAME and not self._is_loaded(profile):
+            apparmor_profile.load()
 
     def contribute(self, container_id: ContainerId, config: ContainerConfig) -> LaunchInfo:
-        if config.apparmor is None:
-            return LaunchInfo()
-        loaded = labels.apparmor_profiles(**self._places)
-        if loaded is not None and config.apparmor not in loaded:
+        profile = self._profile(config)
+        if profile not in (None, apparmor_profile.NAME) and not self._is_loaded(profile):
             raise InvalidRequest(
-                f"no AppArmor profile {config.apparmor!r} is loaded",
+                f"no AppArmor profile {profile!r} is loaded",
                 hint="load it with apparmor_parser(8); `aa-status` lists those that are",
             )
-        return LaunchInfo(apparmor=config.apparmor)
+        return LaunchInfo(apparmor=profile)
+
+    def _profile(self, config: ContainerConfig) -> str | None:
+        if config.apparmor == UNCONFINED:
+            return None
+        return self._default if config.apparmor is None else config.apparmor
+
+    def _is_loaded(self, profile: str | None) -> bool:
+        """As far as that can be seen."""
+        loaded = labels.apparmor_profiles(**self._places)
+        return loaded is None or profile in loaded

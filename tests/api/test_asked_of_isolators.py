@@ -58,6 +58,7 @@ def test_secrets_arrive_as_the_client_encodes_them() -> None:
         {"masked_paths": (), "readonly_paths": ("/proc/sys", "/x"), "writable_sysfs": True},
         {"capabilities_ambient": ("KILL",), "additional_gids": (7, 8)},
         {"apparmor": "mine", "selinux": "system_u:system_r:spc_t:s0", "seccomp": "localhost/a.json"},
+        {"apparmor": "unconfined"},
         {"resources": Resources(gpus="device=0,1")},
         {
             "volumes": tuple(

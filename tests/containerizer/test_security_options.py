@@ -32,7 +32,7 @@ def of(*options: str) -> dict[str, Any]:
         (["seccomp=unconfined"], {"seccomp": "unconfined"}),
         (["seccomp:builtin"], {"seccomp": "builtin"}),
         (["apparmor=docker-default"], {"apparmor": "docker-default"}),
-        (["apparmor=unconfined"], {"apparmor": None}),
+        (["apparmor=unconfined"], {"apparmor": "unconfined"}),
         (["label=type:spc_t"], {"selinux": "system_u:system_r:spc_t:s0"}),
         (["label=level:s0:c1,c2", "label=user:u"], {"selinux": "u:system_r:container_t:s0:c1,c2"}),
         (["label:disable"], {"selinux": None}),

@@ -42,6 +42,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description="run tests in a virtual machine")
     parser.add_argument("--cgroup", choices=("v1", "v2", "hybrid"), default="v2")
+    parser.add_argument("--lsm", choices=tuple(machine.LSM), help="the security module that labels processes")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds until the guest is ended")
     parser.add_argument("--fetch", action="store_true", help="have what a boot takes, and boot nothing")
     parser.add_argument("--exec", action="store_true", help="the arguments are a command, not pytest's")
@@ -66,14 +67,15 @@ def _boot(arguments: argparse.Namespace) -> int:
             cgroup=arguments.cgroup,
             argv=[*(() if arguments.exec else PYTEST), *arguments.arguments],
             directory=str(CHECKOUT),
-            environment=_environment(arguments.cgroup),
+            environment=_environment(arguments.cgroup, arguments.lsm),
             modules=str(directory / "lib/modules"),
+            lsm=arguments.lsm,
         )
         return machine.run(job, directory, results, arguments.limit)
 
 
-def _environment(cgroup: str) -> dict[str, str]:
-    own = CGROUP_NEEDS[cgroup]
+def _environment(cgroup: str, lsm: str | None) -> dict[str, str]:
+    own = CGROUP_NEEDS[cgroup] | ({lsm} if lsm else set())
     asked = requires.mandatory(os.environ) - {"cgroup1", "cgroup2"}
     ci = {name: os.environ[name] for name in ("CI",) if name in os.environ}
     return ENVIRONMENT | ci | {requires.ENVIRONMENT: ",".join(sorted({*MANDATORY, *asked, *own}))}

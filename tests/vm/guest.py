@@ -78,8 +78,21 @@ def _set_up(job: dict[str, Any]) -> None:
     _load_modules(job["modules"])
     _busybox("ip", "link", "set", "lo", "up")
     _busybox("hostname", "vm")
+    _show_lsm(job["lsm"])
     _swap()
     (_mount_v2 if job["cgroup"] == "v2" else _mount_v1)(job["cgroup"])
+
+
+def _show_lsm(name: str | None) -> None:
+    """Mount its files; of SELinux with a policy by which it enforces from now on."""
+    if name:
+        _busybox("mount", "-t", "securityfs", "securityfs", "/sys/kernel/security")
+    if name == "selinux":
+        _busybox("mount", "-t", "selinuxfs", "selinuxfs", "/sys/fs/selinux")
+        source, policy = Path(__file__).with_name("selinux.cil"), "/run/vm/policy"
+        subprocess.run(["secilc", "-o", policy, "-f", "/dev/null", str(source)], check=True)
+        Path("/sys/fs/selinux/load").write_bytes(Path(policy).read_bytes())
+        Path("/sys/fs/selinux/enforce").write_text("1")
 
 
 def _keep_private(checkout: str) -> None:

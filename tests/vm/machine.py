@@ -36,6 +36,7 @@ KERNEL_ARGUMENTS = (
     "mitigations=off",  # dear in software, and nobody to protect
 )
 NO_V1 = "cgroup_no_v1=all"
+LSM = {name: f"security={name}" for name in ("apparmor", "selinux")}  # without it AppArmor, with no profiles
 
 EXIT_HUNG = 124
 EXIT_DIED = 125
@@ -50,6 +51,7 @@ class Job:
     directory: str  # where the command runs, at the same path as on the host
     environment: Mapping[str, str]
     modules: str  # the kernel's, below lib/modules
+    lsm: str | None  # one of LSM, to be seen by what runs; selinux with the policy that is beside
 
 
 def check() -> None:
@@ -96,8 +98,9 @@ def _qemu(kernel_directory: Path, results: Path, shared: str) -> list[str]:
     python = sys.executable
     words = [*KERNEL_ARGUMENTS, f"vm.python={python}", f"vm.guest={Path(__file__).with_name('guest.py')}"]
     words.append(f"vm.job={results / 'job.json'}")
-    if json.loads((results / "job.json").read_text())["cgroup"] == "v2":
-        words.append(NO_V1)
+    job = json.loads((results / "job.json").read_text())
+    words += [NO_V1] if job["cgroup"] == "v2" else []
+    words += [LSM[job["lsm"]]] if job["lsm"] else []
     return [
         *(kernel.found(QEMU), "-accel", "tcg,thread=multi", "-cpu", "max", "-no-reboot"),
         *(
