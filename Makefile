@@ -10,7 +10,7 @@ PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uid
 	/usr/lib/cni/bridge:containernetworking-plugins iptables:iptables nft:nftables ip:iproute2 stress-ng:stress-ng chromium:chromium chromedriver:chromium-driver \
 	slirp4netns:slirp4netns pasta:passt sshfs:sshfs /usr/lib/openssh/sftp-server:openssh-sftp-server kubectl:kubernetes-client
 VM_TESTS := tests/isolators tests/end_to_end/test_disk_quota.py tests/end_to_end/test_limits_table.py tests/end_to_end/test_rootless_limits.py -q
-VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.xfs:xfsprogs
+VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.xfs:xfsprogs apparmor_parser:apparmor secilc:secilc
 
 # What of these is not there, as packages.
 FIND_MISSING = missing=; for pair in $(1); do \
@@ -65,7 +65,7 @@ test: lint packages ## all checks: lint, then every test that this host can run
 	@$(AS_ROOT) $(PYTHON) -m pytest $(if $(SUDO),-p no:cacheprovider) $(TESTS)
 
 test-v1 test-v2 test-hybrid: test-%: venv packages vm-packages ## tests in a virtual machine with this version of cgroups
-	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup $* $(if $(LIMIT),--limit $(LIMIT)) -- $(or $(TESTS),$(VM_TESTS))
+	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup $* $(if $(LSM),--lsm $(LSM)) $(if $(LIMIT),--limit $(LIMIT)) -- $(or $(TESTS),$(VM_TESTS))
 
 vm-kernel: venv packages vm-packages # fails where no virtual machine can be had
 	@$(AS_ROOT) $(PYTHON) -m tests.vm --fetch

@@ -130,11 +130,11 @@ def isolators_page() -> str:
         "| isolator | what it does | limits | by default |",
         "| --- | --- | --- | --- |",
     ]
-    defaults = catalog.defaults()
     for each in catalog.describe(catalog.TABLE):
         page = f"../isolators/{each.name.replace('/', '-')}.md"
         name = f"[`{each.name}`]({page})" if (HERE / page).resolve().exists() else f"`{each.name}`"
-        given = "yes" if each.name in defaults else ""
+        given = "where the kernel has it" if each.name == catalog.DEFAULT_IF_THERE else ""
+        given = "yes" if each.name in catalog.DEFAULT else given
         lines.append(f"| {name} | {_cell(each.summary)} | {', '.join(sorted(each.enforces))} | {given} |")
     return "\n".join([*lines, ""])
 

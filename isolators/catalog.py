@@ -111,7 +111,7 @@ DEFAULT = (
 )
 
 # Besides, where the kernel shows its profiles: there other tools confine their containers, too.
-_APPARMOR = "linux/apparmor"
+DEFAULT_IF_THERE = "linux/apparmor"
 _APPARMOR_PROFILES = "/sys/kernel/security/apparmor/profiles"
 
 # What some requests ask for → who enforces it. Too rare to cost every container a launch step: loaded
@@ -222,7 +222,7 @@ def defaults() -> tuple[str, ...]:
     """The default isolators; of an ordinary user those that work without the host's root."""
     if process.is_rootless():
         return tuple(name for name in DEFAULT if _is_available(name))
-    return (*DEFAULT, _APPARMOR) if _confines_by_default() else DEFAULT
+    return (*DEFAULT, DEFAULT_IF_THERE) if _confines_by_default() else DEFAULT
 
 
 def _confines_by_default() -> bool:
@@ -230,7 +230,7 @@ def _confines_by_default() -> bool:
         return False
     from isolators.linux import apparmor  # which most hosts have no use for
 
-    return _is_available(_APPARMOR) and apparmor.confines_by_default()
+    return _is_available(DEFAULT_IF_THERE) and apparmor.confines_by_default()
 
 
 def default_for(config: ContainerConfig, launcher: str = "linux") -> tuple[str, ...]:

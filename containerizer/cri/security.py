@@ -79,8 +79,9 @@ def _file(path: str) -> str:
 def _labels(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
     """A profile that the kernel has nobody to go by is refused; a label then means nothing to it."""
     name = context.apparmor_profile
-    local = context.apparmor.profile_type == _PROFILES.Localhost if context.HasField("apparmor") else False
-    if name and not name.startswith(_LOCALHOST) and name not in ("runtime/default", "unconfined"):
+    kind = context.apparmor.profile_type if context.HasField("apparmor") else None
+    local = kind == _PROFILES.Localhost
+    if name and not name.startswith(_LOCALHOST) and name not in ("runtime/default", UNCONFINED):
         raise InvalidRequest(f"invalid AppArmor profile {name!r}")
     fields: dict[str, Any] = {}
     if (local or name.startswith(_LOCALHOST)) and not context.privileged:
@@ -88,9 +89,7 @@ def _labels(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
         if not labels.has_apparmor():
             raise InvalidRequest(f"no AppArmor profiles are loaded here: {profile}")
         fields["apparmor"] = profile
-    elif name == UNCONFINED or (
-        context.HasField("apparmor") and context.apparmor.profile_type == _PROFILES.Unconfined
-    ):
+    elif name == UNCONFINED or kind == _PROFILES.Unconfined:
         fields["apparmor"] = UNCONFINED
     label = context.selinux_options
     parts = (label.user, label.role, label.type, label.level)

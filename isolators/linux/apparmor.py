@@ -15,7 +15,7 @@ from launcher.launch_info import LaunchInfo
 
 
 def confines_by_default(**places: str) -> bool:
-    """Whether containers that name no profile have ours; where it can neither be seen nor loaded they have none."""
+    """Whether containers that name no profile have ours: it can be loaded, or is there."""
     loaded = labels.apparmor_profiles(**places)
     return loaded is not None and (apparmor_profile.can_be_loaded() or apparmor_profile.NAME in loaded)
 

@@ -1,7 +1,7 @@
 """containerizer-default: the profile of AppArmor for containers that name none, and who loads it.
 
-It says once more what the mounts of a container say, so that a task finds no more where one of those fails, or
-where it has a capability with which it could undo them. See apparmor.d(5).
+It says once more what the mounts of a container say, so that a task finds no more where one of those fails,
+or where it has a capability with which it could undo them. See apparmor.d(5).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PARSER = "/sbin/apparmor_parser"
 _TIMEOUT = 60.0  # seconds
 
 # What no rule permits is denied: mounts and their removal, pivot_root, other profiles. Links like /proc/self
-# are followed before a rule is looked for. A process that sends needs a rule, too, so `receive` can be for all.
+# are followed before a rule is looked for. Who sends a signal needs a rule as well, so all may be received.
 _TEXT = f"""
 profile {NAME} flags=(attach_disconnected,mediate_deleted) {{
   network,

@@ -26,7 +26,7 @@ def test_profiles_and_labels_of_the_host(monkeypatch: pytest.MonkeyPatch) -> Non
     own = parse(
         _pod({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, securityContext=profiles)
     )
-    assert requests.container(own, own.containers[0], {}).config.apparmor is None
+    assert requests.container(own, own.containers[0], {}).config.apparmor == "unconfined"
 
 
 @pytest.mark.parametrize(

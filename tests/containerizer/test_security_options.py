@@ -65,6 +65,7 @@ def test_privileged_is_without_shields_but_for_those_that_are_named() -> None:
         "capabilities_add": ("ALL",),
         "no_new_privileges": False,
         "seccomp": "builtin",
+        "apparmor": "unconfined",
         "masked_paths": (),
         "readonly_paths": (),
         "writable_sysfs": True,

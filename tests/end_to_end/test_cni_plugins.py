@@ -125,13 +125,30 @@ def test_interfaces_of_the_hosts_own(
     kind: str,
     options: dict[str, Any],
 ) -> None:
-    network.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "other")
-    network.run("ip", "link", "set", "uplink", "up")
+    """A device of the host's is what they share; what is at its other end is reached, and answers."""
+    neighbour = _wire(network, options.get("vlanId"))
+    network.run("ip", "addr", "add", "10.9.0.1/24", "dev", neighbour)
+    before = network.devices()
     own = {"type": kind, "master": "uplink", **options, "ipam": ipam(tmp_path, "10.9.0.0/24")}
     configure("wire", own, {"type": "tuning"})
-    done = here("run", "--rm", "--network", "wire", *cni, busybox, "ip", "-o", "-4", "addr", "show", "eth0")
+    script = "ip -o -4 addr show eth0; ping -c 1 -W 5 10.9.0.1"
+    done = here("run", "--rm", "--network", "wire", *cni, busybox, "sh", "-c", script)
     assert "10.9.0.2/24" in done.stdout, done.stderr
-    assert network.devices() == {"uplink", "other"}
+    assert "1 packets received" in done.stdout
+    assert network.devices() == before
+    assert not [path for path in (tmp_path / "ipam" / "wire").iterdir() if path.name.startswith("10.")]
+
+
+def _wire(network: HostNetwork, vlan: int | None) -> str:
+    """A cable between two devices of the host; the one, in this VLAN, that containers do not share."""
+    network.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "other")
+    for name in ("uplink", "other"):
+        network.run("ip", "link", "set", name, "up")
+    if vlan is None:
+        return "other"
+    network.run("ip", "link", "add", "link", "other", "name", "tagged", "type", "vlan", "id", str(vlan))
+    network.run("ip", "link", "set", "tagged", "up")
+    return "tagged"
 
 
 def test_loopback_in_a_list(

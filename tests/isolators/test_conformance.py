@@ -162,6 +162,6 @@ def test_each_resource_has_one_isolator_that_a_request_for_it_loads() -> None:
 
 
 def test_what_is_asked_for_is_loaded_on_demand() -> None:
-    assert catalog.default_for(ContainerConfig()) == catalog.DEFAULT
+    assert catalog.default_for(ContainerConfig()) == catalog.defaults()
     asked = ContainerConfig(userns="auto", namespaces={"user": "new", "time": "new", "net": "new"})
-    assert catalog.default_for(asked) == (*catalog.DEFAULT, "namespaces/user", "namespaces/time")
+    assert catalog.default_for(asked) == (*catalog.defaults(), "namespaces/user", "namespaces/time")

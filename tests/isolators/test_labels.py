@@ -9,6 +9,7 @@ import pytest
 from isolators import catalog
 from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig, IsolatorUnavailable
+from isolators.linux import apparmor_profile
 from isolators.linux.apparmor import LinuxApparmor
 from isolators.linux.selinux import LinuxSelinux
 from launcher.child import STEPS
@@ -44,9 +45,29 @@ def test_a_profile_has_to_be_loaded(tmp_path: Path) -> None:
     isolator = LinuxApparmor(FLAGS, securityfs=str(tmp_path))
     for name in ("docker-default", "my (own) one"):
         assert isolator.contribute(WEB, ContainerConfig(apparmor=name)) == LaunchInfo(apparmor=name)
-    assert isolator.contribute(WEB, ContainerConfig()) == LaunchInfo()
+    assert isolator.contribute(WEB, ContainerConfig(apparmor="unconfined")) == LaunchInfo()
     with pytest.raises(InvalidRequest, match="no AppArmor profile 'docker' is loaded"):
         isolator.contribute(WEB, ContainerConfig(apparmor="docker"))
+
+
+def test_ours_is_the_default_where_it_can_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apparmor_profile, "PARSER", str(tmp_path / "parser"))
+    profiles, ours = tmp_path / "profiles", LaunchInfo(apparmor=apparmor_profile.NAME)
+
+    def contributed() -> LaunchInfo:
+        return LinuxApparmor(FLAGS, securityfs=str(tmp_path)).contribute(WEB, ContainerConfig())
+
+    assert contributed() == LaunchInfo(), "nobody sees what is loaded"
+    profiles.write_text("")
+    assert contributed() == LaunchInfo(), "nothing loads it"
+    profiles.write_text(f"{apparmor_profile.NAME} (enforce)\n")
+    assert contributed() == ours
+    profiles.write_text("")
+    (tmp_path / "parser").write_text("#!/bin/sh\nread word && echo $word $1 $2 >&2; exit 7\n")
+    (tmp_path / "parser").chmod(0o700)
+    assert contributed() == ours
+    with pytest.raises(IsolatorUnavailable, match=r"cannot be loaded: .* failed with exit code 7"):
+        LinuxApparmor(FLAGS, securityfs=str(tmp_path)).create(WEB, ContainerConfig())
 
 
 def test_a_label_has_to_be_known(tmp_path: Path) -> None:
