@@ -128,6 +128,14 @@ class Node:
             raise self.refusal(name, f"is {value}; the least is {least}")
         return value
 
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """A list of whole numbers; none where it is missing."""
+        items = self._take(name, list, [])
+        for index, item in enumerate(items):
+            if type(item) is not int or not 0 <= item < 1 << 31:
+                raise self.refusal(f"{name}[{index}]", "is no whole number")
+        return tuple(items)
+
     def quantity(self, name: str) -> str | None:
         """A number with or without a suffix, as text."""
         self._known.add(name)

@@ -14,6 +14,7 @@ from containerizer.pods.containers import Around, PodContainer
 from containerizer.pods.document import InvalidManifest, Node, load
 from containerizer.pods.downward import Metadata, Sources
 from containerizer.pods.policy import ALWAYS, POLICIES
+from containerizer.pods.security import FsGroup
 from containerizer.pods.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import Data
@@ -43,6 +44,7 @@ class PodManifest(Data, kw_only=True):
     hostname: str | None = None  # None: its name
     restart_policy: str = ALWAYS
     grace_period: int = GRACE_PERIOD  # seconds between the signal that asks to end and SIGKILL
+    fs_group: FsGroup | None = None  # whose the volumes are
     host_network: bool = False
     host_pid: bool = False
     host_ipc: bool = False
@@ -102,10 +104,11 @@ def _spec(node: Node, sources: Sources) -> PodManifest:
     host_network = bool(node.flag("hostNetwork"))
     of_pod = volumes.parse(node.objects("volumes"), sources)
     ignored: list[str] = []
+    of_all, fs_group = security.of_pod(node.object("securityContext"))
     around = Around(
         sources=sources,
         volumes=of_pod,
-        security=security.of_pod(node.object("securityContext")),
+        security=of_all,
         host_network=host_network,
         ignored=ignored,
     )
@@ -117,6 +120,7 @@ def _spec(node: Node, sources: Sources) -> PodManifest:
         hostname=node.optional_text("hostname"),
         restart_policy=node.one_of("restartPolicy", POLICIES, ALWAYS),
         grace_period=node.number("terminationGracePeriodSeconds", GRACE_PERIOD),
+        fs_group=fs_group,
         host_network=host_network,
         host_pid=bool(node.flag("hostPID")),
         host_ipc=bool(node.flag("hostIPC")),

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from containerizer.pods import disk_usage, memory, requests
+from containerizer.pods import disk_usage, fs_group, memory, requests
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.member import Member, Note, Print, State
 from containerizer.pods.memory import Memory
@@ -170,6 +170,7 @@ class Pod:
         self._around = container
         try:
             self._fill_memory(container)
+            fs_group.give(self.manifest, self._places)
         except BaseException:
             container.remove()
             raise

@@ -102,6 +102,7 @@ def container(manifest: PodManifest, of: PodContainer, places: Mapping[str, Plac
             capabilities_drop=security.capabilities_drop,
             no_new_privileges=not security.privilege_escalation,
             seccomp=security.seccomp,
+            additional_gids=security.groups,
             apparmor=security.apparmor,
             selinux=security.selinux,
         ),

@@ -18,6 +18,7 @@ class Security(Data, kw_only=True):
 
     user: int | None = None
     group: int | None = None
+    groups: tuple[int, ...] = ()  # besides those that the image has for the user
     non_root: bool = False  # an image whose user is root is refused
     seccomp: str = BUILTIN_SECCOMP
     apparmor: str | None = None  # a profile that is loaded; "unconfined"
@@ -28,11 +29,25 @@ class Security(Data, kw_only=True):
     privilege_escalation: bool = False  # setuid programs work
 
 
-def of_pod(node: Node) -> Security:
+class FsGroup(Data, kw_only=True):
+    """See containerizer.pods.fs_group."""
+
+    number: int
+    path: str  # of the field
+    once: bool = False  # what has been given to it is not looked through again
+
+
+def of_pod(node: Node) -> tuple[Security, FsGroup | None]:
     """Raises InvalidManifest."""
-    security = _common(node, Security())
+    groups = node.numbers("supplementalGroups")
+    node.one_of("supplementalGroupsPolicy", ("Merge",), "Merge")
+    once = node.one_of("fsGroupChangePolicy", ("Always", "OnRootMismatch"), "Always") == "OnRootMismatch"
+    number = _id(node, "fsGroup", None)
+    given = None if number is None else FsGroup(number=number, path=node.at("fsGroup"), once=once)
+    of_files = () if number is None else (number,)
+    security = _common(node, Security(groups=tuple(dict.fromkeys((*groups, *of_files)))))
     node.done()
-    return security
+    return security, given
 
 
 def of_container(node: Node, pods: Security) -> Security:

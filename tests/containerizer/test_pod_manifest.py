@@ -281,7 +281,13 @@ _VOLUMES = [{"name": "v", "emptyDir": {}}]
             _pod({"lifecycle": {"postStart": {"httpGet": {"port": 1}}}}),
             "spec.containers[0].lifecycle.postStart.httpGet is not supported",
         ),
-        (_pod(securityContext={"fsGroup": 1}), "spec.securityContext.fsGroup is not supported"),
+        (_pod(securityContext={"sysctls": []}), "spec.securityContext.sysctls is not supported"),
+        (_pod(securityContext={"fsGroup": -1}), "spec.securityContext.fsGroup is -1"),
+        (_pod(securityContext={"supplementalGroups": [1, "2"]}), "supplementalGroups[1] is no whole number"),
+        (
+            _pod(securityContext={"supplementalGroupsPolicy": "Strict"}),
+            "supplementalGroupsPolicy is 'Strict'",
+        ),
         (_pod({"env": [{"name": "A", "valueFrom": field("status.hostIP")}]}), "fieldPath is 'status.hostIP'"),
         (
             _pod({"securityContext": {"runAsGroup": 1}}),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import select
 import threading
 import time
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from containerizer import Containerizer
-from containerizer.pods import sub_paths
+from containerizer.pods import fs_group, sub_paths
 from containerizer.pods.containers import PodContainer
 from containerizer.pods.manifest import parse
 from containerizer.pods.pod import Pod
@@ -92,6 +94,69 @@ def test_parts_of_volumes(cli: Cli, manifest: Write) -> None:
         one = {"name": "e", "script": "ls /v", **mount(subPath=part)}
         done = cli("pod", "run", "--rm", manifest(one, initContainers=[init], volumes=volumes))
         assert (done.returncode, done.stdout, says in done.stderr) == (125, "", True), done.stderr
+
+
+def test_volumes_are_of_the_group_that_is_asked_for(
+    cli: Cli, manifest: Write, busybox: str, tmp_path: Path
+) -> None:
+    """Whoever the containers run as; paths of the host are not, nor what links lead to."""
+    (tmp_path / "file").touch(0o600)
+    cli("volume", "create", "kept")
+    fill = f"mkdir /c/d; echo old > /c/d/f; chmod 600 /c/d/f; ln -s {tmp_path}/file /c/link"
+    assert cli("run", "--rm", "-v", "kept:/c", busybox, "sh", "-c", fill).returncode == 0
+    own = "ls -ldn $m | cut -d' ' -f1 | tr '\\n' ' '; stat -c %g $m | tr '\\n' ' '"
+    script = (
+        f"id -G; for m in /e /m /f/key /c /c/d/f; do {own}; done; echo; "
+        "echo new > /e/new && echo new > /m/new && echo new >> /c/d/f && stat -c %g /e/new && cat /f/key"
+    )
+    kinds: dict[str, Any] = {
+        "e": {"emptyDir": {}},
+        "m": {"emptyDir": {"medium": "Memory"}},
+        "f": {"configMap": {"name": "text", "defaultMode": 0o400}},
+        "c": {"persistentVolumeClaim": {"claimName": "kept"}},
+        "h": {"hostPath": {"path": str(tmp_path)}},
+    }
+    reader = {
+        "name": "reader",
+        "script": script,
+        "securityContext": {"runAsUser": 1000, "runAsGroup": 1001},
+        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in kinds],
+    }
+    path = manifest(
+        reader,
+        securityContext={"fsGroup": 2000, "supplementalGroups": [3000]},
+        volumes=[{"name": name, **kind} for name, kind in kinds.items()],
+    )
+    text = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "text"}, "data": {"key": "value"}}
+    Path(path).write_text(f"{Path(path).read_text()}\n---\n{json.dumps(text)}\n")
+    done = cli("pod", "run", "--rm", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    groups, modes, made, value = (line.removeprefix("reader | ") for line in done.stdout.splitlines())
+    assert groups == "1001 2000 3000"
+    files = "drwxrwsrwx 2000 drwxrwsrwx 2000 -r--r----- 2000 drwxrwsr-x 2000 -rw-rw---- 2000"
+    assert (modes.split(), made, value) == (files.split(), "2000", "value")
+    assert (tmp_path / "file").stat().st_gid == tmp_path.stat().st_gid == 0
+    cli("volume", "rm", "kept")
+
+
+@pytest.mark.parametrize(("policy", "given"), [("Always", 2000), ("OnRootMismatch", 0)])
+def test_a_claim_that_was_given_before(tmp_path: Path, policy: str, given: int) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "pod"},
+        "spec": {
+            "containers": [{"name": "c", "image": "i"}],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "kept"}}],
+            "securityContext": {"fsGroup": 2000, "fsGroupChangePolicy": policy},
+        },
+    }
+    asked, places = parse(json.dumps(pod).encode()), {"v": Place(path=str(tmp_path), seen=str(tmp_path))}
+    fs_group.give(asked, places)
+    (tmp_path / "later").touch()
+    os.chown(tmp_path / "later", 0, 0)
+    fs_group.give(asked, places)
+    assert (tmp_path / "later").stat().st_gid == given
 
 
 def test_a_part_that_is_swapped_stays_in_its_volume(tmp_path: Path) -> None:
