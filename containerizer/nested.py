@@ -101,6 +101,7 @@ def with_parent(owner: Owner, request: ContainerRequest) -> Iterator[ContainerRe
     own = _own(request.config)
     around = entering.opened(owner, request.container_id.parent)
     with around as (info, namespaces), _of_siblings(owner, request) as others:
+        _refuse_tracer(request.container_id.parent, info)
         parent = Parent(
             namespaces={kind: path for kind, path in {**namespaces, **others}.items() if kind not in own},
             uid_map=info.uid_map,
@@ -119,6 +120,21 @@ def with_parent(owner: Owner, request: ContainerRequest) -> Iterator[ContainerRe
         files = None if "net" in own else entering.network_files(owner.paths, request.container_id.parent)
         shared = {"parent": parent, "namespaces": kinds, "network_files": files}
         yield replace(request, config=replace(request.config, **shared))
+
+
+def _refuse_tracer(container_id: ContainerId, info: LaunchInfo) -> None:
+    """Raises InvalidRequest for a parent that may trace what has the host's privileges.
+
+    Who makes a nested container has them for a while, and is in a PID namespace below its parent's, who sees
+    it. In a user namespace the right to trace is none over that process: its memory is the host's, ptrace(2).
+    Who may mount is the host's root anyway.
+    """
+    sets = info.capabilities
+    if sets is None or "user" in info.namespaces or "CAP_SYS_ADMIN" in sets.bounding:
+        return
+    if "CAP_SYS_PTRACE" in sets.bounding:
+        hint = "give the parent a user namespace (--userns auto), or no SYS_PTRACE; `exec` may be had in it"
+        raise InvalidRequest(f"container {container_id} has CAP_SYS_PTRACE, so none can be in it", hint=hint)
 
 
 def _own(config: ContainerConfig) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What an image says of itself, and what a volume has in it, taken for more than that: published in 2022 to 2026."""
+"""What images say of themselves, or volumes have in them, taken for more than that: published since 2022."""
 
 from __future__ import annotations
 
@@ -140,14 +140,41 @@ def test_cve_2026_47262_files_of_users(
     assert cli("run", "--rm", "-u", "nobody", image, "true").returncode == 125
 
 
-@pytest.mark.parametrize("user", ["4294967296", "4294967295", "2147483648:4294967296", "-1", "0x10", "١"])
-def test_cve_2024_40635_numbers_that_wrap_around(cli: Cli, build: Build, user: str) -> None:
-    """A user id that is larger than it may be was root."""
-    for done in (
-        cli("run", "--rm", build(User=user), "id", "-u"),
-        cli("run", "--rm", "--user", user, build(), "id", "-u"),
-    ):
+def test_cve_2024_40635_numbers_that_wrap_around(cli: Cli, build: Build) -> None:
+    """A user id that is larger than it may be was root; and CVE-2026-46680: taken for the name of one."""
+    users = ("4294967296", "4294967295", "2147483648:4294967296", "-1")
+    names = {number for user in users for number in user.split(":")}
+    passwd = "".join(f"{name}:x:0:0::/:\n" for name in names if name.isdigit()).encode()
+    entries = (images.directory("etc/"), images.entry("etc/passwd", passwd))
+    named = build(*entries)
+    for user in users:
+        assert cli("run", "--rm", "--user", user, named, "true").returncode == 125
+    for user in users[:3]:
+        done = cli("run", "--rm", build(*entries, User=user), "true")
         assert (done.returncode, done.stdout) == (125, "")
+
+
+def test_cve_2026_57231_variables_of_the_host(
+    cli: Cli, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable of the image's without a value was the launcher's, and one with a * all of these."""
+    monkeypatch.setenv("HOST_TOKEN", "of-the-host")
+    image = build(Env=["PATH=/bin", "HOST_TOKEN", "HOST_*", "*", "=HOST_TOKEN", "A=$HOST_TOKEN${HOST_TOKEN}"])
+    done = cli("run", "--rm", image, "env")
+    assert "of-the-host" not in done.stdout
+    assert done.returncode == 0 or "Env" in done.stderr
+
+
+def test_cve_2026_55686_a_working_directory_that_leads_out(cli: Cli, build: Build, tmp_path: Path) -> None:
+    """It was made on the host, and given to the container's user."""
+    there = _marked(tmp_path / "there", "file")
+    links = (images.symlink("out", str(there)), images.symlink("up", f"{'../' * 12}{str(there)[1:]}"))
+    for name in ("out", "up"):
+        image = build(*links, WorkingDir=f"/{name}/made")
+        done = cli("run", "--rm", "-u", "1000", image, "pwd")
+        assert (done.returncode, done.stdout) in ((125, ""), (0, f"{there}/made\n"))
+        assert cli("run", "--rm", "-w", f"/{name}/made/more", build(*links), "true").returncode in (0, 125)
+    _untouched(there, "file")
 
 
 def test_cve_2022_23648_volumes_of_an_image(cli: Cli, build: Build, tmp_path: Path) -> None:
