@@ -50,9 +50,9 @@ def of_container(owner: Owner, record: ContainerRecord) -> list[Process]:
     described = _Described(owner, record)
     within = _containers(owner, record)
     found = {
-        pid: described.process(pid, within.get(pid, record.container_id)) for pid in _pids(owner, record)
+        pid: described.process(pid, within.get(pid, record.container_id)) for pid in pids_of(owner, record)
     }
-    still = set(_pids(owner, record))  # another pid was somebody else's by the time that we looked
+    still = set(pids_of(owner, record))  # another pid was somebody else's by the time that we looked
     return [process for pid, process in sorted(found.items()) if process is not None and pid in still]
 
 
@@ -63,11 +63,11 @@ def _containers(owner: Owner, record: ContainerRecord) -> dict[int, str]:
         with contextlib.suppress(records.NoSuchContainer):
             inner = records.load(owner.paths, container_id)
             if liveness.is_running(inner):
-                found |= dict.fromkeys(_pids(owner, inner), inner.container_id) | _containers(owner, inner)
+                found |= dict.fromkeys(pids_of(owner, inner), inner.container_id) | _containers(owner, inner)
     return found
 
 
-def _pids(owner: Owner, record: ContainerRecord) -> list[int]:
+def pids_of(owner: Owner, record: ContainerRecord) -> list[int]:
     for isolator in owner.isolators_of(record):
         pids = isolator.processes(record.id)
         if pids is not None:

@@ -37,6 +37,8 @@ _COUNTERS = {
     "cpu_throttled_periods": "periods in which it was held up",
     "page_faults": "page faults",
     "major_page_faults": "page faults that read from a disk",
+    "memory_limit_hits": "times it came up against a memory limit",
+    "memory_oom_kills": "processes that the kernel has killed for want of memory",
     "io_read_bytes": "read from disks",
     "io_written_bytes": "written to disks",
     "io_reads": "read operations of disks",

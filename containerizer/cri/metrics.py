@@ -1,75 +1,45 @@
-"""Metrics of pods and containers under the names that cAdvisor has given them, for kubelets that ask here."""
+"""Metrics of pods and containers, for kubelets that ask here instead of looking themselves."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
-from containerizer.cri import usage
+from containerizer import open_files
+from containerizer import record as records
+from containerizer.containerizer import Containerizer
+from containerizer.cri.metric_kinds import BASE_LABELS, OF_CONTAINERS, OF_NETWORKS, MetricKind, Seen
 from containerizer.cri.proto import common_pb2 as common
 from containerizer.cri.proto import statistics_pb2 as messages
 from containerizer.cri.proto.containers_pb2 import CONTAINER_RUNNING
 from containerizer.cri.proto.pods_pb2 import SANDBOX_READY
-from containerizer.cri.service import Service
-from containerizer.cri.statistics import measured_of
+from containerizer.cri.proto.stored_pb2 import StoredContainer, StoredPod
+from containerizer.cri.service import NANOSECONDS, Service
+from containerizer.cri.statistics import StatisticsCalls, measured_of
+from containerizer.cri.store import id_of
+from containerizer.open_files import OpenFiles
+from containerizer.record import NoSuchContainer
 from isolators.resources import Usage
-from launcher.data import Data
 
-_LABELS = ("id", "name", "image")
-_INTERFACE_LABELS = (*_LABELS, "interface")
-
-
-class _Kind(Data):
-    name: str
-    help: str
-    value: Callable[[Usage], float | None]
-    counts: bool = True  # or it goes up and down
-
-
-_OF_CONTAINERS = (
-    _Kind("container_cpu_user_seconds_total", "seconds in programs", lambda u: u.cpu_user_seconds),
-    _Kind("container_cpu_system_seconds_total", "seconds in the kernel", lambda u: u.cpu_system_seconds),
-    _Kind(
-        "container_cpu_usage_seconds_total",
-        "seconds of processors",
-        lambda u: None if u.cpu_user_seconds is None else u.cpu_user_seconds + (u.cpu_system_seconds or 0),
-    ),
-    _Kind("container_cpu_cfs_periods_total", "periods within a limit", lambda u: u.cpu_periods),
-    _Kind("container_cpu_cfs_throttled_periods_total", "periods held up", lambda u: u.cpu_throttled_periods),
-    _Kind("container_memory_usage_bytes", "memory in use", lambda u: u.memory_bytes, counts=False),
-    _Kind("container_memory_working_set_bytes", "of that, what cannot go", usage.working_set, counts=False),
-    _Kind("container_memory_rss", "memory of programs", lambda u: u.memory_anon_bytes, counts=False),
-    _Kind("container_memory_cache", "cache of files", lambda u: u.memory_file_bytes, counts=False),
-    _Kind("container_memory_swap", "swap in use", lambda u: u.memory_swap_bytes, counts=False),
-    _Kind("container_memory_max_usage_bytes", "the most ever", lambda u: u.memory_peak_bytes, counts=False),
-    _Kind("container_spec_memory_limit_bytes", "its limit", lambda u: u.memory_limit_bytes, counts=False),
-    _Kind("container_processes", "processes", lambda u: u.processes, counts=False),
-    _Kind("container_threads", "threads", lambda u: u.threads, counts=False),
-    _Kind("container_fs_reads_bytes_total", "bytes read from disks", lambda u: u.io_read_bytes),
-    _Kind("container_fs_writes_bytes_total", "bytes written to disks", lambda u: u.io_written_bytes),
-)
-_OF_NETWORKS = (
-    _Kind("container_network_receive_bytes_total", "bytes received", lambda u: u.network_rx_bytes),
-    _Kind("container_network_receive_packets_total", "packets received", lambda u: u.network_rx_packets),
-    _Kind("container_network_receive_errors_total", "errors", lambda u: u.network_rx_errors),
-    _Kind("container_network_transmit_bytes_total", "bytes sent", lambda u: u.network_tx_bytes),
-    _Kind("container_network_transmit_packets_total", "packets sent", lambda u: u.network_tx_packets),
-    _Kind("container_network_transmit_errors_total", "errors", lambda u: u.network_tx_errors),
-)
+_INTERFACE = "eth0"  # a pod has one, by whatever name
 
 
 class MetricsCalls:
     """Those calls."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, statistics: StatisticsCalls) -> None:
         self._service = service
+        self._statistics = statistics
 
     async def list_metric_descriptors(
         self, request: messages.ListMetricDescriptorsRequest
     ) -> messages.ListMetricDescriptorsResponse:
         answer = messages.ListMetricDescriptorsResponse()
-        for kinds, labels in ((_OF_CONTAINERS, _LABELS), (_OF_NETWORKS, _INTERFACE_LABELS)):
+        for kinds, further in ((OF_CONTAINERS, ()), (OF_NETWORKS, ("interface",))):
             for kind in kinds:
+                labels = (*BASE_LABELS, *further, *kind.labels)
                 answer.descriptors.add(name=kind.name, help=kind.help, label_keys=labels)
         return answer
 
@@ -85,38 +55,60 @@ class MetricsCalls:
 
     async def _all(self) -> list[messages.PodSandboxMetrics]:
         usages = await self._service.engine.usages()
-        found = []
-        for pod in list(self._service.store.pods.values()):
-            if pod.state != SANDBOX_READY:
-                continue
-            own = await measured_of(self._service, pod, usages)
-            labels = (pod.id, pod.config.metadata.name, "")
-            metrics = [
-                *_metrics(_OF_CONTAINERS, own, labels),
-                *_metrics(_OF_NETWORKS, own, (*labels, "eth0")),
-            ]
-            told = messages.PodSandboxMetrics(pod_sandbox_id=pod.id, metrics=metrics)
-            for each in self._service.store.within(pod.id):
-                if each.state == CONTAINER_RUNNING:
-                    used = await measured_of(self._service, each, usages)
-                    of_it = (each.id, each.config.metadata.name, each.image_ref)
-                    told.container_metrics.add(
-                        container_id=each.id, metrics=_metrics(_OF_CONTAINERS, used, of_it)
-                    )
-            found.append(told)
-        return found
+        pods = [pod for pod in self._service.store.pods.values() if pod.state == SANDBOX_READY]
+        return [await self._of_pod(pod, usages) for pod in pods]
+
+    async def _of_pod(self, pod: StoredPod, usages: Mapping[str, Usage]) -> messages.PodSandboxMetrics:
+        used = await measured_of(self._service, pod, usages)
+        seen = Seen(usage=used, at=time.time(), started=pod.created_at / NANOSECONDS)
+        labels = _labels(pod, "", pod.id, "")
+        metrics = [
+            *_metrics(OF_CONTAINERS, seen, labels),
+            *_metrics(OF_NETWORKS, seen, (*labels, _INTERFACE)),
+        ]
+        told = messages.PodSandboxMetrics(pod_sandbox_id=pod.id, metrics=metrics)
+        for each in self._service.store.within(pod.id):
+            if each.state == CONTAINER_RUNNING:
+                of_it = _labels(pod, each.config.metadata.name, each.id, each.image_ref)
+                found = _metrics(OF_CONTAINERS, await self._seen(each, usages), of_it)
+                told.container_metrics.add(container_id=each.id, metrics=found)
+        return told
+
+    async def _seen(self, container: StoredContainer, usages: Mapping[str, Usage]) -> Seen:
+        layer = await self._statistics.writable_layer(container)
+        files, filesystem = None, None
+        with contextlib.suppress(NoSuchContainer):  # removed meanwhile
+            files, filesystem = await self._service.engine.call(lambda owner: _looked_at(owner, container))
+        return Seen(
+            usage=await measured_of(self._service, container, usages),
+            at=time.time(),
+            started=container.started_at / NANOSECONDS,
+            resources=container.resources,
+            open_files=files,
+            written=layer.used_bytes.value,
+            filesystem=filesystem,
+        )
 
 
-def _metrics(kinds: tuple[_Kind, ...], measured: Usage, labels: tuple[str, ...]) -> Iterator[messages.Metric]:
+def _looked_at(owner: Containerizer, container: StoredContainer) -> tuple[OpenFiles, os.statvfs_result]:
+    record = records.load(owner.paths, id_of(container))
+    return open_files.of_container(owner, record), os.statvfs(owner.paths.root)
+
+
+def _labels(pod: StoredPod, container: str, id_: str, image: str) -> tuple[str, ...]:
+    metadata = pod.config.metadata
+    return container, id_, image, id_, metadata.namespace, metadata.name
+
+
+def _metrics(kinds: Iterable[MetricKind], seen: Seen, labels: Sequence[str]) -> Iterator[messages.Metric]:
     """Values are whole numbers there."""
     now = time.time_ns()
     for kind in kinds:
-        value = kind.value(measured)
-        if value is not None:
+        for own, value in kind.series(seen):
             yield messages.Metric(
                 name=kind.name,
                 timestamp=now,
                 metric_type=messages.COUNTER if kind.counts else messages.GAUGE,
-                label_values=labels,
+                label_values=(*labels, *own),
                 value=common.UInt64Value(value=int(value)),
             )

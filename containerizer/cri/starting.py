@@ -72,13 +72,14 @@ class CriAgent:
         self.service = Service(engine, settings)
         self._streaming = StreamingServer(self.service, self.service.tokens)
         images = ImageCalls(engine.images, engine.paths.root)
+        statistics = StatisticsCalls(self.service)
         shared = (
             images,
             PodCalls(self.service),
             ContainerCalls(self.service, images),
             ExecCalls(self.service),
-            StatisticsCalls(self.service),
-            MetricsCalls(self.service),
+            statistics,
+            MetricsCalls(self.service, statistics),
             ListeningCalls(self.service),
         )
         self._server = CriServer(

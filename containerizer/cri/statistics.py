@@ -96,7 +96,7 @@ class StatisticsCalls:
             cpu=usage.cpu(container.id, measured, self._rates),
             memory=usage.memory(measured),
             swap=usage.swap(measured),
-            writable_layer=await self._writable_layer(container),
+            writable_layer=await self.writable_layer(container),
         )
 
     async def _of_pod(self, pod: StoredPod, usages: Mapping[str, Usage]) -> messages.PodSandboxStats:
@@ -119,7 +119,7 @@ class StatisticsCalls:
             ),
         )
 
-    async def _writable_layer(self, container: StoredContainer) -> common.FilesystemUsage:
+    async def writable_layer(self, container: StoredContainer) -> common.FilesystemUsage:
         """Looking takes a while where much was written: so the last look counts for some time."""
         now = time.monotonic()
         for gone in self._written.keys() - self._store.containers.keys():

@@ -140,6 +140,8 @@ class FilesV1(MemoryFiles):
             memory_swap_bytes=stat.get("total_swap"),
             memory_kernel_bytes=self._optional("memory.kmem.usage_in_bytes"),
             memory_tcp_bytes=self._optional("memory.kmem.tcp.usage_in_bytes"),
+            memory_limit_hits=self._optional("memory.failcnt"),
+            memory_oom_kills=cgroups.read_flat(self.cgroup, "memory.oom_control").get("oom_kill"),
         )
 
     def used(self) -> int:
@@ -228,6 +230,7 @@ class FilesV2(MemoryFiles):
     def usage(self) -> Usage:
         stat = cgroups.read_flat(self.cgroup, "memory.stat")
         used, swap = self.used(), self._optional("memory.swap.current")
+        events = cgroups.read_flat(self.cgroup, "memory.events")
         return Usage(
             memory_bytes=used,
             memory_peak_bytes=self.peak(),
@@ -244,6 +247,8 @@ class FilesV2(MemoryFiles):
             memory_swap_bytes=swap,
             memory_kernel_bytes=stat.get("kernel"),  # Linux 5.18
             memory_tcp_bytes=stat["sock"],
+            memory_limit_hits=events.get("max"),
+            memory_oom_kills=events.get("oom_kill"),
         )
 
     def used(self) -> int:

@@ -134,17 +134,37 @@ def test_what_a_pod_consumes(pods: Pods, cri: Client) -> None:
 
 def test_metrics_have_the_labels_of_their_descriptors(pods: Pods, cri: Client) -> None:
     pod = pods.run()
-    container = pods.start(pod)
-    descriptors = {each.name: each for each in cri.ListMetricDescriptors().descriptors}
+    limits = {"cpu_period": 50000, "cpu_quota": 20000, "cpu_shares": 512, "memory_limit_in_bytes": 64 << 20}
+    container = pods.start(pod, ["sh", "-c", "exec 7</etc/passwd; exec sleep 1000"], resources=limits)
+    pods.sh(container, "head -c 100000 /dev/zero > /file")
+    descriptors = {each.name: list(each.label_keys) for each in cri.ListMetricDescriptors().descriptors}
     (of_pod,) = cri.ListPodSandboxMetrics().pod_metrics
     (of_container,) = of_pod.container_metrics
     assert (of_pod.pod_sandbox_id, of_container.container_id) == (pod, container)
-    metrics = [*of_pod.metrics, *of_container.metrics]
-    assert {"container_memory_working_set_bytes", "container_network_receive_bytes_total"} <= {
-        each.name for each in metrics
+    found = {}
+    for metric in of_container.metrics:
+        labels = dict(zip(descriptors[metric.name], metric.label_values, strict=True))
+        assert labels["container"] == "main" and labels["id"] == container and labels["pod"] == "pod"
+        found[metric.name.removeprefix("container_"), *metric.label_values[6:]] = metric.value.value
+    expected = {
+        ("spec_cpu_period",): 50000,
+        ("spec_cpu_quota",): 20000,
+        ("spec_cpu_shares",): 512,
+        ("spec_memory_limit_bytes",): 64 << 20,
+        ("oom_events_total",): 0,
+        ("processes",): 1,
+        ("file_descriptors",): 4,
+        ("sockets",): 0,
     }
-    for each in metrics:
-        assert len(each.label_values) == len(descriptors[each.name].label_keys)
+    assert {key: found.get(key) for key in expected} == expected
+    for name in ("memory_working_set_bytes", "last_seen", "start_time_seconds", "fs_limit_bytes"):
+        assert found[name,] > 0
+    assert found["memory_failures_total", "pgfault", "container"] > 0
+    assert found["fs_usage_bytes",] >= 100000
+    assert found["ulimits_soft", "max_open_files"] > 0
+    of_network = {metric.name: metric for metric in of_pod.metrics}["container_network_receive_bytes_total"]
+    assert list(of_network.label_values)[-1] == "eth0"
+    assert len(of_network.label_values) == len(descriptors[of_network.name])
 
 
 def test_what_happens_is_told_to_who_listens(pods: Pods, cri: Client) -> None:
