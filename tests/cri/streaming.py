@@ -74,6 +74,9 @@ class Spdy(Connected):
         ]
         self.connection, (self.status, self.headers, self._rest) = ask(url, headers, method)
         assert self.status == 101, (self.status, self._rest)
+        self._begin()
+
+    def _begin(self) -> None:
         dictionary = dictionary_of_the_document()
         self._deflate = zlib.compressobj(zdict=dictionary)
         self._inflate = zlib.decompressobj(zdict=dictionary)
@@ -107,7 +110,7 @@ class Spdy(Connected):
 
     def send(self, name: str, data: bytes, *, last: bool = False) -> None:
         number = next(number for number, known in self.names.items() if known == name)
-        self.connection.sendall(struct.pack(">IB", number, last) + len(data).to_bytes(3) + data)
+        self._write(struct.pack(">IB", number, last) + len(data).to_bytes(3) + data)
 
     def ping(self, number: int) -> None:
         self._control(6, struct.pack(">I", number))
@@ -154,7 +157,10 @@ class Spdy(Connected):
         return "window", name
 
     def _control(self, kind: int, payload: bytes) -> None:
-        self.connection.sendall(struct.pack(">IB", 0x80030000 | kind, 0) + len(payload).to_bytes(3) + payload)
+        self._write(struct.pack(">IB", 0x80030000 | kind, 0) + len(payload).to_bytes(3) + payload)
+
+    def _write(self, data: bytes) -> None:
+        self.connection.sendall(data)
 
 
 def dictionary_of_the_document() -> bytes:
@@ -210,13 +216,7 @@ class WebSocket(Connected):
 
     def frame(self) -> int:
         """The next one; its opcode."""
-        first, length = self._read(2)
-        assert first & 0x80 and not length & 0x80
-        if length == 126:
-            (length,) = struct.unpack(">H", self._read(2))
-        elif length == 127:
-            (length,) = struct.unpack(">Q", self._read(8))
-        data, opcode = self._read(length), first & 0xF
+        opcode, data = self._next()
         if opcode == 8:
             self.closed = True
         elif opcode == 1:
@@ -224,3 +224,37 @@ class WebSocket(Connected):
         elif opcode == 2:
             self.received[data[0]] += data[1:]
         return opcode
+
+    def content(self, opcode: int) -> bytes:
+        """Of the next one, which has this opcode."""
+        found, data = self._next()
+        assert found == opcode
+        return data
+
+    def _next(self) -> tuple[int, bytes]:
+        first, length = self._read(2)
+        assert first & 0x80 and not length & 0x80
+        if length == 126:
+            (length,) = struct.unpack(">H", self._read(2))
+        elif length == 127:
+            (length,) = struct.unpack(">Q", self._read(8))
+        return first & 0xF, self._read(length)
+
+
+class TunnelledSpdy(Spdy):
+    """In the messages of a WebSocket, several for a frame."""
+
+    def __init__(self, url: str, protocol: str) -> None:
+        self._outer = WebSocket(url, f"SPDY/3.1+{protocol}")
+        self.connection, self._rest = self._outer.connection, b""
+        self._begin()
+
+    def _read(self, size: int) -> bytes:
+        while len(self._rest) < size:
+            self._rest += self._outer.content(2)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def _write(self, data: bytes) -> None:
+        for start in range(0, len(data), 100):
+            self._outer.message(2, data[start : start + 100])

@@ -12,7 +12,7 @@ import pytest
 from containerizer.cri.streaming.frames import DICTIONARY
 from tests.cri.client import Client
 from tests.cri.conftest import Pods
-from tests.cri.streaming import OPENED, Spdy, WebSocket, ask, dictionary_of_the_document
+from tests.cri.streaming import OPENED, Spdy, TunnelledSpdy, WebSocket, ask, dictionary_of_the_document
 
 pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay")
 
@@ -145,15 +145,16 @@ def forwarded(cri: Client, pod: str, *ports: int) -> str:
     return url
 
 
-def test_ports_over_spdy(pods: Pods, cri: Client) -> None:
+@pytest.mark.parametrize("kind", [Spdy, TunnelledSpdy])
+def test_ports_over_spdy(pods: Pods, cri: Client, kind: type[Spdy]) -> None:
     pod = pods.run()
     serve = "while :; do echo served | nc -l -p 8080; done"
     container = pods.start(pod, ["sh", "-c", serve])
     pods.sh(container, "until netstat -ltn | grep -q :8080; do usleep 20000; done")
-    client = Spdy(forwarded(cri, pod), "portforward.k8s.io")
+    client = kind(forwarded(cri, pod), "portforward.k8s.io")
     for request, port in (("0", "8080"), ("1", "9")):
-        for kind in ("error", "data"):
-            client.open(f"{kind}{request}", streamType=kind, port=port, requestID=request)
+        for stream in ("error", "data"):
+            client.open(f"{stream}{request}", streamType=stream, port=port, requestID=request)
     client.until("data0", b"served\n")
     client.until("error1", b"cannot forward port 9")
     client.open("bad", streamType="data", port="nonsense", requestID="2")

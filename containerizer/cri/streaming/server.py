@@ -24,7 +24,8 @@ from containerizer.cri.streaming.frames import SpdyError
 from containerizer.cri.streaming.remote_command import carry
 from containerizer.cri.streaming.spdy import Connection
 from containerizer.cri.streaming.spdy_command import SpdyEnds
-from containerizer.cri.streaming.websockets import Channels, WebSocketEnds
+from containerizer.cri.streaming.tunnel import PREFIX, Tunnel
+from containerizer.cri.streaming.websockets import Channels, Messages, WebSocketEnds
 from containerizer.cri.streams import KINDS, Asked, AttachStream, ExecStream, PortForwardStream, Tokens
 from launcher.data import Data
 from launcher.errors import InvalidRequest
@@ -34,6 +35,7 @@ _PATIENCE = 60.0  # seconds for a client to read
 _MOST = 1000  # connections at once
 _CHUNK = 16 << 10  # bytes read at once
 _SPDY = "SPDY/3.1"
+_TUNNELLED = tuple(PREFIX + each for each in port_forward.PROTOCOLS)
 _KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 _log = logging.getLogger("containerizer.agent")
@@ -166,7 +168,7 @@ class StreamingServer:
         writer: asyncio.StreamWriter,
     ) -> None:
         forwards = isinstance(asked, PortForwardStream)
-        known = websockets.PORT_PROTOCOLS if forwards else websockets.PROTOCOLS
+        known = (*_TUNNELLED, *websockets.PORT_PROTOCOLS) if forwards else websockets.PROTOCOLS
         protocol = _chosen(request.all("sec-websocket-protocol"), known)
         key = request.first("sec-websocket-key")
         if request.first("sec-websocket-version") != "13" or not key:
@@ -174,12 +176,16 @@ class StreamingServer:
         accepted = base64.b64encode(hashlib.sha1(key.encode() + _KEY_SUFFIX).digest()).decode()  # noqa: S324
         accept = ("Sec-WebSocket-Accept", accepted)
         writer.write(_upgraded("websocket", accept, ("Sec-WebSocket-Protocol", protocol)))
-        channels = Channels(reader, writer, request.rest, _PATIENCE, protocol)
-        if isinstance(asked, PortForwardStream):
+        messages = Messages(reader, writer, request.rest, _PATIENCE)
+        channels = Channels(messages, protocol)
+        if isinstance(asked, PortForwardStream) and protocol in _TUNNELLED:
+            tunnel = Tunnel(messages)
+            await port_forward.over_spdy(self._cri, asked, Connection(tunnel, tunnel, b"", _PATIENCE))
+        elif isinstance(asked, PortForwardStream):
             await port_forward.over_websocket(self._cri, asked, channels, asked.ports or _ports_of(request))
-            return
-        ends = WebSocketEnds(channels, asked)
-        await carry(ends, self._opening(asked), tells_exit=isinstance(asked, ExecStream))
+        else:
+            ends = WebSocketEnds(channels, asked)
+            await carry(ends, self._opening(asked), tells_exit=isinstance(asked, ExecStream))
 
     async def _opening(self, asked: ExecStream | AttachStream) -> sessions.Session:
         if isinstance(asked, ExecStream):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from containerizer.cri.streaming.frames import (
     GOAWAY,
@@ -27,6 +28,20 @@ _QUEUED = 32  # pieces of one stream that nobody has read
 _MOST = 256  # streams at once
 
 Accept = Callable[["Stream"], None]  # raises SpdyError to refuse it
+
+
+class Reader(Protocol):
+    """asyncio's, or what looks like it (tunnel.py)."""
+
+    async def read(self, n: int, /) -> bytes: ...
+
+
+class Writer(Protocol):
+    """Likewise."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    async def drain(self) -> None: ...
 
 
 class Stream:
@@ -75,9 +90,7 @@ class Stream:
 class Connection:
     """Made after the upgrade; `first` has come with the request."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes, patience: float
-    ) -> None:
+    def __init__(self, reader: Reader, writer: Writer, first: bytes, patience: float) -> None:
         """`patience`: seconds that the client may take to read."""
         self._reader, self._writer, self._first, self._patience = reader, writer, first, patience
         self._decoder, self._encoder = Decoder(), Encoder()

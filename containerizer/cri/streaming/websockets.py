@@ -2,6 +2,7 @@
 
 The number of the channel is the first byte of a message; with the base64 protocols its first character, and
 the rest is in base64. With v5 a message on channel 255 has the number of a channel that is at its end.
+Messages without channels carry SPDY for those who forward ports (tunnel.py).
 """
 
 from __future__ import annotations
@@ -31,25 +32,18 @@ _CHUNK = 32 << 10  # bytes read at once
 _LARGEST = 1 << 20  # bytes of a message
 
 
-class Channels:
+class Messages:
     """Made after the handshake; `first` has come with the request."""
 
     def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        first: bytes,
-        patience: float,
-        protocol: str,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes, patience: float
     ) -> None:
-        self.protocol = protocol
         self._reader, self._writer, self._first, self._patience = reader, writer, first, patience
-        self._base64 = "base64" in protocol
         self._connection = WsConnection(ConnectionType.SERVER)
         self._sending = asyncio.Lock()
 
-    async def messages(self) -> AsyncIterator[tuple[int, bytes]]:
-        """(channel, content), until the client is gone. Raises ConnectionError."""
+    async def whole(self) -> AsyncIterator[bytes]:
+        """Each, until the client is gone. Raises ConnectionError."""
         data, pieces, size = self._first, [], 0
         while True:
             for event in self._received(data):
@@ -66,39 +60,20 @@ class Channels:
                     if size > _LARGEST:
                         raise ConnectionError(f"a message of more than {_LARGEST} bytes")
                     if event.message_finished:
-                        message = self._parsed(b"".join(pieces))
+                        yield b"".join(pieces)
                         pieces, size = [], 0
-                        if message is not None:
-                            yield message
             data = await self._reader.read(_CHUNK)
             if not data:
                 return
 
-    async def write(self, channel: int, data: bytes) -> None:
+    async def send(self, event: Event) -> None:
         """Raises ConnectionError, TimeoutError for a client that does not read."""
-        if self._base64:
-            event: Event = TextMessage(data=str(channel) + base64.b64encode(data).decode())
-        else:
-            event = BytesMessage(data=bytes([channel]) + data)
         async with self._sending:
             await self._send(self._connection.send(event))
 
     async def close(self) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError):
-            async with self._sending:
-                await self._send(self._connection.send(CloseConnection(code=1000)))
-
-    def _parsed(self, message: bytes) -> tuple[int, bytes] | None:
-        if not message:
-            return None
-        if not self._base64:
-            return message[0], message[1:]
-        if not message[:1].isdigit():
-            raise ConnectionError("a message on no channel")
-        try:
-            return int(message[:1]), base64.b64decode(message[1:], validate=True)
-        except binascii.Error as error:
-            raise ConnectionError(f"a message that is not in base64: {error}") from error
+            await self.send(CloseConnection(code=1000))
 
     def _received(self, data: bytes) -> list[Event]:
         try:
@@ -111,6 +86,44 @@ class Channels:
         self._writer.write(data)
         async with asyncio.timeout(self._patience):
             await self._writer.drain()
+
+
+class Channels:
+    """Messages of one of the protocols with channels."""
+
+    def __init__(self, messages: Messages, protocol: str) -> None:
+        self.protocol = protocol
+        self._messages = messages
+        self._base64 = "base64" in protocol
+
+    async def messages(self) -> AsyncIterator[tuple[int, bytes]]:
+        """(channel, content), until the client is gone. Raises ConnectionError."""
+        async for whole in self._messages.whole():
+            message = self._parsed(whole)
+            if message is not None:
+                yield message
+
+    async def write(self, channel: int, data: bytes) -> None:
+        """Raises ConnectionError, TimeoutError for a client that does not read."""
+        if self._base64:
+            await self._messages.send(TextMessage(data=str(channel) + base64.b64encode(data).decode()))
+        else:
+            await self._messages.send(BytesMessage(data=bytes([channel]) + data))
+
+    async def close(self) -> None:
+        await self._messages.close()
+
+    def _parsed(self, message: bytes) -> tuple[int, bytes] | None:
+        if not message:
+            return None
+        if not self._base64:
+            return message[0], message[1:]
+        if not message[:1].isdigit():
+            raise ConnectionError("a message on no channel")
+        try:
+            return int(message[:1]), base64.b64decode(message[1:], validate=True)
+        except binascii.Error as error:
+            raise ConnectionError(f"a message that is not in base64: {error}") from error
 
 
 class WebSocketEnds:
