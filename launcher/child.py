@@ -14,7 +14,7 @@ import signal
 import struct
 from collections.abc import Callable, Sequence
 
-from launcher import attribute_steps, namespaces, root_filesystem, root_view
+from launcher import attribute_steps, namespaces, root_filesystem, root_view, shields
 from launcher.credential_steps import (
     forbid_new_privileges,
     load_filter,
@@ -112,7 +112,7 @@ class Child:
     def begin(self) -> None:
         """Begin the program; what it passes stays passed."""
         passed, stage = self.program.passed, self.program.stage
-        self.program = root_filesystem.shielded(self.info.readonly_paths, self.info.masked_paths).copy()
+        self.program = shields.shielded(self.info.readonly_paths, self.info.masked_paths).copy()
         self.program.passed, self.program.stage = passed, stage
 
     def with_other(self, info: LaunchInfo) -> Child:

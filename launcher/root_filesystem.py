@@ -7,9 +7,7 @@ the root's descriptor as its "/", so that no link leads out of it.
 from __future__ import annotations
 
 import errno
-import functools
 import os
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,8 +33,6 @@ _NAME = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # A new file, so that no link of the image is followed and no file of it is written to.
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _F_DUPFD_CLOEXEC = 1030  # linux/fcntl.h
-_MISSING = (errno.ENOENT, errno.ENOTDIR)
-_NONE = struct.pack("=i", -1)  # a descriptor that there is not
 
 _ELSEWHERE = "the volume would lie in another mount"
 _DANGLING = "the image has a dangling symbolic link here"
@@ -297,74 +293,3 @@ class Filler:
         self._program.call("write", file, self._program.constant(content, 1), len(content), on=on)
         self._program.call("fchmod", file, operation.mode, on=on)
         self._program.call("close", file, on=on)
-
-
-# What the task must not touch ------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=16)  # isolators give every container the same paths; nothing else counts
-def shielded(readonly: tuple[str, ...], masked: tuple[str, ...]) -> Program:
-    """A program that begins with what shields these paths below ROOT. To be copied."""
-
-    def write(program: Program) -> None:
-        for path in readonly:
-            _protect(program, path)
-        if masked:
-            covers = _Covers(program)
-            for path in masked:
-                covers.mask(path)
-
-    return Program.beginning_with("mount the filesystems", write)
-
-
-def _protect(program: Program, path: str) -> None:
-    """Make what is at `path`, and below it, read-only; a missing path is skipped."""
-    skipped = Label()
-    target = mounts.open_beneath(program, ROOT, path, tolerate=_MISSING, otherwise=skipped)
-    tree = mounts.clone_tree(program, target, ("ro",), recursive=True, on=path)
-    mounts.attach(program, tree, target, path)
-    program.place(skipped)
-
-
-class _Covers:
-    """What hides the masked: one filesystem for all of them, since the kernel has many to walk by then."""
-
-    def __init__(self, program: Program) -> None:
-        flags = ("ro", "nosuid", "nodev", "noexec")
-        self._program = program
-        directory = mounts.new_filesystem(program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
-        file = mounts.clone_tree(program, os.devnull, ("ro",), on=os.devnull)
-        self._directory, self._file = _Cover(program, directory), _Cover(program, file)
-
-    def mask(self, path: str) -> None:
-        """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
-        skipped, file = Label(), Label()
-        target = mounts.open_beneath(
-            *(self._program, ROOT, path, _DIRECTORY),
-            tolerate=(errno.ENOTDIR, errno.ENOENT),
-            otherwise=file,
-        )
-        self._cover(self._directory, target, path, skipped)
-        self._program.place(file)
-        target = mounts.open_beneath(self._program, ROOT, path, tolerate=_MISSING, otherwise=skipped)
-        self._cover(self._file, target, path, skipped)
-        self._program.place(skipped)
-
-    def _cover(self, cover: _Cover, target: Slot, path: str, done: Label) -> None:
-        """The first takes what was made, the others copies of it."""
-        first, program = Label(), self._program
-        copy = mounts.clone_tree(program, cover.attached, on=path, tolerate=(errno.EBADF,), otherwise=first)
-        mounts.attach(program, copy, target, path)
-        program.jump(done)
-        program.place(first)
-        mounts.attach(program, cover.made, target, path)
-        program.call("fcntl", cover.made, _F_DUPFD_CLOEXEC, 0, on=path, store=cover.attached)
-        program.jump(done)
-
-
-class _Cover:
-    """One of them. To let go of a mount that is attached nowhere takes a grace period of the kernel's."""
-
-    def __init__(self, program: Program, made: Slot) -> None:
-        self.made = made
-        self.attached = Slot(program.buffer(_NONE, 4))  # its descriptor again, once it is
