@@ -11,12 +11,12 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from launcher import overlay
+from launcher import overlay, shields
 from launcher.kernel import mounts as kernel
 from launcher.kernel.libc import AT_FDCWD
 from launcher.launch_info import FileOperation, LaunchInfo, Mount
 from launcher.program import mounts
-from launcher.program.assembler import ROOT, Label, Program, Slot
+from launcher.program.assembler import EMPTY, ROOT, Label, Program, Slot
 from launcher.program.objects import Explained
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Filler:
         self._directories: dict[str, Slot | int] = {}  # open ones, by their paths
         self._made: set[str] = set()
         self._sources: dict[str, Slot | int] = {}
+        self._hidden: Slot | None = None  # a directory without anything in it, below what is mounted there
 
     def open_sources(self) -> None:
         """Copy the mounts that are bound below the root, while the paths of the host are in sight."""
@@ -140,6 +141,8 @@ class Filler:
             if operation.path not in self._mounted:  # whoever mounts something there wants that
                 self._operate(operation)
         self._program.call("fcntl", self._root, _F_DUPFD_CLOEXEC, 0, store=ROOT)
+        if self._info.masked_paths:
+            self._make_cover()
         self._program.run_routine()
         if self._info.readonly_rootfs:
             ro = kernel.ATTRIBUTES["ro"]
@@ -151,6 +154,8 @@ class Filler:
         tree = self._sources.get(mount.target)
         if tree is None:
             tree = self._new_filesystem(mount)
+        over = self._over(mount.target)
+        is_new = directory and self._mounted.get(over or "") == "tmpfs" and self._is_free(mount.target, over)
         target = self._target(mount.target, directory=directory)
         if mount.fstype in _FIXED or mount.target == _DEV:
             # A link here would put /proc elsewhere, and what is masked in it not (CVE-2019-19921); or
@@ -159,6 +164,8 @@ class Filler:
         if mount.populate:
             self._stay_in_mount(mount.target)
         mounts.attach(self._program, tree, target, mount.target)
+        if is_new:
+            self._hidden = target
         self._mounted[mount.target] = mount.fstype
         hidden = mount.target.rstrip("/") + "/"
         for path in [path for path in self._directories if path.startswith(hidden)]:
@@ -196,6 +203,17 @@ class Filler:
         self._program.call("fcntl", tree, _F_DUPFD_CLOEXEC, 0, store=chosen)
         self._program.place(done)
         return chosen
+
+    def _make_cover(self) -> None:
+        """A read-only mount of nothing, for `shields`: of a filesystem that is there, if there is one.
+
+        Each filesystem is one more that the kernel walks, at the end of every memory cgroup above all.
+        """
+        if self._hidden is not None:
+            mounts.clone_tree(self._program, self._hidden, shields.COVER, on="the cover", store=EMPTY)
+            return
+        made = mounts.new_filesystem(self._program, "tmpfs", "tmpfs", shields.COVER, (), on="tmpfs")
+        self._program.call("fcntl", made, _F_DUPFD_CLOEXEC, 0, store=EMPTY)
 
     # Targets -----------------------------------------------------------------------------------
 

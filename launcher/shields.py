@@ -11,7 +11,9 @@ import os
 import struct
 
 from launcher.program import mounts
-from launcher.program.assembler import ROOT, Label, Program, Slot
+from launcher.program.assembler import EMPTY, ROOT, Label, Program, Slot
+
+COVER = ("ro", "nosuid", "nodev", "noexec")  # of what covers directories
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _F_DUPFD_CLOEXEC = 1030  # linux/fcntl.h
@@ -21,7 +23,10 @@ _NONE = struct.pack("=i", -1)  # a descriptor that there is not
 
 @functools.lru_cache(maxsize=16)  # isolators give every container the same paths; nothing else counts
 def shielded(readonly: tuple[str, ...], masked: tuple[str, ...]) -> Program:
-    """A program that begins with what shields these paths below ROOT. To be copied."""
+    """A program that begins with what shields these paths below ROOT. To be copied.
+
+    EMPTY is the mount of an empty directory by then.
+    """
 
     def write(program: Program) -> None:
         for path in readonly:
@@ -44,17 +49,14 @@ def _protect(program: Program, path: str) -> None:
 
 
 class _Covers:
-    """What hides the masked: one filesystem for all of them, since the kernel has many to walk by then."""
+    """What hides the masked: a file behind /dev/null, a directory behind EMPTY."""
 
     def __init__(self, program: Program) -> None:
-        flags = ("ro", "nosuid", "nodev", "noexec")
         self._program = program
-        directory = mounts.new_filesystem(program, "tmpfs", "tmpfs", flags, (), on="tmpfs")
         file = mounts.clone_tree(program, os.devnull, ("ro",), on=os.devnull)
-        self._directory, self._file = _Cover(program, directory), _Cover(program, file)
+        self._directory, self._file = _Cover(program, EMPTY), _Cover(program, file)
 
     def mask(self, path: str) -> None:
-        """Hide a file behind /dev/null, a directory behind an empty read-only tmpfs."""
         skipped, file = Label(), Label()
         target = mounts.open_beneath(
             *(self._program, ROOT, path, _DIRECTORY),

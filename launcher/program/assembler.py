@@ -60,7 +60,8 @@ class Slot(int):
     """The address of a 32-bit number that is known when the program runs."""
 
 
-ROOT = Slot(DATA + 8)  # descriptor of the root filesystem, for the routine
+ROOT = Slot(DATA + 8)  # descriptor of the root filesystem, for the routine,
+EMPTY = Slot(DATA + 12)  # and of a mount that shows an empty directory
 DATA_BEGINS = 16  # what is before has its place in every program; at 0 nothing is
 
 

@@ -101,6 +101,23 @@ def test_masked_and_readonly_paths(sh: Run) -> None:
     assert done.stderr.count("Read-only file system") == 2, done.stderr
 
 
+def test_what_covers_is_a_hidden_directory_of_a_filesystem_that_is_there(sh: Run) -> None:
+    """Below a mount, where nobody can put anything."""
+    shm = Mount(target="/dev/shm", fstype="tmpfs", source="shm")
+    done = sh(
+        "touch /dev/a /dev/shm/a; ls /proc/fs /proc/irq; touch /proc/fs/x; cat /proc/self/mountinfo",
+        mounts=(DEV, shm),
+        masked_paths=("/proc/fs", "/proc/irq"),
+    )
+    listing, *mounted = done.stdout.partition("/proc/irq:\n")
+    assert listing.split() == ["/proc/fs:"]
+    assert done.stderr.count("Read-only file system") == 1, done.stderr
+    fields = [line.split() for line in "".join(mounted).splitlines() if " - " in line]
+    found = {each[4]: (each[2], each[3]) for each in fields}
+    device, _ = found["/dev"]
+    assert found["/proc/fs"] == found["/proc/irq"] == (device, "/shm")
+
+
 def test_a_bind_of_a_file_and_of_a_directory(sh: Run, host: Path) -> None:
     binds = (
         Mount(target="/deep/er/directory", fstype="bind", source=str(host)),
