@@ -56,17 +56,20 @@ class Pods:
     async def all(self) -> list[PodStatus]:
         return await asyncio.to_thread(lambda: list(status.load_all(self._paths)))
 
-    async def remove(self, container_id: ContainerId, *, force: bool) -> None:
-        """Raises NoSuchContainer, InvalidRequest for what is no pod, DestroyTimeout, CleanupFailed."""
+    async def remove(self, container_id: ContainerId, *, force: bool, keep: bool = False) -> None:
+        """`keep`: end it only. Raises NoSuchContainer, InvalidRequest for what is no pod, DestroyTimeout,
+        CleanupFailed.
+        """
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._remove, container_id, 0.0 if force else _PATIENCE)
+        patience = 0.0 if force else _PATIENCE
+        await loop.run_in_executor(self._threads, self._remove, container_id, patience, keep)
 
-    def _remove(self, container_id: ContainerId, patience: float) -> None:
+    def _remove(self, container_id: ContainerId, patience: float, keep: bool) -> None:
         with lane.containerizer(self._settings) as owner:
             owner.get(str(container_id))
             if status.load(self._paths, container_id) is None:
                 raise InvalidRequest(f"{container_id} is no pod", hint="REMOVE_CONTAINER is for containers")
-            removing.remove(owner, container_id, patience)
+            removing.remove(owner, container_id, patience, keep=keep)
 
     def _options(self) -> Iterator[str]:
         """As the command line has what the agent was started with."""

@@ -91,6 +91,7 @@ ROWS: Mapping[Any, Row] = {
     Call.RUN_POD: Row(pods.run_pod, "run_pod"),
     Call.LIST_PODS: Row(pods.list_pods, lists=True),
     Call.REMOVE_POD: Row(pods.remove_pod, "remove_pod"),
+    Call.FOLLOW_POD: Row(pods.follow_pod, "follow_pod", STREAM),
     Call.CREATE_VOLUME: Row(volumes.create_volume, "create_volume"),
     Call.LIST_VOLUMES: Row(volumes.list_volumes),
     Call.INSPECT_VOLUME: Row(volumes.inspect_volume, "inspect_volume"),

@@ -6,7 +6,7 @@
     pod logs NAME        what a container of a pod has written, in this run or the one before
     pod rm NAME|FILE …   end pods, and remove what is left of them
 
-With --agent the agent runs them, as with -d.
+With --agent the agent runs them, as with -d; without -d what they write is shown here until they end.
 
 What the manifest asks and cannot be had is refused by its path. Each container is nested in the pod's
 own, so `logs`, `exec`, `top` and the like take POD.CONTAINER.
@@ -46,7 +46,7 @@ from provisioner.backends.choose import NAMES
 HEADER = ("NAME", "READY", "STATUS", "RESTARTS", "AGE")
 
 _PATIENCE = manifest.GRACE_PERIOD + 10.0  # seconds that `pod rm` gives whoever runs the pod
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +115,7 @@ def _run_watched(arguments: argparse.Namespace, text: bytes, begun: Callable[[Se
 
 
 def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable[[], None]) -> int:
-    printed = _Lines()
+    printed = Lines()
     asked = replace(asked, network=_network(arguments))
     containerizer = Containerizer(
         root=arguments.root,
@@ -128,7 +128,7 @@ def _run_here(arguments: argparse.Namespace, asked: PodManifest, begun: Callable
     )
     with containerizer:
         pod = Pod(containerizer, asked, printed, note=_note(asked.name))
-        previous = {number: signal.signal(number, lambda *_: _stop(pod)) for number in _ENDING}
+        previous = {number: signal.signal(number, lambda *_: _stop(pod)) for number in ENDING}
         try:
             phase = pod.run(begun)
         finally:
@@ -161,7 +161,7 @@ def _note(pod: str) -> Note:
     return lambda name, sentence: print(f"containerizer: {pod}.{name}: {sentence}", file=sys.stderr)
 
 
-class _Lines:
+class Lines:
     """Output of several containers, a line at a time, each with its container's name before it."""
 
     def __init__(self) -> None:

@@ -329,14 +329,20 @@ class AgentClient:
         call.run_pod.manifest, call.run_pod.remove = manifest, remove
         return list(self.call(call).run_pod.ignored)
 
+    def follow_pod(self, name: str) -> Stream[pods.Pod]:
+        """How it is, and each time that changes, until it has ended or is removed."""
+        call = Call(type=Call.FOLLOW_POD)
+        call.follow_pod.container_id.value = name
+        return self.stream(call, pods.Pod)
+
     def pods(self) -> list[pods.Pod]:
         return list(self.call(Call(type=Call.LIST_PODS)).list_pods.pods)
 
-    def remove_pod(self, name: str, *, force: bool = False) -> None:
-        """End it, with all in it; `force`: without asking."""
+    def remove_pod(self, name: str, *, force: bool = False, keep: bool = False) -> None:
+        """End it, with all in it; `force`: without asking, `keep`: what it was, and its logs."""
         call = Call(type=Call.REMOVE_POD)
         call.remove_pod.container_id.value = name
-        call.remove_pod.force = force
+        call.remove_pod.force, call.remove_pod.keep = force, keep
         self.call(call)
 
     def _await(self, container: str, timeout: float | None) -> extensions.Awaited:

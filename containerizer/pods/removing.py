@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from containerizer.containerizer import Containerizer
 
 
-def remove(owner: Containerizer, container_id: ContainerId, patience: float) -> None:
+def remove(owner: Containerizer, container_id: ContainerId, patience: float, *, keep: bool = False) -> None:
     """Ask whoever runs it to end it, wait so many seconds for that, then end it here, and delete it.
 
-    Raises DestroyTimeout, CleanupFailed.
+    `keep`: but for what it was, and its logs. Raises DestroyTimeout, CleanupFailed.
     """
     container = owner.get(str(container_id))
     record = container.record
@@ -33,4 +33,7 @@ def remove(owner: Containerizer, container_id: ContainerId, patience: float) -> 
         finally:
             os.close(runner)
     with contextlib.suppress(NoSuchContainer):  # whoever ran it has removed it
-        container.remove(force=True)
+        if keep:
+            container.destroy()
+        else:
+            container.remove(force=True)

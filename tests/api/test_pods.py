@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from containerizer import record as records
 from containerizer.client import AgentClient
+from containerizer.paths import Paths
+from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError
 from tests.agent import api
 from tests.agent.process import started
@@ -178,7 +183,6 @@ def test_by_the_command_line(places: tuple[Path, Path], tmp_path: Path, manifest
         def run(*words: str) -> subprocess.CompletedProcess[str]:
             return subprocess.run([*far, *words], capture_output=True, text=True, timeout=60)
 
-        assert "add -d" in run("run", str(path)).stderr
         assert "cannot be chosen" in run("run", "-d", "--isolation", "x", str(path)).stderr
         done = run("run", "-d", str(path))
         assert (done.stdout, "spec.nodeName" in done.stderr) == ("pod\n", True)
@@ -192,6 +196,72 @@ def test_by_the_command_line(places: tuple[Path, Path], tmp_path: Path, manifest
         assert "there is no pod other" in run("logs", "other").stderr
         assert run("rm", str(path)).stdout == "pod\n"
         assert json.loads(run("ps", "--json").stdout) == []
+        agent.stop()
+
+
+def test_the_command_follows_a_pod_of_an_agent(
+    places: tuple[Path, Path], tmp_path: Path, manifest: Manifest
+) -> None:
+    """What it prints and ends with is what it is without an agent, and so is what signals do."""
+    path = tmp_path / "pod.yaml"
+    again = "test -e /v/again && exit 7; echo first; touch /v/again; exit 1"
+    (container,) = json.loads(manifest(again).partition(b"\n---\n")[0])["spec"]["containers"]
+    volume = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    side = {**container, "name": "side", "restartPolicy": "Always", "command": ["sleep", "1000"]}
+    wait = {**container, **volume, "name": "two", "command": ["sh", "-c", "echo err >&2; printf end; exit 0"]}
+    text = manifest(
+        again,
+        containers=[{**container, **volume}, wait],
+        initContainers=[side],
+        volumes=[{"name": "v", "emptyDir": {}}],
+    )
+    path.write_bytes(text)
+    with started(*places) as agent:
+        near = [sys.executable, "-m", "containerizer"]
+        far = [*near, "--agent", f"unix://{agent.socket}"]
+        own = [*near, "--root", str(tmp_path / "own-root"), "--state", str(tmp_path / "own-state")]
+
+        def run(argv: list[str]) -> tuple[int, list[str], list[str]]:
+            done = subprocess.run(
+                [*argv, "pod", "run", "--rm", str(path)], capture_output=True, text=True, timeout=60
+            )
+            return done.returncode, sorted(done.stdout.splitlines()), sorted(done.stderr.splitlines())
+
+        expected = 1, ["one | first", "two | end"], ["containerizer: pod.one: exited with 1", "two | err"]
+        told = {name: run(argv) for name, argv in (("far", far), ("own", own))}
+        for code, output, errors in told.values():
+            assert (code, output) == expected[:2]
+            assert [line for line in errors if "side" not in line] == expected[2]
+        assert json.loads(subprocess.check_output([*far, "pod", "ps", "--json"])) == []
+
+        script = "trap 'echo asked; exit 5' TERM; echo ready; while :; do sleep 0.1; done"
+        path.write_bytes(manifest(script, terminationGracePeriodSeconds=60))
+        with subprocess.Popen([*far, "pod", "run", str(path)], stdout=subprocess.PIPE, text=True) as command:
+            assert command.stdout is not None
+            assert command.stdout.readline() == "one | ready\n"
+            command.send_signal(signal.SIGINT)
+            assert command.stdout.read() == "one | asked\n"
+        assert command.returncode == 5
+        (pod,) = AgentClient(f"unix://{agent.socket}").pods()
+        assert pod.phase == "Failed"
+        agent.stop()
+
+
+def test_a_pod_that_is_lost_is_followed_to_that(places: tuple[Path, Path], manifest: Manifest) -> None:
+    with started(*places) as agent:
+        client = AgentClient(f"unix://{agent.socket}")
+        client.run_pod("pod", manifest("exec sleep 1000"))
+        with client.follow_pod("pod") as statuses:
+            while next(statuses).phase != "Running":
+                pass
+            record = records.load(Paths(str(places[0]), str(places[1])), ContainerId("pod"))
+            os.kill(record.owner, signal.SIGKILL)
+            assert [each.phase for each in statuses][-1] == "Lost"
+        with client.follow_pod("pod") as statuses:
+            assert [each.phase for each in statuses] == ["Lost"]
+        for nothing in ("nobody", "pod.one"):
+            with pytest.raises(ContainerizerError):
+                client.follow_pod(nothing)
         agent.stop()
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
+from containerizer.agent.pod_following import PodFollowing
 from containerizer.api.context import Context
 from containerizer.api.errors import BadRequest
+from containerizer.api.handlers.streams import Records
 from containerizer.api.ids import to_id, to_message
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import pods_pb2 as pods
@@ -31,7 +35,18 @@ async def list_pods(context: Context, _: agent.Call) -> Response:
 
 
 async def remove_pod(context: Context, call: agent.Call) -> None:
-    await context.engine.pods.remove(to_id(call.remove_pod.container_id), force=call.remove_pod.force)
+    asked = call.remove_pod
+    await context.engine.pods.remove(to_id(asked.container_id), force=asked.force, keep=asked.keep)
+
+
+async def follow_pod(context: Context, call: agent.Call) -> Records:
+    following = PodFollowing(context.engine.paths, to_id(call.follow_pod.container_id))
+
+    async def follow() -> AsyncGenerator[pods.Pod, None]:
+        async for status in following.statuses():
+            yield _described(status)
+
+    return Records(follow(), following.close)
 
 
 def _described(status: PodStatus) -> pods.Pod:

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 from containerizer.api.proto import values_pb2 as containerizer_dot_api_dot_proto_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"containerizer/api/proto/pods.proto\x12\x11\x63ontainerizer.api\x1a$containerizer/api/proto/values.proto\"`\n\x06RunPod\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\x10\n\x08manifest\x18\x02 \x02(\x0c\x12\x0e\n\x06remove\x18\x03 \x01(\x08\"\x1d\n\nPodStarted\x12\x0f\n\x07ignored\x18\x01 \x03(\t\"P\n\tRemovePod\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\",\n\x04Pods\x12$\n\x04pods\x18\x01 \x03(\x0b\x32\x16.containerizer.api.Pod\"\xc2\x02\n\x03Pod\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\r\n\x05phase\x18\x02 \x02(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x01\x12.\n\x07members\x18\x05 \x03(\x0b\x32\x1d.containerizer.api.Pod.Member\x1a\xa0\x01\n\x06Member\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\r\n\x05state\x18\x02 \x02(\t\x12\x0c\n\x04init\x18\x03 \x01(\x08\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x11\n\texit_code\x18\x06 \x01(\x05\x12\x0f\n\x07message\x18\x07 \x01(\t')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"containerizer/api/proto/pods.proto\x12\x11\x63ontainerizer.api\x1a$containerizer/api/proto/values.proto\"`\n\x06RunPod\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\x10\n\x08manifest\x18\x02 \x02(\x0c\x12\x0e\n\x06remove\x18\x03 \x01(\x08\"\x1d\n\nPodStarted\x12\x0f\n\x07ignored\x18\x01 \x03(\t\"^\n\tRemovePod\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0c\n\x04keep\x18\x03 \x01(\x08\"A\n\tFollowPod\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\",\n\x04Pods\x12$\n\x04pods\x18\x01 \x03(\x0b\x32\x16.containerizer.api.Pod\"\xc2\x02\n\x03Pod\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\r\n\x05phase\x18\x02 \x02(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x01\x12.\n\x07members\x18\x05 \x03(\x0b\x32\x1d.containerizer.api.Pod.Member\x1a\xa0\x01\n\x06Member\x12\x34\n\x0c\x63ontainer_id\x18\x01 \x02(\x0b\x32\x1e.containerizer.api.ContainerID\x12\r\n\x05state\x18\x02 \x02(\t\x12\x0c\n\x04init\x18\x03 \x01(\x08\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x11\n\texit_code\x18\x06 \x01(\x05\x12\x0f\n\x07message\x18\x07 \x01(\t')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'containerizer.api.proto.pods_pb2', globals())
@@ -26,11 +26,13 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _PODSTARTED._serialized_start=193
   _PODSTARTED._serialized_end=222
   _REMOVEPOD._serialized_start=224
-  _REMOVEPOD._serialized_end=304
-  _PODS._serialized_start=306
-  _PODS._serialized_end=350
-  _POD._serialized_start=353
-  _POD._serialized_end=675
-  _POD_MEMBER._serialized_start=515
-  _POD_MEMBER._serialized_end=675
+  _REMOVEPOD._serialized_end=318
+  _FOLLOWPOD._serialized_start=320
+  _FOLLOWPOD._serialized_end=385
+  _PODS._serialized_start=387
+  _PODS._serialized_end=431
+  _POD._serialized_start=434
+  _POD._serialized_end=756
+  _POD_MEMBER._serialized_start=596
+  _POD_MEMBER._serialized_end=756
 # @@protoc_insertion_point(module_scope)

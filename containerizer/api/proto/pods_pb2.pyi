@@ -6,6 +6,12 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class FollowPod(_message.Message):
+    __slots__ = ["container_id"]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    container_id: _values_pb2.ContainerID
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ...) -> None: ...
+
 class Pod(_message.Message):
     __slots__ = ["container_id", "created_at", "members", "message", "phase"]
     class Member(_message.Message):
@@ -50,12 +56,14 @@ class Pods(_message.Message):
     def __init__(self, pods: _Optional[_Iterable[_Union[Pod, _Mapping]]] = ...) -> None: ...
 
 class RemovePod(_message.Message):
-    __slots__ = ["container_id", "force"]
+    __slots__ = ["container_id", "force", "keep"]
     CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
     container_id: _values_pb2.ContainerID
     force: bool
-    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., force: bool = ...) -> None: ...
+    keep: bool
+    def __init__(self, container_id: _Optional[_Union[_values_pb2.ContainerID, _Mapping]] = ..., force: bool = ..., keep: bool = ...) -> None: ...
 
 class RunPod(_message.Message):
     __slots__ = ["container_id", "manifest", "remove"]

@@ -1,10 +1,14 @@
-"""Pods of an agent, which runs them: `pod run -d`, `pod ps`, `pod logs` and `pod rm`."""
+"""Pods of an agent, which runs them: `pod run`, `pod ps`, `pod logs` and `pod rm`."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from functools import partial
 
 from containerizer.api.ids import to_id
@@ -12,11 +16,15 @@ from containerizer.api.proto import pods_pb2 as pods
 from containerizer.cli import pod, registry_options
 from containerizer.cli.several import each
 from containerizer.cli.table import print_data, print_table
+from containerizer.client.client import AgentClient
 from containerizer.client.commands import client_of, logs
+from containerizer.client.pod_output import PodOutput
 from containerizer.pods import manifest
+from containerizer.pods.manifest import PodManifest
+from containerizer.pods.policy import Phase
 from containerizer.pods.status import MemberStatus, PodStatus
 from launcher.container_id import ContainerId
-from launcher.errors import InvalidRequest
+from launcher.errors import ContainerizerError, InvalidRequest
 
 configure = pod.configure
 
@@ -26,19 +34,76 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if not arguments.detach:
-        raise InvalidRequest("an agent runs pods by itself", hint="add -d; `logs -f` and `wait` follow")
-    names = ("isolation", "image_provisioner_backend", *registry_options.NAMES)
-    if any(getattr(arguments, name) for name in names):
-        raise InvalidRequest("isolators and registries cannot be chosen with --agent", hint="it has its own")
+    names = ("isolation", "network", "best_effort", "image_provisioner_backend", *registry_options.NAMES)
+    for name in names:
+        if getattr(arguments, name):
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidRequest(f"{option} cannot be chosen with --agent", hint="it has its own")
     text = pod.read(arguments.file)
-    name = manifest.parse(text, arguments.file).name
-    ignored = client_of(arguments).run_pod(name, text, remove=arguments.rm)
+    asked = manifest.parse(text, arguments.file)
+    name, client = asked.name, client_of(arguments)
+    ignored = client.run_pod(name, text, remove=arguments.rm and arguments.detach)
     if ignored:
         what = ", ".join(ignored)
         print(f"containerizer: {name}: without meaning on one host: {what}", file=sys.stderr)
+    if not arguments.detach:
+        return _attend(client, asked, remove=arguments.rm)
     print(name, flush=True)
     return 0
+
+
+def _attend(client: AgentClient, asked: PodManifest, *, remove: bool) -> int:
+    """Show what it writes until it has ended. A signal asks it to end, and a second one ends it."""
+    printed, last = pod.Lines(), pods.Pod()
+    output = PodOutput(client, asked.name, printed)
+    with client.follow_pod(asked.name) as statuses, _ending(client, asked.name):
+        for last in statuses:
+            output.see(last)
+        output.finish()
+    printed.flush()
+    ended = _status(last)
+    for member in ended.members:
+        if member.exit_code:
+            print(f"containerizer: {asked.name}.{member.name}: {member.message}", file=sys.stderr)
+    if ended.message:
+        print(f"containerizer: {asked.name}: {ended.message}", file=sys.stderr)
+    if remove:
+        client.remove_pod(asked.name, force=True)
+    return _exit_code(ended, asked)
+
+
+@contextlib.contextmanager
+def _ending(client: AgentClient, name: str) -> Iterator[None]:
+    asked: list[threading.Thread] = []
+
+    def end() -> None:
+        force = len(asked) > 1
+        try:
+            client.remove_pod(name, force=force, keep=True)
+        except ContainerizerError as error:
+            print(f"containerizer: {name}: {error}", file=sys.stderr)
+
+    def ask(*_: object) -> None:
+        asked.append(threading.Thread(target=end, daemon=True))
+        asked[-1].start()
+
+    previous = {number: signal.signal(number, ask) for number in pod.ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for each in asked:
+            each.join()
+
+
+def _exit_code(ended: PodStatus, asked: PodManifest) -> int:
+    """Of the first container that did not end well, sidecars aside; as without an agent."""
+    if ended.phase == Phase.SUCCEEDED.value:
+        return 0
+    sidecars = {container.name for container in asked.init_containers if container.sidecar}
+    codes = [member.exit_code for member in ended.members if member.exit_code and member.name not in sidecars]
+    return codes[0] if codes else 1
 
 
 def _ps(arguments: argparse.Namespace) -> int:
