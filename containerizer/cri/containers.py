@@ -276,11 +276,15 @@ def _user_of(pid: int) -> messages.LinuxContainerUser:
 
 
 def _image_volumes(container: StoredContainer, images: Sequence[NamedImage]) -> tuple[Volume, ...]:
-    """Raises ImageNotFound."""
+    """Notes their ids. Raises ImageNotFound, InvalidRequest."""
     mounts, references = container.config.mounts, dict[str, str]()
-    for name in (mount.image.image for mount in mounts if mount.image.image):
+    for mount in mounts:
+        name = mount.image.image
+        if not name:
+            continue
         found = image_names.find(images, name)
         if found is None:
             raise ImageNotFound(f"the image {name}, a volume of container {container.id}, is not there")
         references[name] = found.any.reference
+        mount.image.image_ref = found.id  # for the status
     return image_volumes(mounts, references)

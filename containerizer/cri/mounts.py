@@ -35,6 +35,10 @@ def image_volumes(asked: Sequence[messages.Mount], references: Mapping[str, str]
 
     Raises InvalidRequest.
     """
+    writable = next((each for each in asked if each.image.image and not each.readonly), None)
+    if writable is not None:
+        hint = "set readonly"
+        raise InvalidRequest(f"the image {writable.image.image} is to be mounted writable", hint=hint)
     return tuple(
         Volume(
             kind=IMAGE,

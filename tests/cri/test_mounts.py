@@ -131,17 +131,28 @@ def test_nonsense_is_refused(pods: Pods, mount: dict[str, object], word: str) ->
 def test_the_files_of_an_image(pods: Pods, node: Node) -> None:
     """Which the kubelet has pulled; read-only, and a part of it if it says so."""
     mounts = [
-        {"container_path": "/i", "image": {"image": node.image}},
-        {"container_path": "/part", "image": {"image": node.image}, "image_sub_path": "etc"},
+        {"container_path": "/i", "image": {"image": node.image}, "readonly": True},
+        {
+            "container_path": "/part",
+            "image": {"image": node.image},
+            "image_sub_path": "etc",
+            "readonly": True,
+        },
     ]
     container = pods.start(pods.run(), mounts=mounts)
+    status = pods.status(container)
+    assert [each.image.image_ref for each in status.mounts] == [status.image_id] * 2
     assert pods.sh(container, "touch /i/x 2>/dev/null || ls /i/etc /part") == (
         "/i/etc:\ngroup\npasswd\n\n/part:\ngroup\npasswd\n"
     )
-    missing = {"container_path": "/i", "image": {"image": "no/such"}}
-    with pytest.raises(grpc.RpcError) as refused:
-        pods.start(pods.run(), mounts=[missing])
-    assert "no/such" in status_of(refused.value)[1]
+    for wrong, word in (
+        ({"image": {"image": "no/such"}}, "no/such"),
+        ({"image": {"image": node.image}, "readonly": False}, "readonly"),
+        ({"image": {"image": node.image}, "image_sub_path": "no/such"}, "no/such"),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            pods.start(pods.run(), mounts=[{"container_path": "/i", "readonly": True, **wrong}])
+        assert word in status_of(refused.value)[1]
 
 
 def test_propagation_takes_a_shared_mount(pods: Pods, shared: Path) -> None:
