@@ -8,7 +8,7 @@ from typing import Literal
 
 from containerizer.cri.proto import containers_pb2 as messages
 from isolators import volume_propagation
-from isolators.volumes import IMAGE, Volume, normalised
+from isolators.volumes import FLAGS, IMAGE, Volume, normalised
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
 
@@ -17,6 +17,7 @@ _PROPAGATION: Mapping[int, Literal["shared", "slave"] | None] = {
     messages.PROPAGATION_HOST_TO_CONTAINER: "slave",
     messages.PROPAGATION_BIDIRECTIONAL: "shared",
 }
+_OPTIONS = (*FLAGS, "nodev")
 
 
 def mounts_of(asked: Sequence[messages.Mount], *, devices: bool = False) -> tuple[Mount, ...]:
@@ -45,6 +46,7 @@ def image_volumes(asked: Sequence[messages.Mount], references: Mapping[str, str]
             source=references[each.image.image],
             target=normalised(each.container_path),
             subpath=each.image_sub_path,
+            flags=tuple(option for option in _options(each) if option != "nodev"),  # as they are anyway
             readonly=True,
             pull="never",
         )
@@ -57,6 +59,15 @@ def idmapped(asked: Sequence[messages.Mount]) -> tuple[str, ...]:
     """The directories that show their owners by the pod's map: kubelets ask for it in pods with users."""
     mapped = (os.path.realpath(each.host_path) for each in asked if each.uidMappings or each.gidMappings)
     return tuple(dict.fromkeys(path for path in mapped if os.path.isdir(path)))
+
+
+def _options(asked: messages.Mount) -> tuple[str, ...]:
+    """Further ones, of all that is mounted. Raises InvalidRequest."""
+    unknown = next((option for option in asked.mount_options if option not in _OPTIONS), None)
+    if unknown is not None:
+        hint = f"use some of {', '.join(_OPTIONS)}"
+        raise InvalidRequest(f"unknown option {unknown!r} of the mount at {asked.container_path}", hint=hint)
+    return tuple(dict.fromkeys(asked.mount_options))
 
 
 def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
@@ -72,11 +83,14 @@ def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
         volume_propagation.check(source, propagation)
     is_device = devices or source == "/dev" or source.startswith("/dev/")
     readonly = ("ro",) if asked.readonly else ()
+    options = _options(asked)
+    shut = () if is_device or "dev" in options else ("nodev",)
+    flags = dict.fromkeys((*shut, *(option for option in options if option != "dev")))
     return Mount(
         target="/" + os.path.normpath(asked.container_path).lstrip("/"),
         fstype="rbind",
         source=source,
-        flags=(*(readonly if asked.recursive_read_only else ()), *(() if is_device else ("nodev",))),
+        flags=(*(readonly if asked.recursive_read_only else ()), *flags),
         top_flags=() if asked.recursive_read_only else readonly,  # what is mounted below is left as it is
         propagation=propagation or "",
     )

@@ -114,11 +114,24 @@ def test_what_is_mounted_below_is_read_only_if_asked(pods: Pods, shared: Path) -
         assert "Read-only" in pods.sh(container, f"touch {place} 2>&1; true"), place
 
 
+def test_further_options_of_a_mount(pods: Pods, node: Node, tmp_path: Path) -> None:
+    options = ["noexec", "nosuid", "nodev"]
+    mounts = [
+        {"container_path": "/a", "host_path": str(tmp_path), "mount_options": options},
+        {"container_path": "/b", "image": {"image": node.image}, "readonly": True, "mount_options": options},
+    ]
+    container = pods.start(pods.run(), mounts=mounts)
+    for place in ("/a", "/b"):
+        shown = pods.sh(container, f"grep ' {place} ' /proc/mounts").split()[3].split(",")
+        assert {"noexec", "nosuid", "nodev"} <= set(shown), (place, shown)
+
+
 @pytest.mark.parametrize(
     ("mount", "word"),
     [
         ({"container_path": "data", "host_path": "/tmp"}, "absolute"),
         ({"container_path": "/data", "host_path": "/tmp", "recursive_read_only": True}, "read-only"),
+        ({"container_path": "/data", "host_path": "/tmp", "mount_options": ["size=1"]}, "size=1"),
     ],
 )
 def test_nonsense_is_refused(pods: Pods, mount: dict[str, object], word: str) -> None:
