@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from launcher.data import Data
+from launcher.data import Data, field
 from launcher.errors import InvalidRequest
 
 HOST_GATEWAY = "host-gateway"  # in place of an address: the host, as the container reaches it
@@ -53,6 +55,8 @@ class NetworkRequest(Data, kw_only=True):
     dns_options: tuple[str, ...] = ()  # of resolv.conf(5)
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address or HOST_GATEWAY) for /etc/hosts
     arguments: tuple[tuple[str, str], ...] = ()  # for the plug-ins (CNI_ARGS): who it is, elsewhere
+    # By networks of plug-ins: the key `args` of the configuration that these get (CNI specification).
+    plugin_args: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ingress_rate: int | None = None  # bits a second that it receives at most
     egress_rate: int | None = None  # bits a second that it sends at most
 
@@ -77,6 +81,8 @@ class NetworkRequest(Data, kw_only=True):
                 raise InvalidRequest(f"invalid argument of plug-ins {word!r}", hint="leave out ';' and '='")
         if any(not option.isprintable() or " " in option for option in self.dns_options):
             raise InvalidRequest(f"invalid option of resolv.conf in {self.dns_options!r}")
+        for name in self.plugin_args.keys() - set(self.names):
+            raise InvalidRequest(f"arguments of network {name}, which is not joined")
         if not self.names and any(value for value in self.__dict__.values()):
             hint = "name a network, e.g. --network bridge"
             raise InvalidRequest("ports, addresses and names need a network to be in", hint=hint)
@@ -92,7 +98,7 @@ class NetworkRequest(Data, kw_only=True):
         if len(self.names) > 1:
             hint = f"--network {name} alone, or without it"
             raise InvalidRequest(f"a container in network {name} can be in no other", hint=hint)
-        for what in ("addresses", "mac_address", "aliases", "ingress_rate", "egress_rate"):
+        for what in ("addresses", "mac_address", "aliases", "plugin_args", "ingress_rate", "egress_rate"):
             if getattr(self, what):
                 hint = "leave it out, or run it as root, in a network"
                 raise InvalidRequest(f"network {name} has no {what.replace('_', ' ')} to choose", hint=hint)

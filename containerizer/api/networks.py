@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from containerizer.api.errors import BadRequest
+from containerizer.api.json_format import to_json
 from containerizer.api.proto import agent_pb2 as agent
 from containerizer.api.proto import containers_pb2 as containers
 from containerizer.api.proto import extensions_pb2 as extensions
@@ -27,12 +28,13 @@ def asked(infos: Iterable[containers.NetworkInfo], options: extensions.NetworkOp
     names: list[str] = []
     ports: list[PortMapping] = []
     addresses: list[str] = []
+    args: dict[str, Any] = {}
     for info in infos:
-        if info.groups or info.HasField("labels"):
-            raise BadRequest("'network_infos.groups' and 'network_infos.labels' are not supported")
         if info.name:
             names.append(info.name)
-        elif info.ip_addresses or info.port_mappings:
+            if info.groups or info.labels.labels:
+                args[info.name] = _plugin_args(info)
+        elif info.ip_addresses or info.port_mappings or info.groups or info.labels.labels:
             raise BadRequest("'network_infos.name' is absent", hint="name the network that is to be joined")
         wanted = [each.ip_address for each in info.ip_addresses if each.ip_address]
         if wanted and len(names) > 1:
@@ -47,6 +49,7 @@ def asked(infos: Iterable[containers.NetworkInfo], options: extensions.NetworkOp
             names=tuple(names),
             ports=tuple(ports),
             addresses=tuple(addresses),
+            plugin_args=args,
             extra_hosts=tuple(map(_host, options.extra_hosts)),
             **further,
         )
@@ -54,8 +57,19 @@ def asked(infos: Iterable[containers.NetworkInfo], options: extensions.NetworkOp
         raise BadRequest(error.message, hint=error.hint) from None
 
 
+def _plugin_args(info: containers.NetworkInfo) -> dict[str, Any]:
+    """Groups and labels are for plug-ins: as those of the predecessor's agent got them, and labels as CNI's
+    conventions have them besides.
+    """
+    labels = [{"key": label.key, "value": label.value} for label in info.labels.labels]
+    conventional = {"cni": {"labels": labels}} if labels else {}
+    return {"org.apache.mesos": {"network_info": to_json(info)}, **conventional}
+
+
 def add(launch: agent.Call.LaunchContainer, request: NetworkRequest) -> None:
-    """The client's side."""
+    """The client's side. Raises InvalidRequest."""
+    if request.plugin_args:
+        raise InvalidRequest("arguments of plug-ins cannot be given to an agent", hint="it takes labels")
     container = launch.container
     for name in request.names:
         container.network_infos.add(name=name)

@@ -24,6 +24,11 @@ _WITH_RESULT_FOR_DEL = "0.4.0"  # the version from which on DEL gets the result,
 _WITH_GC = "1.1.0"  # and STATUS
 
 
+def is_ours(network: ConfigList) -> bool:
+    """Whether no program of others is asked."""
+    return all(each["type"] in BUILT_IN for each in network.plugins)
+
+
 class Chain:
     """The plug-ins of one network, for one attachment or for all."""
 

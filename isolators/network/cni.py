@@ -18,7 +18,7 @@ from isolators.linux import granted
 from isolators.network import attachments, capabilities, facts, files, namespace, published
 from isolators.network.attachments import Attached, Attachment
 from isolators.network.bridge import definitions
-from isolators.network.chain import Chain
+from isolators.network.chain import Chain, is_ours
 from isolators.network.config_list import ConfigList
 from isolators.network.places import Places
 from isolators.network.plugin import TIMEOUT, Call, PluginFailed
@@ -91,6 +91,9 @@ class NetworkCni(Isolator):
         capabilities.of_each(networks, config.networks)
         for network in networks:
             self.chain(network).check_installed()
+            if network.name in config.networks.plugin_args and is_ours(network):
+                hint = "they are for networks of CNI plug-ins that know them"
+                raise InvalidRequest(f"network {network.name} has no groups and labels", hint=hint)
         return files.launch_info(config)
 
     def isolate(self, container_id: ContainerId, pid: int) -> None:
@@ -175,7 +178,9 @@ class NetworkCni(Isolator):
 
     def _networks(self, config: ContainerConfig) -> list[ConfigList]:
         directories = self.flags.cni_config_dirs
-        return [definitions.find(self.places, directories, name) for name in config.networks.names]
+        found = [definitions.find(self.places, directories, name) for name in config.networks.names]
+        args = config.networks.plugin_args
+        return [each.with_args(args[each.name]) if each.name in args else each for each in found]
 
     def _begin(self, container_id: ContainerId, config: ContainerConfig) -> None:
         """Write down what will be made. Raises InvalidRequest for ports that others have."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isolators.networks import check_network_name
-from launcher.data import Data
+from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import files
 
@@ -40,6 +40,13 @@ class ConfigList(Data, kw_only=True):
     disable_check: bool = False
     disable_gc: bool = False
     path: str = ""  # the file
+
+    def with_args(self, args: Mapping[str, Any]) -> ConfigList:
+        """Each plug-in is given these besides what the file has for it."""
+        own = (each.get("args") for each in self.plugins)
+        merged = ({**(given if isinstance(given, dict) else {}), **args} for given in own)
+        told = ({**each, "args": given} for each, given in zip(self.plugins, merged, strict=True))
+        return replace(self, plugins=tuple(told))
 
     def to_json(self) -> dict[str, Any]:
         return {

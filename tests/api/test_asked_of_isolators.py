@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +28,10 @@ from launcher.process_attributes import (
     Scheduler,
 )
 from launcher.stdio import Pipes
+from tests.agent import api
+from tests.agent.process import started
 from tests.api.test_launching import config, mesos, requested
+from tests.support import recording_plugin
 
 
 def test_of_variables_of_one_name_the_last_counts() -> None:
@@ -125,3 +130,40 @@ def test_a_nested_container_may_have_its_own_ipc_namespace() -> None:
     assert asked.config.namespaces == {"ipc": "new"}
     call = launch_call(asked, Pipes()).launch_container
     assert container_request(asked.container_id, call).config.namespaces == {"ipc": "new"}
+
+
+@pytest.mark.requires("root")
+def test_labels_and_groups_of_a_network_are_for_its_plug_ins(tmp_path: Path) -> None:
+    """As those of the predecessor's agent had them, and as CNI's conventions have labels."""
+    recording_plugin.install(tmp_path / "bin", "recording")
+    (tmp_path / "net.d").mkdir()
+    plugins = [{"type": "recording", "log": str(tmp_path / "log"), "args": {"own": 1}}]
+    value = {"cniVersion": "1.0.0", "name": "calico", "plugins": plugins}
+    (tmp_path / "net.d" / "calico.conflist").write_text(json.dumps(value))
+    flags = f"--network-cni-config-dir={tmp_path}/net.d", f"--network-cni-plugins-dir={tmp_path}/bin"
+    info = {"name": "calico", "groups": ["blue"], "labels": {"labels": [{"key": "tier", "value": "web"}]}}
+    with started(tmp_path / "root", tmp_path / "state", *flags) as agent:
+
+        def launch(network: str) -> tuple[int, str]:
+            status, told = api.call(
+                agent,
+                "LAUNCH_CONTAINER",
+                container_id={"value": "web"},
+                command={"value": "true"},
+                container={"type": "MESOS", "network_infos": [{**info, "name": network}]},
+            )
+            return status, str(told)
+
+        assert launch("calico")[0] == 200
+        api.call(agent, "WAIT_CONTAINER", container_id={"value": "web"})
+        add, delete = recording_plugin.calls(tmp_path / "log")
+        assert add["config"]["args"] == {
+            "own": 1,
+            "org.apache.mesos": {"network_info": info},
+            "cni": {"labels": info["labels"]["labels"]},
+        }
+        assert delete["config"]["args"] == add["config"]["args"]
+        api.call(agent, "REMOVE_CONTAINER", container_id={"value": "web"})
+        status, said = launch("bridge")
+        assert (status, "bridge has no groups and labels" in said) == (400, True), said
+        agent.stop()
