@@ -9,6 +9,7 @@ import pytest
 
 from launcher.kernel import cgroups
 from tests.end_to_end.conftest import Cli
+from tests.end_to_end.ordinary_user import ordinary_user
 from tests.security.conftest import running
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
@@ -59,6 +60,21 @@ def test_writing(cli: Cli, busybox: str, options: tuple[str, ...]) -> None:
     """core_pattern (a program that the kernel runs as the host's root), uevent_helper, modprobe …"""
     done = cli("run", "--rm", *options, busybox, "sh", "-c", WRITE.format(" ".join(HOSTS)))
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.requires("userns", "uidmap")
+def test_cve_2023_25809_cgroups_of_an_ordinary_user() -> None:
+    """Without privileges /sys/fs/cgroup was the host's, and what of it is the user's could be written."""
+    with ordinary_user() as user:
+        for options in ((), ("--ns", "cgroup=host"), ("--network", "host")):
+            # What is no cgroup there is a filesystem of the container's own, in memory.
+            looks = (
+                "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do"
+                " [ $(stat -f -c %T $d) != tmpfs ] && mkdir $d/new && echo made in $d; done"
+            )
+            script = f"({WRITE.format(' '.join(HOSTS))}; {looks}) 2> /dev/null; true"
+            done = user("run", "--rm", *options, user.image, "sh", "-c", script)
+            assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_sysrq(cli: Cli, busybox: str) -> None:

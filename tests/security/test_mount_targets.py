@@ -141,8 +141,10 @@ SWAP = (
 
 
 def test_cve_2021_30465_a_target_is_swapped(cli: Cli, manifest: Write, tmp_path: Path) -> None:
-    """And CVE-2017-1002101: two containers share a volume; one swaps a directory in it for a link, while the
-    other, with a mount on that directory and a part of the volume, is started again and again.
+    """And CVE-2017-1002101, and CVE-2024-45310, by which what was missing was made on the host.
+
+    Two containers share a volume; one swaps a directory in it for a link, while the other, with a mount on
+    that directory and a part of the volume, is started again and again.
     """
     (tmp_path / "secret").write_text("the host's")
     shared = {"name": "shared", "mountPath": "/shared"}
