@@ -256,7 +256,10 @@ class Container:
             self._owner.resume(self)  # what the kernel has killed in its freezer dies only now
         for watch in self._watches:  # the kernel may have killed before we were told of the limit
             self._limitation = reached.check(partial(self._ask, watch), self._note) or self._limitation
-        for limitation in reached.counted(self._owner.paths, self.record, self._owner.isolators):
+        told = frozenset[str]()
+        if self._limitation is None:  # or a watch may have had more to tell
+            told = told.union(*(watch.tells for watch in self._watches))
+        for limitation in reached.counted(self._owner.paths, self.record, self._owner.isolators, told):
             self._note(limitation)
         self.termination = Termination(exit_status=status or _KILLED, limitation=self._limitation)
         self._owner.terminated(self)

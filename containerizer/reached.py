@@ -83,9 +83,14 @@ def noted(paths: Paths, container_id: ContainerId) -> list[Noted]:
     return list(found.values())
 
 
-def counted(paths: Paths, record: ContainerRecord, isolators: Sequence[Isolator]) -> list[Limitation]:
-    """What the isolators tell now; only those are asked that enforce a limit of this container."""
-    limits = checkpoint.read(paths.limits(record.id)) or record.limits
+def counted(
+    paths: Paths, record: ContainerRecord, isolators: Sequence[Isolator], told: frozenset[str] = frozenset()
+) -> list[Limitation]:
+    """What the isolators tell now; only those are asked that enforce a limit of this container.
+
+    `told`: the limits of which all has been told already.
+    """
+    limits = (checkpoint.read(paths.limits(record.id)) or record.limits).keys() - told
     found: list[Limitation] = []
     for isolator in isolators if limits else ():
         if not isolator.enforces.isdisjoint(limits):

@@ -229,6 +229,9 @@ class Watch:
     no further one. What has nothing left to tell must not poll ready again and again.
     """
 
+    # Fields of Resources: of their limits `check` has told, when it has no more to tell, all that is counted.
+    tells: frozenset[str] = frozenset()
+
     def fileno(self) -> int | None:
         """A descriptor that polls readable or exceptional; None where there is nothing to wait for."""
         return None

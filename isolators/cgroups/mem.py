@@ -179,6 +179,8 @@ class CgroupsMem(CgroupIsolator):
 class _MemoryWatch(Watch):
     """The kernel's notice, and its count of kills."""
 
+    tells = CgroupsMem.enforces
+
     def __init__(self, isolator: CgroupsMem, cgroup: str) -> None:
         self._isolator = isolator
         self._cgroup = cgroup
