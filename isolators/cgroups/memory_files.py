@@ -89,7 +89,7 @@ class FilesV1(MemoryFiles):
     def fill(self, asked: Resources) -> None:
         super().fill(asked)
         if (limit := given(asked.memory)) is not None:
-            tcp_memory.limit(self.cgroup, limit)
+            tcp_memory.limit_new(self.cgroup, limit)
 
     def change(self, asked: Resources) -> None:
         super().change(asked)

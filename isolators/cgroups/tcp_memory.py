@@ -8,9 +8,11 @@ See Documentation/admin-guide/cgroup-v1/memory.rst, section 2.7.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from launcher.kernel import cgroups
+from launcher.kernel.cgroups import CgroupError
 
 _FILE = "memory.kmem.tcp.limit_in_bytes"  # which kernels will do without some day
 _NONE = "-1"
@@ -18,12 +20,22 @@ _NONE = "-1"
 
 def limit(cgroup: str, size: int | None) -> None:
     """None: no limit. Raises CgroupError, as for one below what is used."""
-    if not cgroups.has(cgroup, _FILE):
+    if not limit_new(cgroup, size):
         return
-    cgroups.write(cgroup, _FILE, _NONE if size is None else str(size))
     for nested in os.scandir(cgroup):
         if nested.is_dir() and not is_limited(nested.path):
             limit(nested.path, None)
+
+
+def limit_new(cgroup: str, size: int | None) -> bool:
+    """The same of a cgroup that has none in it. Returns whether the kernel counts. Raises CgroupError."""
+    try:
+        cgroups.write(cgroup, _FILE, _NONE if size is None else str(size))
+    except CgroupError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return False
+    return True
 
 
 def inherit(cgroup: str, top: str) -> None:
@@ -32,7 +44,7 @@ def inherit(cgroup: str, top: str) -> None:
     while above != top and cgroups.has(above, _FILE) and not is_limited(above):
         above = os.path.dirname(above)
     if above != top and is_limited(above):
-        limit(cgroup, None)
+        limit_new(cgroup, None)
 
 
 def is_limited(cgroup: str) -> bool:
