@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 # Programs that tests and the demo start, and the Debian packages that have them.
 PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uidmap openssl:openssl protoc:protobuf-compiler \
 	/usr/lib/cni/bridge:containernetworking-plugins iptables:iptables nft:nftables ip:iproute2 stress-ng:stress-ng chromium:chromium chromedriver:chromium-driver \
-	slirp4netns:slirp4netns pasta:passt sshfs:sshfs /usr/lib/openssh/sftp-server:openssh-sftp-server kubectl:kubernetes-client
+	slirp4netns:slirp4netns pasta:passt zsh:zsh fish:fish sshfs:sshfs /usr/lib/openssh/sftp-server:openssh-sftp-server kubectl:kubernetes-client
 VM_TESTS := tests/isolators tests/end_to_end/test_disk_quota.py tests/end_to_end/test_limits_table.py tests/end_to_end/test_rootless_limits.py -q
 VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.xfs:xfsprogs apparmor_parser:apparmor secilc:secilc
 

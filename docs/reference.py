@@ -7,18 +7,22 @@ made where they are asked for (man-pages(7), groff_man(7)).
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from containerizer.agent import flags
+from containerizer.agent.metrics import Metrics
 from containerizer.api.proto.agent_pb2 import Call
 from containerizer.cli.examples import EXAMPLES
 from containerizer.cli.main import COMMANDS, REMOTE, Parser
 from containerizer.event import KINDS
 from isolators import catalog
+from isolators.resources import Usage
 
 HERE = Path(__file__).parent / "reference"
 _NOTE = "<!-- made from the code by `make reference` -->\n"
@@ -158,11 +162,41 @@ def api_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def metrics_page() -> str:
+    lines = [
+        _NOTE,
+        "# Metrics of the agent\n",
+        "`GET /metrics`, in Prometheus' text format; `docs/grafana-dashboard.json` is a dashboard of them."
+        "\nThose of a container bear its id as the label `container`.\n",
+        "| metric | type | what it is |",
+        "| --- | --- | --- |",
+    ]
+    meanings: dict[str, str] = {}
+    for line in asyncio.run(Metrics(_Nothing()).text()).decode().splitlines():  # type: ignore[arg-type]
+        sign, keyword, name, *rest = [*line.split(" ", 3), "", ""]
+        if keyword == "HELP":
+            meanings[name] = rest[0]
+        elif (sign, keyword) == ("#", "TYPE") and not name.endswith("_created"):
+            lines.append(f"| `{name}` | {rest[0]} | {_cell(meanings[name])} |")
+    return "\n".join([*lines, ""])
+
+
+class _Nothing:
+    """As much of an engine as metrics need that tell of nothing yet."""
+
+    events = SimpleNamespace(observe=lambda count: None)
+    keeper = SimpleNamespace(running=0, failures=())
+
+    async def usages(self) -> dict[str, Usage]:
+        return {}
+
+
 PAGES = {
     "commands.md": commands_page,
     "agent-flags.md": flags_page,
     "isolators.md": isolators_page,
     "api.md": api_page,
+    "metrics.md": metrics_page,
 }
 
 

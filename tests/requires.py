@@ -237,6 +237,8 @@ NEEDS: Mapping[str, Probe] = {
     "slirp4netns": _program("slirp4netns", "slirp4netns"),
     "pasta": _program("pasta", "passt"),
     "sshfs": _sshfs,
+    "zsh": _program("zsh", "zsh"),
+    "fish": _program("fish", "fish"),
     "macvlan": _device("macvlan"),
     "ipvlan": _device("ipvlan"),
     "vlan": _device("vlan", "id", "7"),

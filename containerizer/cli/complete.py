@@ -144,6 +144,8 @@ def _values(action: argparse.Action, typed: str, place: Place) -> Iterator[str]:
         with contextlib.suppress(Exception):  # a completion has nobody to tell
             found = [each for each in find(place, typed) if each.startswith(typed)]
         yield from sorted(dict.fromkeys(found))
+        if metavar in _OF_FILES:
+            yield FILES
     elif metavar in _OF_FILES or action.nargs == argparse.REMAINDER:
         yield FILES
 
@@ -156,6 +158,10 @@ def _containers(place: Place, typed: str) -> Iterable[str]:
     from containerizer.paths import Paths
 
     return [each.container_id for each in record.load_all(Paths.of(place.root, place.state))]
+
+
+def _sides_of_a_copy(place: Place, typed: str) -> Iterable[str]:
+    return [f"{name}:" for name in _containers(place, typed)]
 
 
 def _images(place: Place, typed: str) -> Iterable[str]:
@@ -203,6 +209,8 @@ def _signals(place: Place, typed: str) -> Iterable[str]:
 
 _KINDS: dict[str, Callable[[Place, str], Iterable[str]]] = {
     "CONTAINER": _containers,
+    "SOURCE": _sides_of_a_copy,  # or files of the host
+    "TARGET": _sides_of_a_copy,
     "IMAGE": _images,
     "TOOLS": _images,
     "none|host|container:NAME|NAME[,NAME]": _network_options,

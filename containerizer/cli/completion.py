@@ -45,7 +45,9 @@ _containerizer() {
         _files
         found=(${found:#:files})
     fi
-    (( ${#found} )) && compadd -Q -- ${found}
+    local -a open=(${(M)found:#*[:=]}) whole=(${found:#*[:=]})
+    (( ${#open} )) && compadd -Q -S '' -- ${open}
+    (( ${#whole} )) && compadd -Q -- ${whole}
     return 0
 }
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }

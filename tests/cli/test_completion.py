@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import pty
+import re
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,21 +123,50 @@ def test_bash(command: Path, line: str, found: list[str]) -> None:
     assert in_shell("bash", script, command) == found
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
-def test_fish(command: Path) -> None:
-    script = "containerizer completion fish | source; complete -C 'containerizer exec w'"
-    assert in_shell("fish", script, command) == ["web", "web.db", "wide"]
+@pytest.mark.requires("fish")
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("containerizer exec w", ["web", "web.db", "wide"]),
+        ("containerizer cp o", ["other:"]),
+        ("containerizer run --network container:wi", ["container:wide"]),
+    ],
+)
+def test_fish(command: Path, line: str, found: list[str]) -> None:
+    script = f"containerizer completion fish | source; complete -C '{line}'"
+    assert in_shell("fish", script, command) == found
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.requires("zsh")
 def test_zsh(command: Path) -> None:
-    script = """
-    compadd() { shift 2; print -l -- "$@"; }; compdef() { :; }; _files() { print files; }
-    source <(containerizer completion zsh)
-    words=(containerizer exec w) CURRENT=3 _containerizer
-    words=(containerizer exec web '') CURRENT=4 _containerizer
-    """
-    assert in_shell("zsh", script, command) == ["web", "web.db", "wide", "files"]
+    """At a terminal, as a person has it: what stands in the line after the key."""
+    (command / ".zshrc").write_text("PS1='ready>'; autoload -Uz compinit; compinit -u; unsetopt beep\n")
+    environment = {"PATH": f"{command}:/usr/bin:/bin", "HOME": str(command), "TERM": "dumb"}
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve("/usr/bin/zsh", ["zsh", "-i"], environment)
+    try:
+        until(terminal, "ready>")
+        os.write(terminal, b"source <(containerizer completion zsh)\n")
+        until(terminal, "ready>")
+        os.write(terminal, b"containerizer exec o\t")
+        until(terminal, "other ")
+        os.write(terminal, b"\x15containerizer cp o\tx")  # nothing is in the way of a path
+        until(terminal, "cp other:x")
+        os.write(terminal, b"\x15containerizer exec w\t\t")
+        until(terminal, "web.db", "wide")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
+def until(terminal: int, *wanted: str) -> None:
+    """Read until all of this has been there, in this order."""
+    shown = ""
+    while not re.search(".*".join(map(re.escape, wanted)), shown, re.DOTALL):
+        assert select.select([terminal], [], [], 60)[0], shown
+        shown += os.read(terminal, 1 << 16).decode("utf-8", "replace").replace("\b", "")
 
 
 def test_scripts_are_for_shells_that_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
