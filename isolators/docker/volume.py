@@ -6,7 +6,8 @@ cleans that up: isolators/mounted_volumes.py. What is in the container is a bind
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isolators import ownership, volumes
@@ -115,9 +116,11 @@ class DockerVolume(DriverVolumes):
         mounted.write(record)
         driver.ensure(volume.source, options)
         mountpoint = driver.mount(volume.source, key)
+        said = f"plug-in {volume.driver} has mounted the volume {volume.source} at {mountpoint!r:.200}"
         if not volume_driver.is_there(mountpoint):
-            message = f"plug-in {volume.driver} has mounted the volume {volume.source} at {mountpoint!r}"
-            raise VolumeFailed(f"{message}, where no directory is")
+            raise VolumeFailed(f"{said}, where no directory is")
+        if _is_around(mountpoint, (self.flags.own_state, self.flags.volumes)):  # its owner may be changed
+            raise VolumeFailed(f"{said}, which is around the containerizer's own files")
         mounted.write({**record, "mountpoint": mountpoint})
         return mountpoint
 
@@ -161,6 +164,12 @@ def _check(asked: Sequence[Volume], config: ContainerConfig) -> None:
         if not volume.source or volume.source.startswith("/") or "\0" in volume.source:
             hint = "a path of the host needs no driver"
             raise InvalidRequest(f"invalid name of a volume {volume.source!r} of {volume.driver}", hint=hint)
+
+
+def _is_around(mountpoint: str, own: Iterable[str]) -> bool:
+    """Whether these are in it, wherever links lead."""
+    top = os.path.realpath(mountpoint)
+    return any(volumes.is_below(os.path.realpath(each), top) for each in own)
 
 
 def _which(volume: Volume) -> tuple[str, str]:

@@ -154,6 +154,18 @@ def test_a_path_where_nothing_is_is_refused(isolator: DockerVolume, plugin: Volu
     plugin.users.clear()
 
 
+@pytest.mark.parametrize("where", ["/", "/..", "{tmp_path}", "{tmp_path}/link"])
+def test_what_is_around_our_own_files_is_no_volume(
+    isolator: DockerVolume, plugin: VolumePlugin, tmp_path: Path, where: str
+) -> None:
+    """A task would have them, and with the option U they would be its user's."""
+    (tmp_path / "link").symlink_to("/")
+    plugin.answer = lambda *_: {"Implements": ["VolumeDriver"], "Mountpoint": where.format(tmp_path=tmp_path)}  # type: ignore[method-assign]
+    with pytest.raises(VolumeFailed, match="around the containerizer's own files"):
+        isolator.prepare(ONE, config())
+    isolator.cleanup(ONE)
+
+
 def test_a_plugin_that_forgets_is_asked_again(isolator: DockerVolume, plugin: VolumePlugin) -> None:
     isolator.prepare(ONE, config())
     plugin.forget()
