@@ -14,7 +14,7 @@ from pathlib import Path
 from isolators.cgroups import disk_rates
 from isolators.cgroups.block_devices import disk_of
 from isolators.cgroups.disk_rates import Rates
-from isolators.cgroups.subsystem import CgroupIsolator
+from isolators.cgroups.subsystem import CgroupIsolator, gone_is_fine, nested_in
 from isolators.isolator import IsolatorFlags, Need
 from isolators.resources import Resources, Usage
 from launcher.container_id import ContainerId
@@ -109,9 +109,9 @@ class CgroupsBlkio(CgroupIsolator):
 
     def _limit(self, cgroup: str, rates: Rates) -> None:
         disk_rates.write(cgroup, self.hierarchy.version, rates)
-        for nested in os.scandir(cgroup) if self.hierarchy.version == 1 else ():
-            if nested.is_dir():
-                self._limit(nested.path, disk_rates.lowest(rates, disk_rates.read(nested.path, 1)))
+        for nested in nested_in(cgroup) if self.hierarchy.version == 1 else ():
+            with gone_is_fine():
+                self._limit(nested, disk_rates.lowest(rates, disk_rates.read(nested, 1)))
 
 
 def _rates(resources: Resources) -> Rates:

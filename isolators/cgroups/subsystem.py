@@ -18,6 +18,7 @@ container is prepared, its parent's processes move into the parent's `leaf`. The
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -206,6 +207,24 @@ class CgroupIsolator(Isolator):
 def is_gone(error: CgroupError) -> bool:
     """Whether the cgroup is: given back by somebody else, or never made."""
     return error.errno in (errno.ENOENT, errno.ENODEV)
+
+
+def nested_in(cgroup: str) -> list[str]:
+    """The cgroups in it; nothing where it is gone."""
+    try:
+        return [entry.path for entry in os.scandir(cgroup) if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+@contextlib.contextmanager
+def gone_is_fine() -> Iterator[None]:
+    """For cgroups of nested containers, which may end meanwhile."""
+    try:
+        yield
+    except CgroupError as error:
+        if not is_gone(error):
+            raise
 
 
 class _Node(Data):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
+from isolators.cgroups.subsystem import gone_is_fine, nested_in
 from launcher.kernel import cgroups
 from launcher.kernel.cgroups import CgroupError
 
@@ -22,9 +23,10 @@ def limit(cgroup: str, size: int | None) -> None:
     """None: no limit. Raises CgroupError, as for one below what is used."""
     if not limit_new(cgroup, size):
         return
-    for nested in os.scandir(cgroup):
-        if nested.is_dir() and not is_limited(nested.path):
-            limit(nested.path, None)
+    for nested in nested_in(cgroup):
+        with gone_is_fine():
+            if not is_limited(nested):
+                limit(nested, None)
 
 
 def limit_new(cgroup: str, size: int | None) -> bool:

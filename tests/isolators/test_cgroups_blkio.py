@@ -164,6 +164,15 @@ def test_a_nested_one_is_held_by_its_parents_rate(blkio: CgroupsBlkio, disk: str
             assert transfer.stands_still()
 
 
+@pytest.mark.requires("root", "cgroup1")
+def test_a_nested_one_that_ends_meanwhile_holds_up_no_update(
+    blkio: CgroupsBlkio, disk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(blkio, WEB, device_read_bps={disk: 1 << 22})
+    monkeypatch.setattr("isolators.cgroups.blkio.nested_in", lambda cgroup: [f"{cgroup}/ct-gone"])
+    blkio.update(WEB, Resources(device_read_bps={disk: 1 << 20}))
+
+
 @pytest.mark.requires("root", "cgroup")
 def test_who_waits_for_its_turn_can_be_killed(blkio: CgroupsBlkio, disk: str) -> None:
     prepare(blkio, WEB, device_write_bps={disk: 2})
