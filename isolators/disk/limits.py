@@ -10,6 +10,17 @@ MEBIBYTE = 1 << 20
 _LARGEST = (1 << 62) - 1  # bytes
 
 
+# A file with something in it takes a block, so beyond a limit's worth of blocks are those with nothing. They
+# count, or a task could use up the inodes of a filesystem; the first of them do not: images have many links.
+BLOCK = 4096  # bytes, of the filesystems that there are
+FREE = 8192  # files
+
+
+def files(limit: int | None) -> int | None:
+    """How many there may be with a limit of bytes."""
+    return None if limit is None else max(FREE, -(-limit // BLOCK))
+
+
 def check(resources: Resources) -> None:
     """Raises InvalidRequest for one in which nothing fits, or that no filesystem counts up to."""
     if resources.disk is not None and resources.disk < MINIMUM:

@@ -65,7 +65,7 @@ class ProjectQuotas(Isolator):
                     project=project,
                 )
                 self._register.ask(container_id, asked)
-                project_quota.limit(sandbox, project, self._hard_limit(asked))
+                self._limit(sandbox, asked)
             _assign_all(config.sandbox, project)
         return info
 
@@ -106,7 +106,7 @@ class ProjectQuotas(Isolator):
             raise InvalidRequest("a nested container has no project of its own")
         asked = replace(asked, limit=resources.disk)
         with _opened(asked.sandbox) as sandbox:
-            project_quota.limit(sandbox, asked.project or 0, self._hard_limit(asked))
+            self._limit(sandbox, asked)
         self._register.ask(container_id, asked)
 
     def usage(self, container_id: ContainerId) -> Usage:
@@ -159,10 +159,11 @@ class ProjectQuotas(Isolator):
             raise NoFreeProject(f"all projects from {first} to {last} have files", hint=hint)
         return int(taken[0])
 
-    def _hard_limit(self, asked: Asked) -> int | None:
-        if asked.limit is None or not asked.enforced:
-            return None
-        return asked.limit + (self.flags.xfs_quota_headroom if self.flags.xfs_kill_containers else 0)
+    def _limit(self, sandbox: int, asked: Asked) -> None:
+        hard = asked.limit if asked.enforced else None
+        if hard is not None and self.flags.xfs_kill_containers:
+            hard += self.flags.xfs_quota_headroom
+        project_quota.limit(sandbox, asked.project or 0, hard, limits.files(hard))
 
     def _quota(self, asked: Asked | None) -> project_quota.Quota | None:
         if asked is None or asked.project is None:

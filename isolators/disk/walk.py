@@ -4,6 +4,8 @@ One descriptor walks the tree: down by openat(2), never through a link or into a
 up by `..`, which is checked. So a tree may be as deep as it likes, and whatever is moved meanwhile, the
 walk stays below its root. What is moved may be missed, or counted twice: the caller asks again.
 
+Files with nothing in them count, too, once there are many: isolators/disk/limits.py says why.
+
 A file with several names counts a part at each of them. So nothing has to be remembered of it, or a task
 could make links until the host's memory is full; and it counts for what it is once all names were seen.
 """
@@ -14,6 +16,7 @@ import contextlib
 import os
 from collections.abc import Generator, Iterator
 
+from isolators.disk import limits
 from launcher.data import Data
 
 _BLOCK = 512  # bytes: the unit of st_blocks, stat(2)
@@ -30,6 +33,7 @@ class Walk:
     """One pass over a tree."""
 
     def __init__(self, root: str) -> None:
+        self._files = 0.0
         self._whole = 0  # bytes of what has one name
         self._parts = 0.0  # and of what has more
         self._root = root
@@ -38,8 +42,8 @@ class Walk:
 
     @property
     def total(self) -> int:
-        """The bytes found so far."""
-        return self._whole + round(self._parts)
+        """The bytes found so far; or a block for each file, where there are more of them than that."""
+        return max(self._whole + round(self._parts), round(self._files - limits.FREE) * limits.BLOCK)
 
     def step(self, entries: int) -> bool:
         """Look at so many entries at most; whether all have been seen."""
@@ -83,7 +87,9 @@ class Walk:
 
     def _count(self, entry: os.DirEntry[str], level: _Level) -> None:
         status = entry.stat(follow_symlinks=False)
-        if entry.is_dir(follow_symlinks=False):
+        is_directory = entry.is_dir(follow_symlinks=False)
+        self._files += 1 if is_directory else 1 / status.st_nlink
+        if is_directory:
             if status.st_dev != level.identity[0]:
                 return
             level.pending.append(entry.name)

@@ -25,7 +25,7 @@ _INHERIT = 0x200  # FS_XFLAG_PROJINHERIT
 _NR_QUOTACTL_FD = 443
 _PROJECTS = 2  # PRJQUOTA
 _GET_QUOTA, _SET_QUOTA, _GET_STATE = 0x800007, 0x800008, 0x5805  # linux/quota.h, linux/dqblk_xfs.h
-_BLOCK_LIMITS = 1  # QIF_BLIMITS
+_LIMITS = 1 | 4  # QIF_BLIMITS, QIF_ILIMITS
 _BLOCK = 1024  # bytes: the unit of limits; what is used is in bytes
 _ACCOUNTED, _ENFORCED = 1 << 4, 1 << 5  # FS_QUOTA_PDQ_*
 _DQBLK = struct.Struct(
@@ -66,10 +66,10 @@ def read(directory: int, project: int) -> Quota:
     return Quota(used=used, inodes=inodes, limit=hard * _BLOCK or None)
 
 
-def limit(directory: int, project: int, size: int | None) -> None:
-    """Let its files take so many bytes, rounded up to blocks. None: no limit. Raises OSError."""
+def limit(directory: int, project: int, size: int | None, inodes: int | None = None) -> None:
+    """Let its files take so many bytes, in whole blocks, and be so many. None: no limit. Raises OSError."""
     blocks = 0 if size is None else -(-size // _BLOCK)
-    packed = _DQBLK.pack(blocks, 0, 0, 0, 0, 0, 0, 0, _BLOCK_LIMITS)
+    packed = _DQBLK.pack(blocks, 0, 0, inodes or 0, 0, 0, 0, 0, _LIMITS)
     _command(directory, _SET_QUOTA, project, ctypes.create_string_buffer(packed, len(packed)))
 
 

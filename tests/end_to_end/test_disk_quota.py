@@ -17,6 +17,7 @@ import pytest
 from containerizer import Containerizer
 from containerizer.updating import update
 from isolators import catalog
+from isolators.disk import limits
 from isolators.disk.project_quota import NoFreeProject
 from isolators.isolator import IsolatorFlags, IsolatorUnavailable
 from isolators.resources import Resources
@@ -114,6 +115,15 @@ def run(disk: Disk, busybox: str) -> Iterator[Callable[..., str]]:
 
 def write(path: str, mebibytes: int) -> str:
     return f"dd if=/dev/zero of={path} bs=1M count={mebibytes} 2>&1 | grep -o 'quota exceeded\\|No space'"
+
+
+def test_files_with_nothing_in_them_are_limited(run: Callable[..., str]) -> None:
+    """Or a task would use up the inodes of the whole filesystem."""
+    make = "mkdir /d && cd /d && seq 1 9000 | xargs touch 2>/dev/null; ls | wc -l"
+    made, more = run(f"{make}; rm 1 && touch 1 && echo more").split("\n", 1)
+    assert limits.FREE - 1000 < int(made) < limits.FREE
+    assert more == "more\n0"
+    assert run(make, limit=None) == "9000\n0"
 
 
 def test_a_task_is_refused_what_is_beyond_its_limit(disk: Disk, run: Callable[..., str]) -> None:

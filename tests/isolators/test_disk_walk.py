@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from isolators.disk import limits
 from isolators.disk.walk import Walk
 
 MEBIBYTE = 1 << 20
@@ -52,6 +53,15 @@ def tree(tmp_path: Path) -> Path:
     (root / "soft").symlink_to("/usr")
     os.mkfifo(root / "d0" / "fifo")
     return root
+
+
+def test_files_with_nothing_in_them_count_where_they_are_many(tmp_path: Path) -> None:
+    """By their blocks a task could make more of them than the filesystem has inodes."""
+    for number in range(limits.FREE + 1000):
+        os.mknod(tmp_path / str(number))
+        if number == limits.FREE - 1:
+            assert measured(tmp_path, 10_000) == 0
+    assert measured(tmp_path, 10_000) == 1000 * limits.BLOCK
 
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
