@@ -235,6 +235,14 @@ def test_a_client_that_speaks_something_else(pods: Pods, cri: Client, garbage: b
     client.connection.close()
 
 
+def test_what_is_no_url_is_told(cri: Client, pods: Pods) -> None:
+    url = exec_url(cri, pods.start(pods.run()), "true", stdout=True)
+    host, _, port = url.removeprefix("http://").partition("/")[0].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        client.sendall(b"GET //[/exec/x HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
 def test_half_a_request_keeps_nobody(cri: Client, pods: Pods) -> None:
     url = exec_url(cri, pods.start(pods.run()), "true", stdout=True)
     host, _, port = url.removeprefix("http://").partition("/")[0].rpartition(":")

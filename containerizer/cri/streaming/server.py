@@ -132,7 +132,10 @@ class StreamingServer:
             await writer.drain()
 
     def _asked(self, request: _Request) -> Asked:
-        kind, _, token = urlsplit(request.target).path.strip("/").partition("/")
+        try:
+            kind, _, token = urlsplit(request.target).path.strip("/").partition("/")
+        except ValueError as error:  # brackets of no IPv6 address
+            raise Refused(400, f"this is no URL: {error}") from error
         asked = self._tokens.take(token) if kind in KINDS.values() else None
         if asked is None or KINDS[type(asked)] != kind:
             raise Refused(404, "no such stream: a URL is good once, and for a minute")
