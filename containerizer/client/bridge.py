@@ -7,6 +7,8 @@
 One thread carries the output and then the exit status, another what is typed. Each holds one frame
 at a time: who reads slowly slows the task down, as on the host. Nothing is attached for input until
 something is typed, since an agent lets one client write at a time.
+
+When the agent goes, the container does not: both come back to the next one (containerizer.client.returning).
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from containerizer.api.proto.agent_pb2 import Call
 from containerizer.api.proto.containers_pb2 import TTYInfo
 from containerizer.api.proto.process_io_pb2 import ProcessIO
 from containerizer.client.client import AgentClient, Stream, exit_status
+from containerizer.client.returning import PAUSE, Seen, attach_again
+from containerizer.client.transport import AgentFailed, AgentUnreachable
 from launcher import attach_protocol as wire
 from launcher.attach import Attachment
 from launcher.container_id import ContainerId
@@ -53,7 +57,7 @@ def attached(
 
 
 class _Bridge:
-    """Carries within its context."""
+    """Carries within its context. Raises AgentUnreachable at its end if the agent has not come back."""
 
     def __init__(
         self, client: AgentClient, container: str, peer: socket.socket, output: Stream[ProcessIO]
@@ -61,7 +65,12 @@ class _Bridge:
         self._client = client
         self._container = container
         self._peer = peer
-        self._output = output
+        self._output: Stream[ProcessIO] | None = output
+        self._seen = Seen()
+        self._there = threading.Event()  # an agent
+        self._there.set()
+        self._leaving = threading.Event()
+        self._given_up = False
         self._threads = [
             threading.Thread(target=work, daemon=True) for work in (self._carry_output, self._carry_input)
         ]
@@ -70,11 +79,17 @@ class _Bridge:
         for thread in self._threads:
             thread.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._leaving.set()
+        self._there.set()
         self._hang_up()
-        self._output.hang_up()
+        if self._output is not None:
+            self._output.hang_up()
         for thread in self._threads:
             thread.join(_PATIENCE)
+        if self._given_up and kind is None:
+            hint = f"container {self._container} runs on: `attach` to it when there is an agent"
+            raise AgentUnreachable("the agent has gone, and has not come back", hint=hint)
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):  # the other side has
@@ -82,18 +97,44 @@ class _Bridge:
 
     def _carry_output(self) -> None:
         with contextlib.suppress(ContainerizerError, OSError):
-            for record in self._output:
-                self._tell_record(record)
-            ended = self._client.wait(self._container)
-            if ended is not None:
-                status = exit_status(ended)
-                numbers = (-1 if value is None else value for value in (status.code, status.signal))
-                self._tell(wire.EXITED, wire.STATUS.pack(*numbers))
+            while not self._carried() and not self._leaving.is_set():
+                self._come_back()
+        self._there.set()
         self._hang_up()
+
+    def _carried(self) -> bool:
+        """To the end; or else the agent has gone meanwhile."""
+        try:
+            if self._output is not None:
+                with self._output as records:
+                    for record in records:
+                        self._tell_record(record)
+            ended = self._client.wait(self._container)
+        except AgentUnreachable:
+            return False
+        if ended is not None:
+            status = exit_status(ended)
+            numbers = (-1 if value is None else value for value in (status.code, status.signal))
+            self._tell(wire.EXITED, wire.STATUS.pack(*numbers))
+        return True
+
+    def _come_back(self) -> None:
+        """Raises AgentUnreachable if there is no agent for too long."""
+        self._there.clear()
+        self._output = None
+        try:
+            self._output = attach_again(self._client, self._container, self._leaving)
+        except AgentUnreachable:
+            self._given_up = True
+            raise
+        except AgentFailed:  # it has ended: all that is left is to wait for how
+            pass
+        self._seen.come_back()
+        self._there.set()
 
     def _tell_record(self, record: ProcessIO) -> None:
         if record.type == ProcessIO.DATA:
-            data = record.data.data
+            data = self._seen.fresh(record.data.type, record.data.data)
             for start in range(0, len(data), wire.CHUNK):
                 self._tell(_STREAMS[record.data.type], data[start : start + wire.CHUNK])
         elif record.control.type == ProcessIO.Control.SKIPPED:
@@ -107,8 +148,26 @@ class _Bridge:
         with contextlib.suppress(OSError):
             records = self._records()
             for first in records:
-                with contextlib.suppress(ContainerizerError):  # somebody else types, or the task has ended
-                    self._client.upload(self._calls(itertools.chain((first,), records)))
+                self._type(first, records)
+
+    def _type(self, first: ProcessIO, further: Iterator[ProcessIO]) -> None:
+        """Until the agent takes no more: somebody else types, or the task has ended."""
+        last = first
+
+        def note(record: ProcessIO) -> ProcessIO:
+            nonlocal last
+            last = record
+            return record
+
+        while not self._leaving.is_set():
+            try:
+                self._client.upload(self._calls(itertools.chain((last,), map(note, further))))
+                return
+            except AgentUnreachable:  # it has not got the last one, at least
+                self._leaving.wait(PAUSE)  # for the other thread to see it too
+                self._there.wait()
+            except ContainerizerError:
+                return
 
     def _calls(self, records: Iterator[ProcessIO]) -> Iterator[Call]:
         to = Call.AttachContainerInput

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import tarfile  # noqa: TID251 - of our own making
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from containerizer.api.describing import NANOSECONDS
 from containerizer.api.proto.extensions_pb2 import ContainerSummary
 from containerizer.api.proto.process_io_pb2 import ProcessIO
-from containerizer.client import AgentClient, AgentFailed, AgentUnreachable, Credentials
+from containerizer.client import AgentClient, AgentFailed, AgentUnreachable, Credentials, returning
 from containerizer.client.bridge import attached
 from containerizer.client.client import NoSuchName, exit_code
 from containerizer.nested import ExecRequest
@@ -23,6 +26,7 @@ from launcher.errors import InvalidRequest
 from launcher.exit_status import ExitStatus
 from launcher.process_attributes import Rlimit
 from launcher.stdio import Pipes, Terminal
+from tests.agent.process import started
 from tests.api.conftest import Agent, new_id
 
 pytestmark = pytest.mark.requires("root")
@@ -210,6 +214,63 @@ def test_a_bridge_passes_signals_and_sizes_on(remote: AgentClient) -> None:
                     attachment.signal(10)
     assert seen.endswith(b"5 6\r\n")
     assert event == ExitStatus(code=8)
+
+
+def test_a_session_outlives_its_agent(tmp_path: Path) -> None:
+    """Whoever is attached comes back to the next agent: nothing is shown twice, or lost."""
+    os.mkfifo(tmp_path / "fifo")
+    script = (
+        f"echo ready; read x < {tmp_path}/fifo; echo $x; while read line; do echo got $line; done; exit 6"
+    )
+    places = tmp_path / "root", tmp_path / "state"
+    shown = b""
+
+    def until(end: bytes) -> None:
+        nonlocal shown
+        while not shown.endswith(end):
+            event = attachment.receive()
+            shown += event.data if isinstance(event, Output) else b""
+
+    with contextlib.ExitStack() as held:
+        agent = held.enter_context(started(*places))
+        remote = AgentClient(f"unix://{agent.socket}")
+        name = str(remote.launch(shell(script), Pipes(stdin=True)))
+        with attached(remote, name, has_terminal=False, has_stdin=True) as attachment:
+            attachment.attach()
+            until(b"ready\n")
+            agent.kill()
+            (tmp_path / "fifo").write_text("while nobody looks\n")
+            agent = held.enter_context(started(*places))
+            until(b"while nobody looks\n")
+            attachment.write(b"one\n")
+            until(b"got one\n")
+            agent.kill()
+            attachment.write(b"two\n")
+            agent = held.enter_context(started(*places))
+            until(b"got two\n")
+            attachment.end_input()
+            *_, last = attachment.events()
+        assert last == ExitStatus(code=6)
+        assert shown == b"ready\nwhile nobody looks\ngot one\ngot two\n"
+        remote.remove(name)
+        agent.stop()
+
+
+@pytest.mark.parametrize(
+    ("seen", "replay", "known"),
+    [
+        (b"", b"abc", 0),
+        (b"abc", b"abc", 3),
+        (b"xyzabc", b"abcd", 3),
+        (b"abc", b"bcd", 2),
+        (b"abc", b"xyz", 0),
+        (b"line\n" * 9, b"line\n" * 10, 45),
+        (b"x" * 90 + b"y" * 40, b"y" * 40 + b"z", 40),
+        (b"abcabc", b"ab", 6),
+    ],
+)
+def test_what_of_a_replay_was_seen(seen: bytes, replay: bytes, known: int) -> None:
+    assert returning.overlap(seen, replay) == known
 
 
 def test_to_leave_a_bridge_is_to_detach(remote: AgentClient) -> None:
