@@ -1,5 +1,8 @@
 """List the images in the store: what each takes, how much of that it shares with others, and its age.
 
+SHARED is the part of SIZE in layers that other images have, too, which `rmi` does not free; USED is when
+it was last pulled or run. DIGEST stands for an image wherever one is named.
+
 `images verify` reads them all and says what is damaged; `images prune` frees the space of those that no
 container uses.
 """

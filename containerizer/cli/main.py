@@ -110,27 +110,6 @@ _LOOKING = {
 }
 
 
-# Words that docker and podman have, and what to say here instead.
-_ELSEWHERE = {
-    "version": "it is `containerizer --version`",
-    "info": "`containerizer doctor` tells of the host, `isolators` of what can be had",
-    "container": "containers need no such word: `ps`, `rm`, `inspect` …",
-    "image": "it is `images`, `pull`, `rmi`, `inspect`",
-    "system": "it is `prune`, `events`, `doctor`",
-    "create": "`run` makes a container and starts it; there is none that waits",
-    "start": "what has ended is not started again: `run` makes a new one",
-    "restart": "what has ended is not started again: `run` makes a new one",
-    "rename": "a container keeps its name: `run --name`",
-    "build": "images are built by others (buildah, kaniko); `commit` makes one of a container",
-    "export": "`cp CONTAINER:/. -` writes its files as a tar stream",
-    "push": "`save` writes an archive, which skopeo copies to a registry",
-    "tag": "`load --tag` names an image",
-    "history": "`inspect IMAGE` shows its layers and configuration",
-    "compose": "several containers that belong together are a pod: `pod run FILE.yaml`",
-    "secret": "secrets are named where they are used: `run --secret`",
-}
-
-
 class Help(argparse.RawDescriptionHelpFormatter):
     """Help that keeps our line breaks. Told its width, it does without shutil: 5 ms of each start."""
 
@@ -159,9 +138,12 @@ class Parser(argparse.ArgumentParser):
         if words and message.startswith("unrecognized arguments: "):
             import difflib
 
-            options = list(self._option_string_actions)
-            near = difflib.get_close_matches(words[0].partition("=")[0], options, n=1)
+            from containerizer.cli import elsewhere
+
+            options, word = list(self._option_string_actions), words[0].partition("=")[0]
+            near = difflib.get_close_matches(word, options, n=1)
             hint = f"did you mean {near[0]}? {hint}" if near else hint
+            hint = elsewhere.OPTIONS.get(word, hint) if self.prog.endswith(" run") else hint
         raise InvalidRequest(message, hint=hint)
 
 
@@ -274,8 +256,10 @@ def _columns() -> int:
 def _unknown_command(name: str) -> InvalidRequest:
     import difflib
 
-    if name in _ELSEWHERE:
-        return InvalidRequest(f"unknown command {name!r}", hint=_ELSEWHERE[name])
+    from containerizer.cli import elsewhere
+
+    if name in elsewhere.COMMANDS:
+        return InvalidRequest(f"unknown command {name!r}", hint=elsewhere.COMMANDS[name])
     shown = [each for each, command in COMMANDS.items() if not command.hidden]
     near = difflib.get_close_matches(name, shown, n=1, cutoff=0.7)
     hint = f"did you mean {near[0]!r}?" if near else "`containerizer --help` lists the commands"

@@ -18,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-t",
         "--time",
+        "--timeout",
         type=float,
         default=STOP_TIMEOUT,
         metavar="SECONDS",

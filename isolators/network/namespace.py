@@ -1,7 +1,7 @@
 """A network namespace with a name: mounted at a path, it stays until it is unmounted, whoever ends.
 
-As ip-netns(8) does it. It is all that is ever mounted on the host: what a plug-in has to take back of a
-container that is gone it finds there.
+As ip-netns(8) does it. Beside filesystems of named volumes it is all that is ever mounted on the host: what a
+plug-in has to take back of a container that is gone it finds there.
 """
 
 from __future__ import annotations
