@@ -99,7 +99,8 @@ def _send(path: str, state: bytes, descriptor: int) -> None:
             raise OSError(errno.ENOTSOCK, "it is no socket")
         peer = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         # Not settimeout(), with which connect(2) fails at once where the queue is full.
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(TIME), 0))
+        time = divmod(round(TIME * 1e6), 10**6)  # struct timeval
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *time))
         peer.connect(f"/proc/self/fd/{found}")
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
         sent = peer.sendmsg([state], [rights], socket.MSG_NOSIGNAL)

@@ -108,7 +108,7 @@ def test_cve_2026_41568_and_42306_the_place_of_a_volume_is_swapped(
         " while :; do mv /place /x; mv /evil /place; mv /place /evil; mv /x /place; done"
     )
     with running(cli, busybox, "-v", f"{volume}:/place/in", script=swap) as name:
-        for number in range(6):
+        for number in range(4):
             cli("cp", str(new), f"{name}:/place/in/file{number}")
             cli("cp", str(new), f"{name}:/place/made{number}")
             cli("cp", f"{name}:/place/in", str(tmp_path / "got"))
