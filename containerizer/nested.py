@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # The fields that make a place for processes; a command that comes later finds it made. The others
 # are a process' own, and a further command gets them too.
 PLACE = (
-    *("init", "namespaces", "uid_map", "gid_map", "idmapped_paths", "time_offsets"),
+    *("init", "pause", "namespaces", "uid_map", "gid_map", "idmapped_paths", "time_offsets"),
     *("hostname", "interfaces_up", "sysctls", "rootfs", "rootfs_mounts", "mounts", "file_operations"),
     *("masked_paths", "readonly_paths", "readonly_rootfs", "hooks", "bundle"),
 )

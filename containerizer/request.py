@@ -217,6 +217,7 @@ def of_request(config: ContainerConfig) -> LaunchInfo:
         image_groups=config.image_groups,
         stop_signal=config.stop_signal,
         init=config.init or None,
+        pause=config.pause or None,
         umask=config.umask,
         personality=config.personality,
     )

@@ -110,6 +110,7 @@ class ContainerConfig(Data, kw_only=True):
     # path of one that is there. A kind that is not named is as the isolators make it.
     namespaces: Mapping[str, str] = field(default_factory=dict)
     init: bool = False  # PID 1 is ours: it collects orphans and hands signals on to the task
+    pause: bool = False  # PID 1 is ours, and all there is: it holds namespaces for others; no command
     readonly_rootfs: bool = False
     resources: Resources = Resources()
     capabilities_add: tuple[str, ...] = ()  # names with or without "CAP_", or "ALL"

@@ -304,6 +304,11 @@ def execute(child: Child) -> None:
     # To the supervisor first: what the launcher takes for a task, that one must, too.
     say_to_supervisor(program)  # from here on its end is a task's
     tell(program, EXECUTING)
+    if child.info.pause:
+        from launcher import init
+
+        init.pause(program)
+        return
     environment = child.environment
     arguments = program.pointers(map(os.fsencode, argv))
     variables = program.pointers(os.fsencode(f"{name}={value}") for name, value in environment.items())
@@ -312,11 +317,7 @@ def execute(child: Child) -> None:
         for path, encoded in paths:
             following = Label()
             program.call(
-                "faccessat",
-                *(AT_FDCWD, encoded, _X_OK),
-                on=path,
-                tolerate=unsuitable,
-                otherwise=following,
+                "faccessat", AT_FDCWD, encoded, _X_OK, on=path, tolerate=unsuitable, otherwise=following
             )
             denied = tuple(number for number in unsuitable if number == errno.EACCES)  # a directory
             program.call(

@@ -25,6 +25,7 @@ _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _SIG_SETMASK = 2
 _SIGNAL_SET = 8  # bytes
+_NOBODY = 0x7FFFFFFF  # no process has this number: PID_MAX_LIMIT of linux/threads.h is lower
 _LAST_DESCRIPTOR = 0xFFFFFFFF
 # Flags and stack, the other way round on one machine: clone(2), C library/kernel differences.
 _FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)
@@ -47,6 +48,13 @@ def split(program: Program) -> None:
     program.call("getpid", store=group)
     program.call("ioctl", 0, termios.TIOCSPGRP, int(group), tolerate=(ANY,))  # ENOTTY: no terminal
     program.call("rt_sigprocmask", _SIG_SETMASK, nothing, 0, _SIGNAL_SET)
+
+
+def pause(program: Program) -> None:
+    """There is no task: stay to collect what others leave, deaf to every signal but SIGKILL from outside."""
+    everything = program.constant(b"\xff" * _SIGNAL_SET)
+    program.call("rt_sigprocmask", _SIG_SETMASK, everything, 0, _SIGNAL_SET)
+    _stay(program, _NOBODY)
 
 
 def _stay(program: Program, task: int) -> None:

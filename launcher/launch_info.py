@@ -188,6 +188,7 @@ class LaunchInfo(Data, kw_only=True):
     stop_signal: str | None = _owned()  # what asks the task to end, e.g. "SIGTERM"
 
     init: bool | None = _owned()  # PID 1 is launcher.init, and the task its child
+    pause: bool | None = _owned()  # there is no other task: PID 1 collects what ends, until it is killed
 
     # Namespaces: kind as under /proc/self/ns → "new", or the path of the one to join; the forms are in
     # launcher/namespaces.py. A kind that is not named is the host's.

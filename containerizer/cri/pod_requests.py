@@ -19,8 +19,7 @@ from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 from launcher.kernel import files
 
-# It does nothing, and may do nothing. PID 1 around it collects what the containers leave.
-_PAUSE = ("sleep", "infinity")
+_PAUSE = ("pause",)  # to be shown: it executes nothing, and may do nothing
 _EVERY_DEVICE = "a *:* rwm"
 _NOBODY = "65534:65534"
 _PROTOCOLS = {messages.TCP: "tcp", messages.UDP: "udp", messages.SCTP: "sctp"}
@@ -49,7 +48,7 @@ def request(
         keep=True,
         config=ContainerConfig(
             command=_PAUSE,
-            init=True,
+            pause=True,
             user=_NOBODY,
             working_directory="/",
             hostname=None if of_host["uts"] else config.hostname or None,

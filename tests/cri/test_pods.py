@@ -128,6 +128,20 @@ def test_processes_are_shared_or_not(pods: Pods) -> None:
     assert len(ipc) == 1
 
 
+def test_nobody_in_a_pod_can_end_what_holds_it(pods: Pods, cri: Client) -> None:
+    """Who sees it, as its processes are shared, sees a PID 1 that is deaf and collects what is left to it."""
+    pod = pods.run()
+    shared = pods.start(pod, ["sleep", "1001"])
+    pods.sh(shared, "for signal in TERM INT KILL HUP; do kill -$signal 1; done; (true &) ; (sleep 0.01 &)")
+    pods.sh(shared, "until test $(ls -d /proc/[0-9]* | wc -l) -le 5; do usleep 20000; done")
+    names = pods.sh(shared, "cat /proc/[0-9]*/comm").split()
+    assert names.count("sleep") == 1 and "ctz:init" in names
+    assert cri.PodSandboxStatus(pod_sandbox_id=pod).status.state == 0  # ready
+    assert pods.status(shared).state == 1  # running
+    cri.StopPodSandbox(pod_sandbox_id=pod)
+    assert cri.PodSandboxStatus(pod_sandbox_id=pod).status.state == 1
+
+
 def test_a_pod_has_users_of_its_own(pods: Pods, tmp_path: Path) -> None:
     ids = [{"container_id": 0, "host_id": 3000000, "length": 65536}]
     users = {"userns_options": {"mode": "POD", "uids": ids, "gids": ids}}

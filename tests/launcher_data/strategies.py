@@ -90,6 +90,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "user": st.none() | words,
     "stop_signal": st.none() | words,
     "init": st.none() | st.booleans(),
+    "pause": st.none() | st.booleans(),
     "image_groups": st.none() | st.booleans(),
     "namespaces": mappings,
     "uid_map": st.none() | id_maps,
