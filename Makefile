@@ -10,6 +10,7 @@ PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uid
 	/usr/lib/cni/bridge:containernetworking-plugins iptables:iptables nft:nftables ip:iproute2 stress-ng:stress-ng chromium:chromium chromedriver:chromium-driver \
 	slirp4netns:slirp4netns pasta:passt zsh:zsh fish:fish sshfs:sshfs /usr/lib/openssh/sftp-server:openssh-sftp-server kubectl:kubernetes-client
 VM_TESTS := tests/isolators tests/end_to_end/test_disk_quota.py tests/end_to_end/test_limits_table.py tests/end_to_end/test_rootless_limits.py -q
+SYSTEMD_PROGRAMS := /lib/systemd/systemd:systemd dbus-daemon:dbus-daemon
 VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.xfs:xfsprogs apparmor_parser:apparmor secilc:secilc
 
 # What of these is not there, as packages.
@@ -29,7 +30,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages vm-kernel demo test test-v1 test-v2 test-hybrid prove-gpu lint check proto bench-launch bench-agent bench-commands bench-pull bench-network bench-cri bench-security fuzz clean reference picture man dist
+.PHONY: help venv packages vm-packages systemd-packages vm-kernel demo test test-v1 test-v2 test-hybrid test-systemd prove-gpu lint check proto bench-launch bench-agent bench-commands bench-pull bench-network bench-cri bench-security fuzz clean reference picture man dist
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -67,6 +68,9 @@ test: lint packages ## all checks: lint, then every test that this host can run
 test-v1 test-v2 test-hybrid: test-%: venv packages vm-packages ## tests in a virtual machine with this version of cgroups
 	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup $* $(if $(LSM),--lsm $(LSM)) $(if $(LIMIT),--limit $(LIMIT)) -- $(or $(TESTS),$(VM_TESTS))
 
+test-systemd: venv packages vm-packages systemd-packages ## tests in one whose process 1 is systemd, on cgroup v2
+	@$(AS_ROOT) $(PYTHON) -m tests.vm --cgroup systemd $(if $(LIMIT),--limit $(LIMIT)) -- $(or $(TESTS),tests/systemd -q)
+
 vm-kernel: venv packages vm-packages # fails where no virtual machine can be had
 	@$(AS_ROOT) $(PYTHON) -m tests.vm --fetch
 
@@ -76,6 +80,9 @@ prove-gpu: venv packages ## on a host with NVIDIA GPUs: that containers see thei
 
 vm-packages: # for the virtual machine; as above
 	@$(call FIND_MISSING,$(VM_PROGRAMS)); test -z "$$missing" || .ci/packages $$missing
+
+systemd-packages: # for that with systemd; on the host nothing of it runs
+	@$(call FIND_MISSING,$(SYSTEMD_PROGRAMS)); test -z "$$missing" || .ci/packages $$missing
 
 bench-launch: venv packages $(VENV)/plots ## launch times, ours and those of the runtimes installed here
 	@$(AS_ROOT) $(PYTHON) benchmarks/launch.py launches.png

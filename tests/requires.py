@@ -148,6 +148,12 @@ def _lacks(available: set[str], otherwise: str) -> str | None:
     return f"{otherwise} with {', '.join(absent)}" if absent else None
 
 
+def _systemd() -> str | None:
+    """In a virtual machine of ours: such tests install units, users and programs."""
+    is_booted = os.path.isdir("/run/systemd/system") and os.path.isdir("/run/vm/scratch")  # as sd_booted(3)
+    return None if is_booted else "this is no virtual machine with systemd (make test-systemd)"
+
+
 def _tun() -> str | None:
     return None if os.access("/dev/net/tun", os.R_OK | os.W_OK) else "/dev/net/tun cannot be opened"
 
@@ -221,6 +227,7 @@ NEEDS: Mapping[str, Probe] = {
     "cgroup": _cgroup,  # memory, cpu and pids, each on either version
     "cgroup1": _cgroup1,  # memory, cpu and pids on v1
     "cgroup2": _cgroup2,  # memory, cpu and pids on v2
+    "systemd": _systemd,
     "overlay": _overlay,
     "ext4": _ext4,  # on a loop device
     "xfs_quota": _quota("xfs"),  # of projects, on a loop device (apt-get install xfsprogs)

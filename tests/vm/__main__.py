@@ -17,7 +17,7 @@ DIRECTORY = CHECKOUT / ".vm"
 
 # What this kernel has may not be skipped. Which programs there are is the host's business.
 MANDATORY = ("root", "userns", "cgroup", "overlay", "ext4", "ext4_quota", "xfs_quota", "tun", "keyctl")
-CGROUP_NEEDS = {"v1": {"cgroup1"}, "v2": {"cgroup2"}, "hybrid": set()}
+CGROUP_NEEDS = {"v1": {"cgroup1"}, "v2": {"cgroup2"}, "hybrid": set(), "systemd": {"cgroup2", "systemd"}}
 
 ENVIRONMENT = {
     "HOME": "/root",
@@ -41,7 +41,7 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description="run tests in a virtual machine")
-    parser.add_argument("--cgroup", choices=("v1", "v2", "hybrid"), default="v2")
+    parser.add_argument("--cgroup", choices=tuple(CGROUP_NEEDS), default="v2")
     parser.add_argument("--lsm", choices=tuple(machine.LSM), help="the security module that labels processes")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds until the guest is ended")
     parser.add_argument("--fetch", action="store_true", help="have what a boot takes, and boot nothing")
@@ -55,7 +55,7 @@ def _boot(arguments: argparse.Namespace) -> int:
         raise kernel.Unavailable(f"the guest is of x86_64, and this host is of {platform.machine()}")
     if os.geteuid() != 0:
         raise kernel.Unavailable("only root can share the host's files with the guest")
-    machine.check()
+    machine.check(systemd=arguments.cgroup == "systemd")
     results = DIRECTORY / arguments.cgroup
     results.mkdir(parents=True, exist_ok=True)
     with (DIRECTORY / "lock").open("w") as lock:
@@ -76,7 +76,7 @@ def _boot(arguments: argparse.Namespace) -> int:
 
 def _environment(cgroup: str, lsm: str | None) -> dict[str, str]:
     own = CGROUP_NEEDS[cgroup] | ({lsm} if lsm else set())
-    asked = requires.mandatory(os.environ) - {"cgroup1", "cgroup2"}
+    asked = requires.mandatory(os.environ) - {"cgroup1", "cgroup2", "systemd"}
     ci = {name: os.environ[name] for name in ("CI",) if name in os.environ}
     return ENVIRONMENT | ci | {requires.ENVIRONMENT: ",".join(sorted({*MANDATORY, *asked, *own}))}
 

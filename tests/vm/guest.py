@@ -1,6 +1,7 @@
 """Process 1 of the guest: makes it a host, runs the job's command, reports, and powers off.
 
-Executed by `init` with the path of the job (machine.Job as JSON), and with the standard library only.
+Executed by `init` with the path of the job (machine.Job as JSON), and with the standard library only. Where
+the job asks for systemd, process 1 becomes that, and executes this anew as a service (`units.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Any
+
+from tests.vm import units
 
 SCRATCH = "/run/vm/scratch"
 CHECKOUT = "/run/vm/checkout"
@@ -32,6 +35,7 @@ MOUNTS = (  # type, where, options
     ("mqueue", "/dev/mqueue", ""),
     ("hugetlbfs", "/dev/hugepages", ""),
     ("bpf", "/sys/fs/bpf", "mode=700"),
+    ("securityfs", "/sys/kernel/security", ""),
 )
 
 # As systemd mounts them: together, under both names and each of them.
@@ -42,10 +46,13 @@ SERVICE = "system.slice/tests.service"  # where the command runs, as a service d
 
 def main(job_path: str) -> None:
     job = json.loads(Path(job_path).read_text())
-    with open("/dev/console", "w") as console:
-        os.dup2(console.fileno(), 1)
-        os.dup2(console.fileno(), 2)
-    _set_up(job)
+    if os.getpid() == 1:
+        with open("/dev/console", "w") as console:
+            os.dup2(console.fileno(), 1)
+            os.dup2(console.fileno(), 2)
+        _set_up(job)
+        if job["cgroup"] == "systemd":
+            units.boot([sys.executable, __file__, job_path])
     ports = {_line(path / "name"): path.name for path in Path("/sys/class/virtio-ports").iterdir()}
     status = _run(job, f"/dev/{ports['output']}")
     with contextlib.suppress(FileNotFoundError), open("/run/vm/junit.xml", "rb") as xml:
@@ -80,7 +87,8 @@ def _set_up(job: dict[str, Any]) -> None:
     _busybox("hostname", "vm")
     _show_lsm(job["lsm"])
     _swap()
-    (_mount_v2 if job["cgroup"] == "v2" else _mount_v1)(job["cgroup"])
+    if job["cgroup"] != "systemd":  # which mounts them itself
+        (_mount_v2 if job["cgroup"] == "v2" else _mount_v1)(job["cgroup"])
 
 
 def _show_lsm(name: str | None) -> None:

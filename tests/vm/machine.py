@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.vm import kernel
 from tests.vm.kernel import Unavailable
+from tests.vm.units import SYSTEMD
 
 QEMU = "qemu-system-x86_64"
 VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")  # Debian 13's place, and 12's
@@ -46,7 +47,7 @@ EXIT_DIED = 125
 class Job:
     """What the guest is to do; it reads this as JSON."""
 
-    cgroup: str  # v1, v2 or hybrid
+    cgroup: str  # v1, v2, hybrid, or systemd: v2, and systemd is process 1
     argv: Sequence[str]
     directory: str  # where the command runs, at the same path as on the host
     environment: Mapping[str, str]
@@ -54,9 +55,11 @@ class Job:
     lsm: str | None  # one of LSM, to be seen by what runs; selinux with the policy that is beside
 
 
-def check() -> None:
-    """Raises Unavailable where a program is missing."""
+def check(*, systemd: bool) -> None:
+    """Raises Unavailable where a program is missing; `systemd`: one of the guest's, too."""
     kernel.found(QEMU)
+    for program in (SYSTEMD, "dbus-daemon") if systemd else ():
+        kernel.found(program)
     _virtiofsd_program()
 
 
@@ -99,7 +102,7 @@ def _qemu(kernel_directory: Path, results: Path, shared: str) -> list[str]:
     words = [*KERNEL_ARGUMENTS, f"vm.python={python}", f"vm.guest={Path(__file__).with_name('guest.py')}"]
     words.append(f"vm.job={results / 'job.json'}")
     job = json.loads((results / "job.json").read_text())
-    words += [NO_V1] if job["cgroup"] == "v2" else []
+    words += [NO_V1] if job["cgroup"] in ("v2", "systemd") else []
     words += [LSM[job["lsm"]]] if job["lsm"] else []
     return [
         *(kernel.found(QEMU), "-accel", "tcg,thread=multi", "-cpu", "max", "-no-reboot"),
