@@ -297,6 +297,9 @@ class Engine:
     async def update(self, container_id: ContainerId, resources: Resources) -> None:
         """Change its limits; those that are None stay. Raises InvalidRequest for what nobody enforces."""
         await self.call(lambda owner: updating.update(owner, container_id, resources))
+        async with self._measuring:
+            self._measured_at = -math.inf  # that was with the limits of before
+        await self.keeper.updated(container_id, resources.asked())
 
     async def wait(self, container_id: ContainerId) -> Termination:
         """Wait for its end; everything has been taken back then. Raises NoSuchContainer, also if its

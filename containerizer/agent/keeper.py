@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from containerizer import liveness
@@ -122,6 +122,12 @@ class Keeper:
     def hold(self, held: Held, worker: Worker) -> None:
         """The same for one that a lane has launched."""
         self.adopt(Launched(held, worker, self.readiness, self._events.tell_reached))
+
+    async def updated(self, container_id: ContainerId, asked: Collection[str]) -> None:
+        """These limits of it were changed."""
+        tracked = self._tracked.get(container_id)
+        if tracked is not None:
+            await tracked.updated(asked)
 
     @property
     def running(self) -> int:

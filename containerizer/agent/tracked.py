@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from containerizer.containerizer import Containerizer
 from containerizer.record import ContainerRecord, NoSuchContainer
 from containerizer.remote import DestroyTimeout, NotRunning, RemoteContainer
 from containerizer.termination import Termination
-from isolators.isolator import Watch
+from isolators.isolator import Isolator, Watch
 from isolators.resources import Limitation
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError
@@ -44,6 +45,10 @@ class Tracked:
         self._readiness = readiness
         self._on_reached = on_reached
         self._armed: list[int] = []
+        self._watches: list[Watch] = []
+        self._watching: set[str] = set()  # isolators of whom one is here
+        self._known: set[object] = set()  # keys of the limits that were told here, or before
+        self._over = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -66,6 +71,22 @@ class Tracked:
         """Have `at_end` called, once, when the task has ended, and limits be seen to until then."""
         raise NotImplementedError
 
+    async def updated(self, asked: Collection[str]) -> None:
+        """Limits were set, perhaps some that its launch had not: watch what nobody has watched for those."""
+
+        def opened(owner: Containerizer) -> list[Watch]:
+            isolators = owner.isolators_of(self.record)
+            new = [each for each in isolators if each.watches_what_is_asked and each.enforces & set(asked)]
+            return self._opened(owner, [each for each in new if each.name not in self._watching])
+
+        for watch in await self._worker.run(opened):
+            if self._over:
+                watch.close()
+                continue
+            self._watches.append(watch)
+            self._arm_watch(watch)
+            self._spawn(self._look(watch))  # until now nobody has
+
     def disarm(self) -> None:
         for descriptor in self._armed:
             self._readiness.remove(descriptor)
@@ -84,6 +105,60 @@ class Tracked:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _close_watches(self) -> None:
+        self._over = True
+        self.disarm()
+        await self.settle()
+        for watch in self._watches:
+            watch.close()
+        self._watches = []
+
+    def _arm_watch(self, watch: Watch) -> None:
+        descriptor = watch.fileno()
+        if descriptor is None:
+            return
+
+        async def look() -> None:
+            await self._look(watch)
+            self._readiness.rearm(descriptor)
+
+        self._add(descriptor, lambda: self._spawn(look()))
+
+    async def _look(self, watch: Watch) -> None:
+        with contextlib.suppress(ContainerizerError, OSError):  # it ends just now
+            for fresh in await self._worker.run(partial(self._check, watch)):
+                self._known.add(fresh.key)
+                self._on_reached(self.id, fresh.limitation)
+
+    def _opened(self, owner: Containerizer, isolators: Sequence[Isolator]) -> list[Watch]:
+        opened: list[Watch] = []
+        for isolator in isolators:
+            try:
+                watch = isolator.watch(self.id)
+            except (ContainerizerError, OSError):
+                if liveness.is_running(self.record):
+                    for each in opened:
+                        each.close()
+                    raise
+                continue  # it has ended, and somebody has removed what tells of its limits
+            if watch is not None:
+                opened.append(watch)
+                self._watching.add(isolator.name)
+        return opened
+
+    def _check(self, watch: Watch, owner: Containerizer) -> list[reached.Noted]:
+        """What it tells that was not known."""
+        fresh: list[reached.Noted] = []
+
+        def note(limitation: Limitation) -> None:
+            if reached.note(owner.paths, self.id, limitation):
+                fresh.append(reached.Noted(time=time.time(), limitation=limitation))
+
+        if reached.check(watch.check, note):  # the reaper asks the isolators again, and records it
+            with contextlib.suppress(NoSuchContainer, NotRunning):
+                RemoteContainer(owner, self.id).kill(signal.SIGKILL)
+        return fresh
 
 
 class Launched(Tracked):
@@ -105,6 +180,7 @@ class Launched(Tracked):
         return None if self._held.ended.exception() is not None else (self._held.ended.result(),)
 
     async def finish(self) -> Termination | None:
+        await self._close_watches()
         with contextlib.suppress(LaneGone):
             return await asyncio.shield(self._held.ended)
         self._found = Found(self.record, self._worker, self._readiness, self._on_reached)
@@ -116,6 +192,7 @@ class Launched(Tracked):
 
     async def let_go(self) -> None:
         self._held.ended.remove_done_callback(self._tell)
+        await self._close_watches()
         if self._found is not None:
             await self._found.let_go()
 
@@ -128,19 +205,15 @@ class Found(Tracked):
     ) -> None:
         super().__init__(record, worker, readiness, on_reached)
         self._pidfd: int | None = None
-        self._watches: list[Watch] = []
-        self._known: set[object] = set()  # keys of the limits that were told, by us or before us
 
     async def open(self) -> None:
         """Take back what watches the limits, as far as there is something to watch."""
-        self._watches = await self._worker.run(self._opened)
+        self._watches = await self._worker.run(self._taken_back)
         await self._tell_reached()
 
     def arm(self, at_end: Callable[[], None]) -> None:
         for watch in self._watches:
-            descriptor = watch.fileno()
-            if descriptor is not None:
-                self._watch(descriptor, watch)
+            self._arm_watch(watch)
         self._pidfd = _last_process(self.record)
         if self._pidfd is None:
             asyncio.get_running_loop().call_soon(at_end)
@@ -157,61 +230,24 @@ class Found(Tracked):
         await self._close()
 
     async def _close(self) -> None:
-        self.disarm()
-        await self.settle()
-        for watch in self._watches:
-            watch.close()
-        self._watches = []
+        await self._close_watches()
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
 
-    def _watch(self, descriptor: int, watch: Watch) -> None:
-        async def look() -> None:
-            with contextlib.suppress(ContainerizerError, OSError):  # it ends just now
-                if await self._worker.run(partial(self._check, watch)):
-                    await self._tell_reached()
-                self._readiness.rearm(descriptor)
-
-        self._add(descriptor, lambda: self._spawn(look()))
+    def _taken_back(self, owner: Containerizer) -> list[Watch]:
+        self._known = {each.key for each in reached.noted(owner.paths, self.id)}
+        opened = self._opened(owner, owner.isolators_of(self.record))
+        for watch in opened:  # while nobody watched, a limit may have been reached
+            with contextlib.suppress(ContainerizerError, OSError):
+                self._check(watch, owner)
+        return opened
 
     async def _tell_reached(self) -> None:
         for each in await self._worker.run(lambda owner: reached.noted(owner.paths, self.id)):
             if each.key not in self._known:
                 self._known.add(each.key)
                 self._on_reached(self.id, each.limitation)
-
-    def _opened(self, owner: Containerizer) -> list[Watch]:
-        self._known = {each.key for each in reached.noted(owner.paths, self.id)}
-        opened: list[Watch] = []
-        for isolator in owner.isolators_of(self.record):
-            try:
-                watch = isolator.watch(self.id)
-            except (ContainerizerError, OSError):
-                if liveness.is_running(self.record):
-                    for each in opened:
-                        each.close()
-                    raise
-                continue  # it has ended, and somebody has removed what tells of its limits
-            if watch is not None:
-                opened.append(watch)
-        for watch in opened:  # while nobody watched, a limit may have been reached
-            with contextlib.suppress(ContainerizerError, OSError):
-                self._check(watch, owner)
-        return opened
-
-    def _check(self, watch: Watch, owner: Containerizer) -> bool:
-        """Whether something was noted that was not known."""
-        fresh = False
-
-        def note(limitation: Limitation) -> None:
-            nonlocal fresh
-            fresh |= reached.note(owner.paths, self.id, limitation)
-
-        if reached.check(watch.check, note):  # the reaper asks the isolators again, and records it
-            with contextlib.suppress(NoSuchContainer, NotRunning):
-                RemoteContainer(owner, self.id).kill(signal.SIGKILL)
-        return fresh
 
     def _wait(self, owner: Containerizer) -> Termination | None:
         try:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 
-from containerizer.cri import container_requests, endings, filters, image_names, told
+from containerizer.cri import container_requests, endings, filters, image_names, in_force, told
 from containerizer.cri.errors import AlreadyThere, NotNow
 from containerizer.cri.image_names import NamedImage
 from containerizer.cri.images import ImageCalls
@@ -142,6 +142,8 @@ class ContainerCalls:
     ) -> messages.ContainerStatusResponse:
         container = self._store.container(request.container_id)
         answer = messages.ContainerStatusResponse(status=told.container_status(container))
+        now = in_force.resources_of(self._service.engine.paths, container)
+        answer.status.resources.linux.CopyFrom(now)
         if request.verbose:
             record = self._service.record(id_of(container))
             info = {

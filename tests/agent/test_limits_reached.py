@@ -13,6 +13,7 @@ from containerizer.agent.events import Event
 from containerizer.agent.metrics import Metrics
 from containerizer.containerizer import Containerizer
 from containerizer.request import ContainerRequest
+from isolators.resources import Resources
 from launcher.attach import Output
 from launcher.container_id import ContainerId
 from launcher.stdio import Pipes
@@ -119,3 +120,30 @@ def test_nobody_needs_to_watch(agents: Agents) -> None:
         owner.get("busy").stop()
         (noted,) = inspection.status(owner, BUSY).reached
         assert (noted.limitation.resource, noted.limitation.limit) == ("pids", 4)
+
+
+@pytest.mark.parametrize("launched_by", ["a lane", "a command"])
+def test_a_limit_that_an_update_has_set_is_told_as_well(agents: Agents, launched_by: str) -> None:
+    request = ContainerRequest.of("host", ["sh", "-c", "read line; " + CROWDED], name="busy", keep=True)
+    if launched_by == "a command":
+        with Containerizer(root=str(agents.root), state=str(agents.state)) as owner:
+            container = owner.create(request, Pipes(stdin=True))
+            container.start()
+            container.detach()
+
+    async def scenario(engine: Engine) -> None:
+        events: list[Event] = []
+        engine.events.observe(events.append)
+        if launched_by == "a lane":
+            await engine.launch(request, Pipes(stdin=True))
+        for limit in (5, 4):  # one watch is enough
+            await engine.update(BUSY, Resources(pids=limit))
+        async with await engine.attach(BUSY) as stream:
+            await stream.write(b"go\n")
+            assert (await told(engine, events))["limit"] == 4
+        (known,) = (await engine.status(BUSY)).reached
+        assert (known.limitation.resource, known.limitation.limit) == ("pids", 4)
+        await engine.destroy(BUSY)
+        assert [event.kind for event in events].count("limit-reached") == 1
+
+    agents.run(scenario)

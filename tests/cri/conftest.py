@@ -56,13 +56,16 @@ class Node:
     @contextlib.contextmanager
     def resident(self) -> Iterator[None]:
         """A container that no kubelet knows: what the first makes, and the last removes, is there for all."""
-        argv = [sys.executable, "-m", "containerizer", "--root", str(self.root), "--state", str(self.state)]
-        run = ["run", "-d", "--name", "resident", "host", "sleep", "infinity"]
-        subprocess.run([*argv, *run], check=True, stdout=subprocess.DEVNULL)
+        self.command("run", "-d", "--name", "resident", "host", "sleep", "infinity")
         try:
             yield
         finally:
-            subprocess.run([*argv, "rm", "-f", "resident"], check=True, stdout=subprocess.DEVNULL)
+            self.command("rm", "-f", "resident")
+
+    def command(self, *arguments: str) -> None:
+        """One of people's, by the agent's directories; it must succeed."""
+        argv = [sys.executable, "-m", "containerizer", "--root", str(self.root), "--state", str(self.state)]
+        subprocess.run([*argv, *arguments], check=True, stdout=subprocess.DEVNULL)
 
     def write_network(self) -> None:
         """A bridge, with ports of the host, by Debian's plug-ins."""

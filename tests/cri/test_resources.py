@@ -8,11 +8,13 @@ import grpc
 import pytest
 
 from containerizer.cri import starting
+from isolators.cgroups.cpu import weight
 from tests.cri.client import Client, status_of
 from tests.cri.conftest import Pods
 
-pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay", "cgroup1")
+pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay", "cgroup")
 
+TOP = Path("/sys/fs/cgroup")
 MEBIBYTE = 1 << 20
 RESOURCES = {
     "cpu_shares": 512,
@@ -22,18 +24,44 @@ RESOURCES = {
 }
 
 
-def limit(pods: Pods, container: str, controller: str, file: str) -> str:
-    """What the kernel says, of the container's own cgroup."""
-    (found,) = Path("/sys/fs/cgroup", controller).rglob(f"ct-{container}/{file}")
-    return found.read_text().strip()
+def limit(container: str, v1: str, v2: str) -> str:
+    """What the kernel says, of the container's own cgroup, in the file of whichever version there is."""
+    found = [path for name in (v1, v2) for path in TOP.rglob(f"ct-{container}/{name}")]
+    assert len(found) == 1, found
+    return found[0].read_text().strip()
+
+
+def shares(container: str) -> str:
+    return limit(container, "cpu.shares", "cpu.weight")
+
+
+def told_as(count: int) -> tuple[str, str]:
+    """What either version has for these shares."""
+    return str(count), str(weight(count))
+
+
+def quota(container: str) -> int:
+    """Microseconds of a period of 100 ms; -1: no limit."""
+    text = limit(container, "cpu.cfs_quota_us", "cpu.max").split()[0]
+    return -1 if text == "max" else int(text)
+
+
+def memory(container: str) -> int:
+    return int(limit(container, "memory.limit_in_bytes", "memory.max"))
+
+
+def cpuset(container: str) -> str:
+    if found := list(TOP.rglob(f"ct-{container}/cpuset.cpus.effective")):
+        return found[0].read_text().strip()
+    return limit(container, "cpuset.cpus", "-")
 
 
 def test_limits_are_in_force_and_told(pods: Pods) -> None:
     container = pods.start(pods.run(), resources={**RESOURCES, "cpuset_cpus": "0"})
-    assert limit(pods, container, "cpu", "cpu.shares") == "512"
-    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "50000"
-    assert limit(pods, container, "memory", "memory.limit_in_bytes") == str(64 * MEBIBYTE)
-    assert limit(pods, container, "cpuset", "cpuset.cpus") == "0"
+    assert shares(container) in told_as(512)
+    assert quota(container) == 50000
+    assert memory(container) == 64 * MEBIBYTE
+    assert cpuset(container) == "0"
     told = pods.status(container).resources.linux
     assert (told.cpu_shares, told.memory_limit_in_bytes, told.cpuset_cpus) == (512, 64 * MEBIBYTE, "0")
 
@@ -42,13 +70,32 @@ def test_limits_change_and_what_is_not_named_stays(pods: Pods, cri: Client) -> N
     container = pods.start(pods.run(), resources=RESOURCES)
     new = {"cpu_shares": 1024, "memory_limit_in_bytes": 96 * MEBIBYTE}
     cri.UpdateContainerResources(container_id=container, linux=new)
-    assert limit(pods, container, "cpu", "cpu.shares") == "1024"
-    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "50000"
-    assert limit(pods, container, "memory", "memory.limit_in_bytes") == str(96 * MEBIBYTE)
+    assert shares(container) in told_as(1024)
+    assert quota(container) == 50000
+    assert memory(container) == 96 * MEBIBYTE
     told = pods.status(container).resources.linux
     assert (told.cpu_shares, told.cpu_quota, told.memory_limit_in_bytes) == (1024, 50000, 96 * MEBIBYTE)
     cri.UpdateContainerResources(container_id=container, linux={"cpu_quota": -1})
-    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "-1"
+    assert quota(container) == -1
+
+
+def test_what_people_have_changed_is_told(pods: Pods, cri: Client) -> None:
+    pod = pods.run()
+    container = pods.start(pod, resources={**RESOURCES, "cpu_quota": 0})
+    pods.node.command("update", "-m", "48m", "--cpus", "0.3", f"{pod}.{container}")
+    told = pods.status(container).resources.linux
+    assert (told.memory_limit_in_bytes, told.cpu_quota, told.cpu_shares) == (48 * MEBIBYTE, 30000, 512)
+    stats = cri.ContainerStats(container_id=container).stats.memory
+    assert stats.available_bytes.value == 48 * MEBIBYTE - stats.working_set_bytes.value
+    cri.UpdateContainerResources(container_id=container, linux={"memory_limit_in_bytes": 32 * MEBIBYTE})
+    told = pods.status(container).resources.linux
+    assert (told.memory_limit_in_bytes, told.cpu_quota) == (32 * MEBIBYTE, 30000)
+    stats = cri.ContainerStats(container_id=container).stats.memory
+    assert stats.available_bytes.value == 32 * MEBIBYTE - stats.working_set_bytes.value
+    cri.ExecSync(container_id=container, cmd=["tail", "/dev/zero"])
+    cri.StopContainer(container_id=container)
+    ended = pods.status(container)
+    assert (ended.reason, "limit 32.0 MiB" in ended.message) == ("OOMKilled", True)
 
 
 def test_what_a_kubelet_says_of_a_container_without_limits(pods: Pods, cri: Client) -> None:
@@ -56,18 +103,18 @@ def test_what_a_kubelet_says_of_a_container_without_limits(pods: Pods, cri: Clie
     pages = [{"page_size": "2MB", "limit": 0}]
     none = {"cpu_period": 100000, "cpu_quota": 0, "cpu_shares": 2, "oom_score_adj": 1000}
     container = pods.start(pods.run(), resources={**none, "hugepage_limits": pages})
-    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "-1"
+    assert quota(container) == -1
     cri.UpdateContainerResources(container_id=container, linux={"cpuset_cpus": "0"})
-    assert limit(pods, container, "cpuset", "cpuset.cpus") == "0"
+    assert cpuset(container) == "0"
     cri.UpdateContainerResources(container_id=container, linux={**none, "cpu_quota": 20000})
-    assert limit(pods, container, "cpu", "cpu.cfs_quota_us") == "20000"
+    assert quota(container) == 20000
 
 
 def test_limits_of_one_that_is_not_started_yet_are_those_of_its_start(pods: Pods, cri: Client) -> None:
     container = pods.create(pods.run(), resources=RESOURCES)
     cri.UpdateContainerResources(container_id=container, linux={"cpu_shares": 256})
     cri.StartContainer(container_id=container)
-    assert limit(pods, container, "cpu", "cpu.shares") == "256"
+    assert shares(container) in told_as(256)
 
 
 def test_nonsense_is_refused(pods: Pods, cri: Client) -> None:
@@ -90,10 +137,7 @@ def test_huge_pages_are_limited(pods: Pods, cri: Client) -> None:
         assert "hugetlb" in status_of(refused.value)[1]
         return
     cri.StartContainer(container_id=container)
-    files = ("hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max")
-    top = Path("/sys/fs/cgroup")
-    (found,) = (path for name in files for path in top.glob(f"*/*/*/ct-{container}/{name}"))
-    assert int(found.read_text()) == 4 * MEBIBYTE
+    assert int(limit(container, "hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max")) == 4 * MEBIBYTE
 
 
 def test_what_a_container_consumes(pods: Pods, cri: Client) -> None:
