@@ -88,6 +88,9 @@ def _labels(context: messages.LinuxContainerSecurityContext) -> dict[str, Any]:
         profile = context.apparmor.localhost_ref if local else name.removeprefix(_LOCALHOST)
         if not labels.has_apparmor():
             raise InvalidRequest(f"no AppArmor profiles are loaded here: {profile}")
+        if profile not in (labels.apparmor_profiles() or ()):
+            hint = "load it with apparmor_parser(8), and have securityfs at /sys/kernel/security"
+            raise InvalidRequest(f"no AppArmor profile {profile!r} is loaded here", hint=hint)
         fields["apparmor"] = profile
     elif name == UNCONFINED or kind == _PROFILES.Unconfined:
         fields["apparmor"] = UNCONFINED

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from launcher.kernel import cgroups
 from tests.cri.client import Client, status_of
 from tests.cri.conftest import Node, Pods
 
@@ -178,19 +179,20 @@ def test_users_that_no_pod_can_have(pods: Pods, cri: Client, mode: str) -> None:
 
 
 def test_cgroups_are_below_the_kubelets(pods: Pods, cri: Client) -> None:
-    top = Path("/sys/fs/cgroup/memory/kubepods-test")
-    if not top.parent.is_dir():
-        pytest.skip("no cgroup v1 hierarchy with memory")
+    memory = cgroups.find("memory")
+    assert memory is not None
+    top = Path(memory.mount_point, "kubepods-test")
     pod = pods.run(linux={"cgroup_parent": "/kubepods-test/pod1"})
     limits = {"memory_limit_in_bytes": 64 << 20}
     container = pods.start(pod, resources=limits)
-    (limited,) = top.glob(f"pod1/ct-{pod}/ct-{container}/memory.limit_in_bytes")
+    (own,) = top.glob(f"pod1/ct-{pod}/ct-{container}")
+    limited = own / ("memory.limit_in_bytes" if memory.version == 1 else "memory.max")
     assert int(limited.read_text()) == 64 << 20
     cri.RemovePodSandbox(pod_sandbox_id=pod)
     assert [path.name for path in (top / "pod1").iterdir() if path.is_dir()] == []
-    for directory in Path("/sys/fs/cgroup").glob("*/kubepods-test"):
-        (directory / "pod1").rmdir()
-        directory.rmdir()
+    for hierarchy in cgroups.hierarchies():
+        for directory in ("kubepods-test/pod1", "kubepods-test"):
+            cgroups.remove_if_empty(f"{hierarchy.mount_point}/{directory}")
 
 
 def test_removing_a_pod_ends_what_runs_in_it(pods: Pods, cri: Client) -> None:

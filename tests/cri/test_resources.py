@@ -7,14 +7,15 @@ from pathlib import Path
 import grpc
 import pytest
 
+from containerizer.cgroups_root import own as root_of
 from containerizer.cri import starting
 from isolators.cgroups.cpu import weight
+from launcher.kernel import cgroups
 from tests.cri.client import Client, status_of
 from tests.cri.conftest import Pods
 
 pytestmark = pytest.mark.requires("root", "registry", "busybox", "cni", "overlay", "cgroup")
 
-TOP = Path("/sys/fs/cgroup")
 MEBIBYTE = 1 << 20
 RESOURCES = {
     "cpu_shares": 512,
@@ -24,15 +25,22 @@ RESOURCES = {
 }
 
 
-def limit(container: str, v1: str, v2: str) -> str:
-    """What the kernel says, of the container's own cgroup, in the file of whichever version there is."""
-    found = [path for name in (v1, v2) for path in TOP.rglob(f"ct-{container}/{name}")]
-    assert len(found) == 1, found
-    return found[0].read_text().strip()
+def own(pods: Pods, container: str, controller: str) -> Path:
+    """Its cgroup."""
+    hierarchy = cgroups.find(controller)
+    assert hierarchy is not None
+    (found,) = Path(hierarchy.mount_point, root_of(str(pods.node.state))).glob(f"ct-*/ct-{container}")
+    return found
 
 
-def shares(container: str) -> str:
-    return limit(container, "cpu.shares", "cpu.weight")
+def limit(pods: Pods, container: str, v1: str, v2: str) -> str:
+    """What the kernel says, in the file of whichever version there is."""
+    cgroup = own(pods, container, "cpu" if v1.startswith("cpu.") else v1.partition(".")[0])
+    return next(cgroup / name for name in (v1, v2) if (cgroup / name).exists()).read_text().strip()
+
+
+def shares(pods: Pods, container: str) -> str:
+    return limit(pods, container, "cpu.shares", "cpu.weight")
 
 
 def told_as(count: int) -> tuple[str, str]:
@@ -40,28 +48,26 @@ def told_as(count: int) -> tuple[str, str]:
     return str(count), str(weight(count))
 
 
-def quota(container: str) -> int:
+def quota(pods: Pods, container: str) -> int:
     """Microseconds of a period of 100 ms; -1: no limit."""
-    text = limit(container, "cpu.cfs_quota_us", "cpu.max").split()[0]
+    text = limit(pods, container, "cpu.cfs_quota_us", "cpu.max").split()[0]
     return -1 if text == "max" else int(text)
 
 
-def memory(container: str) -> int:
-    return int(limit(container, "memory.limit_in_bytes", "memory.max"))
+def memory(pods: Pods, container: str) -> int:
+    return int(limit(pods, container, "memory.limit_in_bytes", "memory.max"))
 
 
-def cpuset(container: str) -> str:
-    if found := list(TOP.rglob(f"ct-{container}/cpuset.cpus.effective")):
-        return found[0].read_text().strip()
-    return limit(container, "cpuset.cpus", "-")
+def cpuset(pods: Pods, container: str) -> str:
+    return limit(pods, container, "cpuset.cpus", "cpuset.cpus.effective")
 
 
 def test_limits_are_in_force_and_told(pods: Pods) -> None:
     container = pods.start(pods.run(), resources={**RESOURCES, "cpuset_cpus": "0"})
-    assert shares(container) in told_as(512)
-    assert quota(container) == 50000
-    assert memory(container) == 64 * MEBIBYTE
-    assert cpuset(container) == "0"
+    assert shares(pods, container) in told_as(512)
+    assert quota(pods, container) == 50000
+    assert memory(pods, container) == 64 * MEBIBYTE
+    assert cpuset(pods, container) == "0"
     told = pods.status(container).resources.linux
     assert (told.cpu_shares, told.memory_limit_in_bytes, told.cpuset_cpus) == (512, 64 * MEBIBYTE, "0")
 
@@ -70,13 +76,13 @@ def test_limits_change_and_what_is_not_named_stays(pods: Pods, cri: Client) -> N
     container = pods.start(pods.run(), resources=RESOURCES)
     new = {"cpu_shares": 1024, "memory_limit_in_bytes": 96 * MEBIBYTE}
     cri.UpdateContainerResources(container_id=container, linux=new)
-    assert shares(container) in told_as(1024)
-    assert quota(container) == 50000
-    assert memory(container) == 96 * MEBIBYTE
+    assert shares(pods, container) in told_as(1024)
+    assert quota(pods, container) == 50000
+    assert memory(pods, container) == 96 * MEBIBYTE
     told = pods.status(container).resources.linux
     assert (told.cpu_shares, told.cpu_quota, told.memory_limit_in_bytes) == (1024, 50000, 96 * MEBIBYTE)
     cri.UpdateContainerResources(container_id=container, linux={"cpu_quota": -1})
-    assert quota(container) == -1
+    assert quota(pods, container) == -1
 
 
 def test_what_people_have_changed_is_told(pods: Pods, cri: Client) -> None:
@@ -103,18 +109,18 @@ def test_what_a_kubelet_says_of_a_container_without_limits(pods: Pods, cri: Clie
     pages = [{"page_size": "2MB", "limit": 0}]
     none = {"cpu_period": 100000, "cpu_quota": 0, "cpu_shares": 2, "oom_score_adj": 1000}
     container = pods.start(pods.run(), resources={**none, "hugepage_limits": pages})
-    assert quota(container) == -1
+    assert quota(pods, container) == -1
     cri.UpdateContainerResources(container_id=container, linux={"cpuset_cpus": "0"})
-    assert cpuset(container) == "0"
+    assert cpuset(pods, container) == "0"
     cri.UpdateContainerResources(container_id=container, linux={**none, "cpu_quota": 20000})
-    assert quota(container) == 20000
+    assert quota(pods, container) == 20000
 
 
 def test_limits_of_one_that_is_not_started_yet_are_those_of_its_start(pods: Pods, cri: Client) -> None:
     container = pods.create(pods.run(), resources=RESOURCES)
     cri.UpdateContainerResources(container_id=container, linux={"cpu_shares": 256})
     cri.StartContainer(container_id=container)
-    assert shares(container) in told_as(256)
+    assert shares(pods, container) in told_as(256)
 
 
 def test_nonsense_is_refused(pods: Pods, cri: Client) -> None:
@@ -137,7 +143,7 @@ def test_huge_pages_are_limited(pods: Pods, cri: Client) -> None:
         assert "hugetlb" in status_of(refused.value)[1]
         return
     cri.StartContainer(container_id=container)
-    assert int(limit(container, "hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max")) == 4 * MEBIBYTE
+    assert int(limit(pods, container, "hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max")) == 4 * MEBIBYTE
 
 
 def test_what_a_container_consumes(pods: Pods, cri: Client) -> None:

@@ -35,7 +35,6 @@ MOUNTS = (  # type, where, options
     ("mqueue", "/dev/mqueue", ""),
     ("hugetlbfs", "/dev/hugepages", ""),
     ("bpf", "/sys/fs/bpf", "mode=700"),
-    ("securityfs", "/sys/kernel/security", ""),
 )
 
 # As systemd mounts them: together, under both names and each of them.
