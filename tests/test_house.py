@@ -49,6 +49,7 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
             "containerizer/agent/lanes/pool.py",  # a few, each its own interpreter, for as long as the agent
             "provisioner/layer/workers.py",  # each its own interpreter, for seconds of work
             "isolators/program.py",  # others' programs: what CNI is made of, and other plug-ins
+            "containerizer/cri/scopes.py",  # a program that waits, without which systemd makes no scope
             "isolators/network/dns/starting.py",  # a name server, which outlives us
         ),
         "see subprocess",

@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -39,6 +39,9 @@ from containerizer.paths import Paths
 from isolators.isolator import IsolatorFlags
 from launcher.errors import InvalidRequest
 from provisioner.registry.options import RegistryOptions
+
+if TYPE_CHECKING:
+    from containerizer.cri.settings import CriSettings
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _LOG_SIZE = 16 << 20  # bytes of a log file, before it is rotated
@@ -92,7 +95,8 @@ async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    if flags["cri"] is not None:  # whose pods have cgroup parents
+    cri = _cri_settings(flags)
+    if cri is not None:  # whose pods have cgroup parents
         os.makedirs(paths.cgroup_parents, mode=0o700, exist_ok=True)
     settings = engine_settings(flags, paths)
     cgroups_root.make_way(cgroups_root.settled(settings.isolator_flags, paths).cgroups_root)
@@ -112,7 +116,7 @@ async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
         await _listen(runner, flags, paths)
         try:
             await engine.start()
-            async with _cri(engine, flags):
+            async with _cri(engine, cri, flags["shutdown_grace_period"]):
                 app[ACTIVITY].ready = True
                 _notify("READY=1")
                 _log.info("serving %s; %d containers run", paths.root, engine.keeper.running)
@@ -125,20 +129,29 @@ async def _serve(flags: Flags, paths: Paths, locks: DirectoryLocks) -> None:
         await engine.close()
 
 
-@contextlib.asynccontextmanager
-async def _cri(engine: Engine, flags: Flags) -> AsyncIterator[None]:
-    """Serve it meanwhile, if that is asked for."""
+def _cri_settings(flags: Flags) -> CriSettings | None:
+    """Before anything is made. Raises InvalidRequest."""
     if flags["cri"] is None:
-        yield
-        return
+        return None
     from containerizer.cri import starting  # and gRPC, for those who do
 
-    cri = starting.CriAgent(engine, starting.settings_of(flags))
+    return starting.settings_of(flags)
+
+
+@contextlib.asynccontextmanager
+async def _cri(engine: Engine, settings: CriSettings | None, patience: float) -> AsyncIterator[None]:
+    """Serve it meanwhile, if that is asked for."""
+    if settings is None:
+        yield
+        return
+    from containerizer.cri import starting
+
+    cri = starting.CriAgent(engine, settings)
     await cri.start()
     try:
         yield
     finally:
-        await cri.close(flags["shutdown_grace_period"])
+        await cri.close(patience)
 
 
 def engine_settings(flags: Flags, paths: Paths) -> EngineSettings:
@@ -180,7 +193,7 @@ def _isolation(flags: Flags) -> Sequence[str] | None:
         return flags["isolation"]  # type: ignore[no-any-return]
     from containerizer.cri import starting
 
-    return starting.isolation()
+    return starting.isolation(flags["cri_cgroup_driver"])
 
 
 def _isolator_flags(flags: Flags) -> IsolatorFlags:

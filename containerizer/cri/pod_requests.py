@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from containerizer.cri import scopes
 from containerizer.cri.cgroups import parent_of
 from containerizer.cri.proto import common_pb2 as common
 from containerizer.cri.proto import pods_pb2 as messages
@@ -58,10 +59,16 @@ def request(
             resources=Resources(device_rules=_EVERY_DEVICE if settings.confines_devices else None),
             attributes=ProcessAttributes(sysctls=dict(config.linux.sysctls)),
             networks=NetworkRequest() if of_host["net"] else _networks(pod_id, config, network()),
-            cgroup_parent=parent_of(config.linux.cgroup_parent, settings.cgroup_driver),
+            cgroup_parent=_cgroup_parent(pod_id, config, settings),
             userns=_users(options.userns_options),
         ),
     )
+
+
+def _cgroup_parent(pod_id: str, config: messages.PodSandboxConfig, settings: CriSettings) -> str | None:
+    parent = parent_of(config.linux.cgroup_parent, settings.cgroup_driver)
+    scoped = parent is not None and scopes.are_made(settings.cgroup_driver)
+    return f"{parent}/{scopes.name_of(pod_id)}" if scoped else parent
 
 
 def _networks(pod_id: str, config: messages.PodSandboxConfig, name: str) -> NetworkRequest:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from containerizer import checkpoint
 from containerizer.agent.lanes.process import NOTHING
 from containerizer.containerizer import Containerizer
-from containerizer.cri import filters, networks, pod_requests, told
+from containerizer.cri import filters, networks, pod_requests, scopes, told
 from containerizer.cri.errors import AlreadyThere, NoSuchPod
 from containerizer.cri.proto import containers_pb2 as containers
 from containerizer.cri.proto import pods_pb2 as messages
@@ -19,6 +19,7 @@ from containerizer.cri.proto.stored_pb2 import StoredContainer, StoredPod
 from containerizer.cri.service import Service
 from containerizer.cri.store import id_of
 from containerizer.record import NoSuchContainer
+from containerizer.request import ContainerRequest
 from launcher.container_id import ContainerId
 from launcher.errors import InvalidRequest
 
@@ -54,7 +55,7 @@ class PodCalls:
             self._store.save_pod(pod)
             if resolver:
                 _write_resolver(self._store.directory(pod.id), resolver)
-            await self._service.engine.launch(asked, NOTHING)
+            await self._launch(asked)
             if asked.config.networks.names:
                 pod.ips.extend(await self._service.engine.call(lambda owner: _addresses(owner, id_of(pod))))
         except BaseException:
@@ -136,6 +137,12 @@ class PodCalls:
         return [each for each in self._store.pods.values() if each.id not in self._starting]
 
     # How ---------------------------------------------------------------------------------------
+
+    async def _launch(self, asked: ContainerRequest) -> None:
+        parent = asked.config.cgroup_parent
+        scoped = parent is not None and scopes.are_made(self._service.settings.cgroup_driver)
+        async with scopes.held(parent) if parent and scoped else contextlib.nullcontext():
+            await self._service.engine.launch(asked, NOTHING)
 
     def _check(self, request: messages.RunPodSandboxRequest) -> None:
         """Raises InvalidRequest, AlreadyThere."""

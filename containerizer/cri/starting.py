@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from containerizer.agent.engine import Engine
 from containerizer.agent.flags import Flags
+from containerizer.cri import scopes
 from containerizer.cri.containers import ContainerCalls
 from containerizer.cri.execs import ExecCalls
 from containerizer.cri.images import ImageCalls
@@ -35,7 +36,8 @@ ISOLATORS = (
 def settings_of(flags: Flags) -> CriSettings:
     """Raises InvalidRequest."""
     path_of(flags["cri"])
-    isolators = set(flags["isolation"] or isolation())
+    scopes.check(flags["cri_cgroup_driver"])
+    isolators = set(flags["isolation"] or isolation(flags["cri_cgroup_driver"]))
     everything = "cgroups/all" in isolators
     return CriSettings(
         address=flags["cri"],
@@ -48,10 +50,10 @@ def settings_of(flags: Flags) -> CriSettings:
     )
 
 
-def isolation() -> tuple[str, ...]:
+def isolation(cgroup_driver: str = "cgroupfs") -> tuple[str, ...]:
     """The isolators of an agent that nobody has named some for."""
     there = {each.name for each in catalog.describe() if each.available}
-    if _has_hugetlb_apart():
+    if _has_hugetlb_apart() or scopes.are_made(cgroup_driver):  # of which systemd knows nothing
         there.discard("cgroups/hugetlb")
     return (*catalog.DEFAULT, *(name for name in ISOLATORS if name in there))
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import grpc
 import pytest
 
+from tests.agent import process
 from tests.cri.client import Client, status_of
 from tests.cri.conftest import Node
 
@@ -51,6 +55,15 @@ def test_the_kubelet_tells_the_range_of_its_pods(cri: Client) -> None:
 
 def test_the_kubelet_hears_which_driver_of_cgroups_to_use(cri: Client) -> None:
     assert cri.RuntimeConfig().linux.cgroup_driver == 1  # CGROUPFS
+
+
+@pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="systemd is process 1")
+def test_a_host_without_systemd_has_no_driver_of_its(tmp_path: Path) -> None:
+    flags = ("--cri", f"unix://{tmp_path}/cri.sock", "--cri-cgroup-driver=systemd")
+    argv = process.argv(tmp_path / "root", tmp_path / "state", *flags)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 125
+    assert "the cgroup driver systemd needs systemd as process 1 of this host; use cgroupfs" in done.stderr
 
 
 def test_checkpoints_are_refused_by_their_name(cri: Client) -> None:
