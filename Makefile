@@ -11,7 +11,7 @@ PROGRAMS := docker-registry:docker-registry busybox:busybox-static newuidmap:uid
 	slirp4netns:slirp4netns pasta:passt zsh:zsh fish:fish sshfs:sshfs /usr/lib/openssh/sftp-server:openssh-sftp-server kubectl:kubernetes-client
 VM_TESTS := tests/isolators tests/end_to_end/test_disk_quota.py tests/end_to_end/test_limits_table.py tests/end_to_end/test_rootless_limits.py -q
 SYSTEMD_PROGRAMS := /lib/systemd/systemd:systemd dbus-daemon:dbus-daemon
-VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.xfs:xfsprogs apparmor_parser:apparmor secilc:secilc
+VM_PROGRAMS := qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mkfs.xfs:xfsprogs apparmor_parser:apparmor secilc:secilc rpc.nfsd:nfs-kernel-server mount.nfs:nfs-common
 
 # What of these is not there, as packages.
 FIND_MISSING = missing=; for pair in $(1); do \
@@ -30,7 +30,7 @@ FIND_PYTHON = for python in /usr/bin/python3.1[1-9] /usr/local/bin/python3.1[1-9
 	done; \
 	test -n "$$python" || { echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 1; }
 
-.PHONY: help venv packages vm-packages systemd-packages vm-kernel demo test test-v1 test-v2 test-hybrid test-systemd prove-gpu lint check proto bench-launch bench-agent bench-commands bench-pull bench-network bench-cri bench-security fuzz clean reference picture man dist
+.PHONY: help venv packages vm-packages systemd-packages vm-kernel demo test test-v1 test-v2 test-hybrid test-systemd prove-gpu lint check proto bench-launch bench-agent bench-commands bench-pull bench-network bench-uplinks bench-cri bench-security fuzz clean reference picture man dist
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -103,6 +103,9 @@ bench-pull: venv packages ## pull times, ours and those of the tools installed h
 
 bench-network: venv packages ## networks: throughput and launches, ours and podman's where it is installed
 	@$(AS_ROOT) $(PYTHON) -m benchmarks.network
+
+bench-uplinks: venv packages ## throughput to another host, of this one and of containers on its network device
+	@$(AS_ROOT) $(PYTHON) -m benchmarks.uplinks
 
 bench-cri: venv packages ## pods through the CRI: ours and containerd's, where it is installed, and 60 at once
 	@$(AS_ROOT) $(PYTHON) -m benchmarks.cri

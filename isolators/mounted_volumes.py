@@ -145,12 +145,6 @@ class MountedVolumes:
             time.sleep(_PAUSE)
 
 
-def is_mount_point(path: str) -> bool:
-    """By the kernel's list: to ask the filesystem itself may hang for as long as its server is gone."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return any(line.split()[4].replace("\\040", " ") == path for line in file)
-
-
 def _try(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

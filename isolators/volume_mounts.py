@@ -14,7 +14,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from isolators import ownership
+from isolators import answering, ownership
 from isolators.volume_store import NoSuchVolume, VolumeRecord, VolumeStore, link_name
 from launcher.errors import ContainerizerError, InvalidRequest
 from launcher.kernel import filesystems, mounts
@@ -37,6 +37,7 @@ def check(options: Mapping[str, str]) -> None:
         hint = "use type=tmpfs, or limit the disk of the containers (--disk)"
         raise InvalidRequest("a volume of a directory has no size of its own", hint=hint)
     if is_bind(options):
+        answering.check(device)
         if not device.startswith("/") or not os.path.exists(device):
             hint = "name what is there by device=/PATH"
             raise InvalidRequest(f"the device {device!r} of the volume is not there", hint=hint)
@@ -65,8 +66,9 @@ def mount(store: VolumeStore, record: VolumeRecord, holder: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.symlink(holder, f"{directory}/{_LINKS}/{link_name(holder)}")
         place = store.data(record.name)
-        if not _is_mounted(place):
+        if not filesystems.is_mount_point(place):
             _mount(record, place)
+    answering.check(place)
 
 
 def release(store: VolumeStore, name: str, holder: str) -> None:
@@ -90,26 +92,18 @@ def sweep(store: VolumeStore) -> list[str]:
 
 def unmount_removed(store: VolumeStore, name: str) -> None:
     """Of a volume that nobody uses, and that is removed."""
-    if _is_mounted(store.data(name)):
+    if filesystems.is_mount_point(store.data(name)):
         mounts.unmount(store.data(name))
 
 
 def _unmount_unused(store: VolumeStore, name: str, directory: str) -> bool:
     links = f"{directory}/{_LINKS}"
     holders = (ownership.holder_of(links, link) for link in ownership.names(links))
-    if any(holder and os.path.isdir(holder) for holder in holders) or not _is_mounted(store.data(name)):
+    place = store.data(name)
+    if any(holder and os.path.isdir(holder) for holder in holders) or not filesystems.is_mount_point(place):
         return False
-    mounts.unmount(store.data(name))
+    mounts.unmount(place)
     return True
-
-
-def _is_mounted(place: str) -> bool:
-    inside, around = os.open(place, _DIRECTORY), os.open(os.path.dirname(place), _DIRECTORY)
-    try:
-        return filesystems.mount_of(inside) != filesystems.mount_of(around)
-    finally:
-        os.close(inside)
-        os.close(around)
 
 
 def _mount(record: VolumeRecord, place: str) -> None:

@@ -221,6 +221,14 @@ def _sshfs() -> str | None:
     return _program("sshfs", "sshfs")()
 
 
+def _nfs() -> str | None:
+    """Both ends of it, on this host."""
+    programs = (("rpc.nfsd", "nfs-kernel-server"), ("mount.nfs", "nfs-common"))
+    lacking = next(filter(None, (_program(*each)() for each in programs)), None)
+    is_loaded = "\tnfsd\n" in Path("/proc/filesystems").read_text()
+    return lacking or (None if is_loaded else "the kernel has no NFS server: nfsd is not loaded")
+
+
 NEEDS: Mapping[str, Probe] = {
     "root": _root,
     "userns": _userns,
@@ -246,6 +254,7 @@ NEEDS: Mapping[str, Probe] = {
     "sshfs": _sshfs,
     "zsh": _program("zsh", "zsh"),
     "fish": _program("fish", "fish"),
+    "nfs": _nfs,
     "macvlan": _device("macvlan"),
     "ipvlan": _device("ipvlan"),
     "vlan": _device("vlan", "id", "7"),

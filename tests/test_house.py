@@ -48,6 +48,7 @@ CONFINED: dict[str, tuple[tuple[str, ...], str]] = {
             "isolators/disk/register.py",  # another
             "containerizer/agent/lanes/pool.py",  # a few, each its own interpreter, for as long as the agent
             "provisioner/layer/workers.py",  # each its own interpreter, for seconds of work
+            "isolators/answering.py",  # who looks may hang, and is left behind
             "isolators/program.py",  # others' programs: what CNI is made of, and other plug-ins
             "containerizer/cri/scopes.py",  # a program that waits, without which systemd makes no scope
             "isolators/network/dns/starting.py",  # a name server, which outlives us

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from containerizer.cri.proto import containers_pb2 as messages
-from isolators import volume_propagation
+from isolators import answering, volume_propagation
 from isolators.volumes import FLAGS, IMAGE, Volume, normalised
 from launcher.errors import InvalidRequest
 from launcher.launch_info import Mount
@@ -75,6 +75,7 @@ def _mount(asked: messages.Mount, *, devices: bool) -> Mount:
         raise InvalidRequest(f"a mount of {asked.host_path!r} at {asked.container_path!r} is not absolute")
     if asked.recursive_read_only and (not asked.readonly or asked.propagation):
         raise InvalidRequest(f"the mount at {asked.container_path} is read-only for all in it, and is not")
+    answering.check(asked.host_path)
     source = os.path.realpath(asked.host_path)
     if not os.path.lexists(source):
         os.makedirs(source, mode=0o755, exist_ok=True)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isolators import ownership, volumes
+from isolators import answering, ownership, volumes
 from isolators.driver_volumes import BRIEF, DriverVolumes, VolumeFailed, place
 from isolators.flags import IsolatorFlags
 from isolators.isolator import ContainerConfig
@@ -20,6 +20,7 @@ from isolators.volumes import Volume
 from launcher.container_id import ContainerId
 from launcher.data import Data, replace
 from launcher.errors import ContainerizerError, InvalidRequest
+from launcher.kernel import filesystems
 from launcher.launch_info import LaunchInfo, Mount
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class DockerVolume(DriverVolumes):
             options = self._noted(volume, holder)
             there = str((mounted.record or {}).get("mountpoint") or "")
             # Or the plug-in has been started again, say, and knows nothing of it.
+            if there:
+                answering.check(there)
             if there and volume_driver.is_there(there) and driver.path(volume.source) == there:
                 return Mounted(there)
             source = self._mount_it(driver, volume, options, mounted)
@@ -117,6 +120,7 @@ class DockerVolume(DriverVolumes):
         driver.ensure(volume.source, options)
         mountpoint = driver.mount(volume.source, key)
         said = f"plug-in {volume.driver} has mounted the volume {volume.source} at {mountpoint!r:.200}"
+        answering.check(mountpoint)
         if not volume_driver.is_there(mountpoint):
             raise VolumeFailed(f"{said}, where no directory is")
         if _is_around(mountpoint, (self.flags.own_state, self.flags.volumes)):  # its owner may be changed
@@ -127,7 +131,6 @@ class DockerVolume(DriverVolumes):
     def left(self, volume: MountedVolume, holder: str | None) -> bool:
         """Unmount it if nobody but the holder has it; whether it was. Raises ContainerizerError."""
         from isolators.docker import volume_driver
-        from isolators.mounted_volumes import is_mount_point
 
         record = volume.record
         if record is None or set(volume.users()) - {holder}:
@@ -143,7 +146,7 @@ class DockerVolume(DriverVolumes):
             driver.unmount(record["name"], record["id"], None if record["mountpoint"] else BRIEF)
         except ContainerizerError:
             # It did not come about; or with its container the plug-in is gone, and what it had mounted.
-            gone = holder is None and not is_mount_point(record["mountpoint"])
+            gone = holder is None and record["mountpoint"] not in filesystems.mount_points()
             if record["mountpoint"] and not gone:
                 raise
         volume.clear()

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isolators import ownership, volumes
+from isolators import answering, ownership, volumes
 from isolators.driver_volumes import BRIEF, DriverVolumes, VolumeFailed, place
 from isolators.isolator import ContainerConfig
 from isolators.volume_owners import owners_of
@@ -101,6 +101,7 @@ class VolumeCsi(DriverVolumes):
             node.stage(where, volume.csi, self._values(volume.csi.stage_secrets))
         secrets = self._values(volume.csi.publish_secrets)
         node.publish(where, volume.csi, secrets, readonly=_is_readonly(volume))
+        answering.check(target)
         if not os.path.exists(target):
             message = f"the CSI plug-in {volume.driver} has published the volume {volume.source}"
             raise VolumeFailed(f"{message} at {target}, where nothing is")

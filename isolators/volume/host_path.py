@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from isolators import volume_propagation
+from isolators import answering, volume_propagation
 from isolators.devices import rule_of
 from isolators.isolator import ContainerConfig, Isolator
 from isolators.volume_owners import has_own_users, owners_of
@@ -42,6 +42,7 @@ class VolumeHostPath(Isolator):
     def create(self, container_id: ContainerId, config: ContainerConfig) -> None:
         for volume in of(config, "host_path_volumes"):
             within = allowed(volume.source, self.flags)
+            answering.check(volume.source)
             if not os.path.lexists(volume.source):
                 self._make(volume, within)
 

@@ -44,6 +44,28 @@ def mounted(descriptor: int) -> tuple[str, str] | None:
     return None
 
 
+def mount_points() -> dict[str, str]:
+    """Mount point → type of what is on top there: by the kernel's list, since a look itself may never end."""
+    found = {}
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            mount, _, filesystem = line.partition(" - ")
+            found[_unescaped(mount.split(" ", 5)[4])] = filesystem.partition(" ")[0]
+    return found
+
+
+def is_mount_point(path: str) -> bool:
+    """Links on the way to it are followed, and what is mounted there is not asked."""
+    directory, name = os.path.split(os.path.normpath(path))
+    return os.path.join(os.path.realpath(directory), name) in mount_points()
+
+
+def _unescaped(path: str) -> str:
+    """Blanks, newlines and backslashes are written in octal digits: proc_pid_mountinfo(5)."""
+    first, *others = path.split("\\")
+    return first + "".join(chr(int(each[:3], 8)) + each[3:] for each in others)
+
+
 def propagation(path: str) -> tuple[str, tuple[str, ...]]:
     """The mount point that the path is on, and of "shared", "master" what it is: mount_namespaces(7)."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)

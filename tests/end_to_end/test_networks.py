@@ -106,6 +106,7 @@ def test_published_ports_answer_the_host_the_container_and_others(
         publish = ["-p", "8080:80", "-p", "127.0.0.1:9000-9001:80-81", "-p", "192.0.2.1:7000:80"]
         with serve("web", "--network", "bridge", *publish), serve("other", "--network", "bridge"):
             assert from_host(network, "127.0.0.1", 8080) == "web"
+            assert ask(here, "web", "sh", "-c", "echo $HOST_IP") == "192.0.2.1\n"
             assert from_host(network, "192.0.2.1", 8080) == "web"
             assert from_host(network, "127.0.0.1", 9000) == "web"
             assert from_host(network, "192.0.2.1", 7000) == "web"

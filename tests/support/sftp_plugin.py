@@ -18,7 +18,7 @@ class SftpPlugin(VolumePlugin):
     def __init__(self, directory: Path, remote: Path) -> None:
         super().__init__(directory)
         self.remote = remote
-        self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        self.servers: dict[str, subprocess.Popen[bytes]] = {}
 
     def mount(self, name: str) -> None:
         (self.remote / name).mkdir(parents=True, exist_ok=True)
@@ -32,9 +32,9 @@ class SftpPlugin(VolumePlugin):
 
     def unmount(self, name: str) -> None:
         super().unmount(name)
-        self._servers.pop(name).wait()  # it ends with the connection
+        self.servers.pop(name).wait()  # it ends with the connection
 
     def _serve(self, name: str, listening: socket.socket) -> None:
         connection, _ = listening.accept()
         with connection:
-            self._servers[name] = subprocess.Popen([SERVER], stdin=connection, stdout=connection)
+            self.servers[name] = subprocess.Popen([SERVER], stdin=connection, stdout=connection)

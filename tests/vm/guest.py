@@ -26,7 +26,7 @@ SWAP_BYTES = 512 << 20  # of zram
 PRIVATE = ("/tmp", "/var/tmp", "/var/lib/containerizer")
 
 # Those that no mount and no system call loads by itself.
-MODULES = ("loop", "zram", "tun", "bfq", "dm_mod")
+MODULES = ("loop", "zram", "tun", "bfq", "dm_mod", "nfsd")
 
 MOUNTS = (  # type, where, options
     ("sysfs", "/sys", ""),
