@@ -14,6 +14,7 @@ With a file's name as argument, what came out is drawn there as well.
 from __future__ import annotations
 
 import compileall
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import floor, imports, peers, running
+from benchmarks import docker, floor, imports, peers, running
 from benchmarks.interleave import Action, Sample, interleave, machine, table
 from benchmarks.launch_setting import Setting
 from containerizer import Containerizer
@@ -43,7 +44,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as temporary, peers.pure_v1():
         setting = Setting(Path(temporary))
         print(f"{machine()}; store on tmpfs; {ROUNDS} rounds in turns")
-        bars = {"from the shell, ms": shown("Cold, from the shell", interleave(cold(setting), ROUNDS), COLD)}
+        with contextlib.ExitStack() as stack:
+            samples = interleave(cold(setting, stack), ROUNDS)
+        bars = {"from the shell, ms": shown("Cold, from the shell", samples, COLD)}
         root, state = setting.directories
         with Containerizer(root=root, state=state) as containerizer:
             samples = interleave(warm(setting, containerizer), ROUNDS)
@@ -83,7 +86,8 @@ def cold_command(setting: Setting) -> list[str]:
     return ["--root", root, "--state", state, "run", "--rm", *LIMITS, setting.image, "true"]
 
 
-def cold(setting: Setting) -> dict[str, Action]:
+def cold(setting: Setting, stack: contextlib.ExitStack) -> dict[str, Action]:
+    """What is started for it ends with `stack`."""
     for package in ("containerizer", "isolators", "launcher", "provisioner"):
         compileall.compile_dir(package, quiet=1)  # as an installation does
     command = str(Path(sys.executable).parent / "containerizer")
@@ -91,6 +95,9 @@ def cold(setting: Setting) -> dict[str, Action]:
     if peers.installed("podman"):
         podman = [*peers.podman(setting.image, setting.root), "true"]
         actions["podman run --network none"] = partial(peers.run, podman)
+    if peers.installed("dockerd"):
+        served = stack.enter_context(docker.command(setting.image, setting.root))
+        actions["docker run --network none"] = partial(peers.run, [*served, "true"])
     return actions
 
 

@@ -77,8 +77,8 @@ def pure_v1() -> Iterator[None]:
     try:
         yield
     finally:
-        # As long as podman's cgroup is in it, the hierarchy lives on and v2 does not get hugetlb back.
-        for parent in place.parent.glob("*/libpod_parent"):
+        # As long as a peer's cgroup is in it, the hierarchy lives on and v2 does not get hugetlb back.
+        for parent in (*place.parent.glob("*/libpod_parent"), *place.parent.glob("*/docker")):
             for cgroup in [*sorted(parent.glob("*/"), reverse=True), parent]:
                 cgroup.rmdir()
         subprocess.run(["umount", str(place)], check=True)
