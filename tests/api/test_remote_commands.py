@@ -93,6 +93,8 @@ def test_tools_from_afar(far: Remote, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (5, "sleep 1234 root\ntyped\n", "")
     done = far("debug", "-i", name, stdin="echo $0; exit 6\n")
     assert (done.returncode, done.stdout) == (6, "sh\n")
+    done = far("debug", "--insecure-registry", "registry.local", "--image", tools, name, "true")
+    assert (done.returncode, "cannot be chosen with --agent" in done.stderr) == (125, True)
     own = far("debug", "-d", "--image", tools, name, "true").stdout.strip()
     assert far("wait", own).stdout == "0\n"
     assert [line.split()[0] for line in far("ps", "-a").stdout.splitlines() if name in line] == [name, own]

@@ -6,7 +6,7 @@ import argparse
 
 from containerizer.cli.several import each
 from containerizer.client.commands import client_of
-from containerizer.client.commands.registries import credentials_of
+from containerizer.client.registries import credentials_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

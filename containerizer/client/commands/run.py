@@ -12,7 +12,7 @@ from containerizer.cli.run import USAGE, configure
 from containerizer.cli.session import own_size
 from containerizer.client.commands import client_of
 from containerizer.client.commands.attach import attend_first
-from containerizer.client.commands.registries import credentials_of
+from containerizer.client.registries import credentials_of
 from launcher.errors import InvalidRequest
 from launcher.stdio import Pipes, Terminal
 
