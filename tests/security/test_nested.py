@@ -67,12 +67,12 @@ def test_what_a_parent_may(cli: Cli, busybox: str) -> None:
     """Its root is root over the nested ones that are no more than it: their memory, secrets and signals."""
     with running(cli, busybox) as name:
         inner = f"{name}.inner"
-        run = ("run", "-d", "--name", inner, "-e", "TOKEN=of-the-nested-one", busybox, "sleep", "1000")
+        run = ("run", "-d", "--name", inner, "-e", "TOKEN=of-the-nested", busybox, "sleep", "1000")
         assert cli(*run).returncode == 0
-        reads = "for p in /proc/[0-9]*; do tr '\\0' '\\n' < $p/environ; done 2>/dev/null | grep -c ^TOKEN="
-        assert cli("exec", name, "sh", "-c", reads).stdout == "1\n"
-        kills = "for p in /proc/[0-9]*; do grep -q 1000 $p/cmdline && kill -9 ${p#/proc/}; done"
-        cli("exec", "-e", "IGNORED=1", name, "sh", "-c", f"sleep() {{ :; }}; {kills}")
+        each, token = "for p in /proc/[0-9]*", "tr '\\0' '\\n' < $p/environ 2>/dev/null | grep ^TOKEN="
+        assert cli("exec", name, "sh", "-c", f"{each}; do {token}; done").stdout == "TOKEN=of-the-nested\n"
+        cli("exec", name, "sh", "-c", f"{each}; do {token} && kill -9 ${{p#/proc/}}; done")
+        assert cli("wait", inner).stdout == "137\n"
 
 
 def test_what_a_parent_may_not(cli: Cli, busybox: str) -> None:
