@@ -42,6 +42,7 @@ Process = tuple[int, str]  # pid and start time: a pid alone may be used again
 class Snapshot:
     """Everything that is looked at, at one moment."""
 
+    moment: int  # in the unit of a process' start time
     processes: frozenset[Process]
     descriptors: Mapping[int, str]  # number → what it refers to
     host: frozenset[str]  # "mount /x", "cgroup /y" …
@@ -68,13 +69,19 @@ def become_subreaper() -> None:
 
 
 def take() -> Snapshot:
-    return Snapshot(processes=frozenset(_processes()), descriptors=_descriptors(), host=frozenset(_host()))
+    ticks = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+    return Snapshot(
+        moment=ticks,
+        processes=frozenset(_processes()),
+        descriptors=_descriptors(),
+        host=frozenset(_host()),
+    )
 
 
 def leaked(before: Snapshot, patience: float = PATIENCE) -> Leaks:
     """Compare with now. Waits at most `patience` seconds for processes that end, and for descriptors."""
     deadline = time.monotonic() + patience
-    left = _left_running(before.processes, deadline)
+    left = _left_running(before.processes, deadline, before.moment)
     return Leaks(
         processes={process: f"process {process[0]}: {_command(process[0])}" for process in sorted(left)},
         descriptors=_left_open(before, deadline),
@@ -119,10 +126,15 @@ class Alone:
 # Processes ---------------------------------------------------------------------------------------
 
 
-def _left_running(known: frozenset[Process], deadline: float) -> set[Process]:
-    """The processes that are not known and do not end before the deadline; reaps those that do."""
+def _left_running(known: frozenset[Process], deadline: float, since: int = 0) -> set[Process]:
+    """The processes that are not known and do not end before the deadline; reaps those that do.
+
+    One that was started before `since` was there as well: the kernel's list of children may leave some out
+    while others end (proc_pid_task_tid_children(5)).
+    """
     while True:
-        new = {process for process in _processes() - known if not _is_lane_of(process[0], known)}
+        started = {process for process in _processes() - known if int(process[1]) >= since}
+        new = {process for process in started if not _is_lane_of(process[0], known)}
         running = {process for process in new if not _reap(process[0])}
         remaining = deadline - time.monotonic()
         if not running:
@@ -178,12 +190,16 @@ def _processes() -> set[Process]:
 def _descendants(pid: int) -> Iterator[int]:
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
-        children = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]
     except (FileNotFoundError, ProcessLookupError):
         return  # ended while we looked; its children are ours now and seen in the next round
-    for child in map(int, " ".join(children).split()):
-        yield child
-        yield from _descendants(child)
+    for task in tasks:
+        try:
+            children = Path(f"/proc/{pid}/task/{task}/children").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread that has ended: its children are another one's
+        for child in map(int, children.split()):
+            yield child
+            yield from _descendants(child)
 
 
 def _stat(pid: int, field: int) -> str:
