@@ -118,9 +118,10 @@ def write(path: str, mebibytes: int) -> str:
 
 
 def test_files_with_nothing_in_them_are_limited(run: Callable[..., str]) -> None:
-    """Or a task would use up the inodes of the whole filesystem."""
+    """Or a task would use up the inodes of the whole filesystem. XFS counts one less a little late."""
     make = "mkdir /d && cd /d && seq 1 9000 | xargs touch 2>/dev/null; ls | wc -l"
-    made, more = run(f"{make}; rm 1 && touch 1 && echo more").split("\n", 1)
+    again = "for try in $(seq 500); do touch 1 2>/dev/null && echo more && break; usleep 20000; done"
+    made, more = run(f"{make}; rm 1; {again}").split("\n", 1)
     assert limits.FREE - 1000 < int(made) < limits.FREE
     assert more == "more\n0"
     assert run(make, limit=None) == "9000\n0"
