@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import apart
 from benchmarks.interleave import Sample, machine, table
 from tests.agent import process
 from tests.cri.client import Client
@@ -31,16 +31,11 @@ WARM_UP = 2
 PODS, AT_ONCE = 60, 8
 STEPS = ("RunPodSandbox", "CreateContainer", "StartContainer")
 OURS, THEIRS = "containerizer", "containerd"
-_WITHIN = "BENCHMARK_WITHIN"
 _READY = 20.0  # seconds for containerd to answer
 
 
 def main() -> None:
-    if _WITHIN not in os.environ:
-        os.environ[_WITHIN] = "1"
-        script = 'ip link set lo up && mount --make-rprivate / && mount -t tmpfs none /run && exec "$@"'
-        argv = ["unshare", "--net", "--mount", "sh", "-c", script, "sh", sys.executable, *sys.argv]
-        os.execvp("unshare", argv)
+    apart.enter()
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-")))
         registry = stack.enter_context(Registry.start(directory / "registry"))

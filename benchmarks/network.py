@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import peers
+from benchmarks import apart, peers
 from benchmarks.interleave import interleave, machine, table
 from benchmarks.launch_setting import Setting
 
@@ -37,15 +37,10 @@ AT_ONCE = 8
 OURS, PODMANS = "containerizer", "podman"
 RUNTIME = os.environ.get("PODMAN_RUNTIME", "crun")
 _DEFAULT = ("--network", "podman")
-_WITHIN = "BENCHMARK_WITHIN"
 
 
 def main() -> None:
-    if _WITHIN not in os.environ:
-        os.environ[_WITHIN] = "1"
-        script = 'ip link set lo up && mount --make-rprivate / && mount -t tmpfs none /run && exec "$@"'
-        argv = ["unshare", "--net", "--mount", "sh", "-c", script, "sh", sys.executable, *sys.argv]
-        os.execvp("unshare", argv)
+    apart.enter()
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as temporary, _cgroups():
         setting = Setting(Path(temporary))
         print(f"{machine()}; store on tmpfs; {ROUNDS} rounds in turns")
@@ -191,21 +186,23 @@ def cable() -> Iterator[list[int]]:
             end.stdout.readline()
             if number:
                 peer = ["type", "veth", "peer", "name", "eth0", "netns", str(end.pid)]
-                peers.run([*_in(ends[0].pid), "ip", "link", "add", "eth0", *peer])
+                peers.run([*inside(ends[0].pid), "ip", "link", "add", "eth0", *peer])
         for number, end in enumerate(ends, 1):
-            peers.run([*_in(end.pid), "ip", "addr", "add", f"10.97.0.{number}/24", "dev", "eth0"])
-            peers.run([*_in(end.pid), "ip", "link", "set", "eth0", "up"])
+            peers.run([*inside(end.pid), "ip", "addr", "add", f"10.97.0.{number}/24", "dev", "eth0"])
+            peers.run([*inside(end.pid), "ip", "link", "set", "eth0", "up"])
         yield [end.pid for end in ends]
 
 
 def transfer(way: str, server: int, client: int) -> float:
     """Gbit/s between two network namespaces, or one and the host's."""
-    address = peers.output([*_in(server), "ip", "-o", "-4", "addr", "show", "eth0"]).split()[3].split("/")[0]
-    listen = [*_in(server), "iperf3", "-s", "-1", "-J"]
+    address = (
+        peers.output([*inside(server), "ip", "-o", "-4", "addr", "show", "eth0"]).split()[3].split("/")[0]
+    )
+    listen = [*inside(server), "iperf3", "-s", "-1", "-J"]
     with subprocess.Popen(listen, stdout=subprocess.PIPE) as listening:
         command = ["iperf3", "-c", address, "-t", str(SECONDS), "-J"]
         command += ["-R"] if way == "container to host" else []
-        within = _in(client) if way == "container to container" else []
+        within = inside(client) if way == "container to container" else []
         result = ask([*within, *command])
         listening.communicate()
     return float(result["end"]["sum_received"]["bits_per_second"]) / 1e9
@@ -220,7 +217,7 @@ def ask(command: list[str]) -> dict[str, dict[str, dict[str, float]]]:
         time.sleep(0.05)
 
 
-def _in(pid: int) -> list[str]:
+def inside(pid: int) -> list[str]:
     return ["nsenter", f"--net=/proc/{pid}/ns/net", "--"]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -19,24 +18,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import peers
+from benchmarks import apart, peers
 from benchmarks.interleave import machine
 from benchmarks.launch_setting import Setting
-from benchmarks.network import SECONDS, _in, ask, ours
+from benchmarks.network import SECONDS, ask, inside, ours
 
 ROUNDS = 5
 KINDS = ("macvlan", "ipvlan", "vlan")
 HOST = "host"
-_WITHIN = "BENCHMARK_WITHIN"
 _VLAN = 7
 
 
 def main() -> None:
-    if _WITHIN not in os.environ:
-        os.environ[_WITHIN] = "1"
-        script = 'ip link set lo up && mount --make-rprivate / && mount -t tmpfs none /run && exec "$@"'
-        argv = ["unshare", "--net", "--mount", "sh", "-c", script, "sh", sys.executable, *sys.argv]
-        os.execvp("unshare", argv)
+    apart.enter()
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="bench-") as root, other_host() as other:
         setting = Setting(Path(root))
         print(
@@ -57,14 +51,14 @@ def other_host() -> Iterator[int]:
         process.stdout.readline()
         peer = ["type", "veth", "peer", "name", "up1", "netns", str(process.pid)]
         peers.run(["ip", "link", "add", "up0", *peer])
-        for within, device, last in (([], "up0", 2), (_in(process.pid), "up1", 1)):
+        for within, device, last in (([], "up0", 2), (inside(process.pid), "up1", 1)):
             peers.run([*within, "ip", "addr", "add", f"10.95.0.{last}/24", "dev", device])
             peers.run([*within, "ip", "link", "set", device, "up"])
         if has("vlan"):
             tagged = ["name", "up1.7", "type", "vlan", "id", str(_VLAN)]
-            peers.run([*_in(process.pid), "ip", "link", "add", "link", "up1", *tagged])
-            peers.run([*_in(process.pid), "ip", "addr", "add", "10.96.0.1/24", "dev", "up1.7"])
-            peers.run([*_in(process.pid), "ip", "link", "set", "up1.7", "up"])
+            peers.run([*inside(process.pid), "ip", "link", "add", "link", "up1", *tagged])
+            peers.run([*inside(process.pid), "ip", "addr", "add", "10.96.0.1/24", "dev", "up1.7"])
+            peers.run([*inside(process.pid), "ip", "link", "set", "up1.7", "up"])
         try:
             yield process.pid
         finally:
@@ -103,7 +97,7 @@ def compare(kind: str, pid: int, other: int) -> None:
     address = "10.96.0.1" if kind == "vlan" else "10.95.0.1"
     measured: dict[str, list[float]] = {kind: [], HOST: []}
     for _ in range(ROUNDS):
-        measured[kind].append(transfer(_in(pid), address, other))
+        measured[kind].append(transfer(inside(pid), address, other))
         measured[HOST].append(transfer([], "10.95.0.1", other))
     own, hosts = (statistics.median(measured[name]) for name in (kind, HOST))
     print(f"| {kind} | {own:.1f} | {hosts:.1f} | {own / hosts:.2f} |", flush=True)
@@ -111,7 +105,7 @@ def compare(kind: str, pid: int, other: int) -> None:
 
 def transfer(within: list[str], address: str, other: int) -> float:
     """Gbit/s from there to the other host."""
-    listen = [*_in(other), "iperf3", "-s", "-1", "-J"]
+    listen = [*inside(other), "iperf3", "-s", "-1", "-J"]
     with subprocess.Popen(listen, stdout=subprocess.PIPE) as listening:
         result = ask([*within, "iperf3", "-c", address, "-t", str(SECONDS), "-J"])
         listening.communicate()

@@ -25,6 +25,18 @@ __all__ = ("busybox", "cli", "directories", "manifest", "registry")
 
 Build = Callable[..., str]
 
+# What of every other process there is to be seen: while they are made, too.
+LOOK = """
+echo ready > /ready
+while :; do
+    for process in /proc/[0-9]*; do
+        [ $process = /proc/1 ] && continue
+        ls -l $process/fd $process/cwd $process/root 2>/dev/null | grep -e '->' >> /seen
+        cat $process/environ $process/maps >> /memory 2>/dev/null
+    done
+done
+"""
+
 _numbers = itertools.count()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from launcher.kernel.capabilities import NUMBERS
 from tests.end_to_end.conftest import Cli
-from tests.security.conftest import Build, pid_of, running
+from tests.security.conftest import LOOK, Build, pid_of, running
 from tests.support import images
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
@@ -85,17 +85,7 @@ def test_cve_2016_9962(cli: Cli, busybox: str, options: tuple[str, ...]) -> None
     With SYS_PTRACE nothing keeps a task from tracing it; then there is nothing to be had from it: it has its
     channel to the launcher, and no directory or file of the host's.
     """
-    script = """
-    echo ready > /ready
-    while :; do
-        for process in /proc/[0-9]*; do
-            [ $process = /proc/1 ] && continue
-            ls -l $process/fd $process/cwd $process/root 2>/dev/null | grep -e '->' >> /seen
-            cat $process/environ $process/maps >> /memory 2>/dev/null
-        done
-    done
-    """
-    with running(cli, busybox, *options, script=script) as name:
+    with running(cli, busybox, *options, script=LOOK) as name:
         inside = Path(f"/proc/{pid_of(cli, name)}/root")
         for _ in range(4):
             assert cli("exec", "-e", "MARK=inside", name, "true").returncode == 0

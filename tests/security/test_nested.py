@@ -8,25 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Cli
-from tests.security.conftest import pid_of, running
+from tests.security.conftest import LOOK, pid_of, running
 
 pytestmark = pytest.mark.requires("root", "overlay", "registry", "busybox")
 
-# What of every other process there is to be seen: while they are made, too.
-LOOK = """
-echo ready > /ready
-while :; do
-    for process in /proc/[0-9]*; do
-        [ $process = /proc/1 ] && continue
-        ls -l $process/fd $process/cwd $process/root 2>/dev/null | grep -e '->' >> /seen
-        cat $process/environ $process/maps >> /memory 2>/dev/null
-    done
-done
-"""
 # The nested one's own root is an image's; its descriptors are as any task's.
 KNOWN = ("/proc/", "/dev/null", "/seen", "/memory", "/ready", "pipe:[", "socket:[", "/bin", "(deleted)")
-
-
 TRACER = ("--userns", "auto", "--cap-add", "SYS_PTRACE")
 
 
