@@ -201,6 +201,7 @@ def storm(directory: Path, rounds: int, seed: int = 1) -> None:
         for client in clients:
             if client.error is not None:
                 raise client.error
+        assert any(client.accounts.launched or client.accounts.ended for client in clients), "nothing ran"
         served.kill_agent()
         balance(served, [client.accounts for client in clients])
 
@@ -241,7 +242,8 @@ def left_behind(paths: Paths) -> Iterator[str]:
     for directory in (f"{paths.root}/containers", f"{paths.state}/containers", f"{paths.root}/store/leases"):
         with contextlib.suppress(FileNotFoundError):
             yield from (f"{directory}/{name}" for name in os.listdir(directory))
-    for hierarchy in Path("/sys/fs/cgroup").iterdir():
+    mounts = Path("/sys/fs/cgroup")  # of v2 alone, or a directory of those of v1
+    for hierarchy in (mounts, *mounts.iterdir()):
         yield from map(str, hierarchy.glob("containerizer*/ct-chaos-*"))
 
 

@@ -262,8 +262,9 @@ def wait_for_end(pidfd: int) -> None:
     """Wait until the process of this pidfd has ended, and close it."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    poll.poll()
+    ended = poll.poll(TIMEOUT * 1000)
     os.close(pidfd)
+    assert ended, "it does not end"
 
 
 def kill(pid: int) -> None:
