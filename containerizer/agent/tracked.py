@@ -75,9 +75,10 @@ class Tracked:
         """Limits were set, perhaps some that its launch had not: watch what nobody has watched for those."""
 
         def opened(owner: Containerizer) -> list[Watch]:
+            new = {each for each in asked if each not in self._watched_elsewhere()}
             isolators = owner.isolators_of(self.record)
-            new = [each for each in isolators if each.watches_what_is_asked and each.enforces & set(asked)]
-            return self._opened(owner, [each for each in new if each.name not in self._watching])
+            wanted = [each for each in isolators if each.watches_what_is_asked and each.enforces & new]
+            return self._opened(owner, [each for each in wanted if each.name not in self._watching])
 
         for watch in await self._worker.run(opened):
             if self._over:
@@ -86,6 +87,10 @@ class Tracked:
             self._watches.append(watch)
             self._arm_watch(watch)
             self._spawn(self._look(watch))  # until now nobody has
+
+    def _watched_elsewhere(self) -> Collection[str]:
+        """The limits that another process of the agent's watches."""
+        return ()
 
     def disarm(self) -> None:
         for descriptor in self._armed:
@@ -119,17 +124,16 @@ class Tracked:
         if descriptor is None:
             return
 
-        async def look() -> None:
-            await self._look(watch)
-            self._readiness.rearm(descriptor)
+        self._add(descriptor, lambda: self._spawn(self._look(watch, descriptor)))
 
-        self._add(descriptor, lambda: self._spawn(look()))
-
-    async def _look(self, watch: Watch) -> None:
+    async def _look(self, watch: Watch, descriptor: int | None = None) -> None:
+        """`descriptor` is rearmed, unless the look fails: it would be ready at once, again and again."""
         with contextlib.suppress(ContainerizerError, OSError):  # it ends just now
             for fresh in await self._worker.run(partial(self._check, watch)):
                 self._known.add(fresh.key)
                 self._on_reached(self.id, fresh.limitation)
+            if descriptor is not None:
+                self._readiness.rearm(descriptor)
 
     def _opened(self, owner: Containerizer, isolators: Sequence[Isolator]) -> list[Watch]:
         opened: list[Watch] = []
@@ -176,8 +180,20 @@ class Launched(Tracked):
     def _tell(self, _: object) -> None:
         self._at_end()
 
+    async def updated(self, asked: Collection[str]) -> None:
+        if self._found is None:
+            await super().updated(asked)
+        else:
+            await self._found.updated(asked)
+
+    def _watched_elsewhere(self) -> Collection[str]:
+        return self.record.limits.keys()  # of its launch, by the lane
+
     def known_end(self) -> tuple[Termination | None] | None:
-        return None if self._held.ended.exception() is not None else (self._held.ended.result(),)
+        if self._watches or self._held.ended.exception() is not None:
+            return None
+        self._over = True  # what is being opened is closed again
+        return (self._held.ended.result(),)
 
     async def finish(self) -> Termination | None:
         await self._close_watches()

@@ -46,7 +46,7 @@ ROWS: Mapping[Any, Row] = {
     Call.SET_LOGGING_LEVEL: Row(about.set_logging_level, "set_logging_level"),
     Call.LIST_FILES: Row(files.list_files, "list_files"),
     Call.READ_FILE: Row(files.read_file, "read_file"),
-    Call.GET_STATE: Row(cluster.get_state),
+    Call.GET_STATE: Row(cluster.get_state, lists=True),
     Call.GET_CONTAINERS: Row(containers.get_containers, "get_containers", lists=True),
     Call.GET_FRAMEWORKS: Row(cluster.empty),
     Call.GET_EXECUTORS: Row(cluster.empty),

@@ -157,6 +157,8 @@ class _Bridge:
         def note(record: ProcessIO) -> ProcessIO:
             nonlocal last
             last = record
+            if not self._there.is_set():  # or it goes to an agent that is gone
+                raise AgentUnreachable("the agent is away")
             return record
 
         while not self._leaving.is_set():

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from containerizer.api.proto import pods_pb2 as pods
 from containerizer.api.proto.process_io_pb2 import ProcessIO
 from containerizer.client.client import AgentClient
-from containerizer.client.transport import AgentFailed
+from containerizer.client.transport import AgentFailed, AgentUnreachable
 from launcher.attach_protocol import STDERR, STDOUT
+
+_REFUSED = (401, 403, 429, 503)  # by an agent that has the container
 
 Print = Callable[[str, int, bytes], None]  # told the container's name, the stream, and what it wrote
 
@@ -79,9 +81,12 @@ class _Member:
 
     def _show(self, *, previous: bool) -> None:
         try:
-            entries = self._client.logs(self._container, follow=not previous, previous=previous)
-        except AgentFailed:  # it could not be started, or is removed already
-            return
-        with entries:
-            for entry in entries:
-                self._print(STDERR if entry.stream == ProcessIO.Data.STDERR else STDOUT, entry.data)
+            with self._client.logs(self._container, follow=not previous, previous=previous) as entries:
+                for entry in entries:
+                    self._print(STDERR if entry.stream == ProcessIO.Data.STDERR else STDOUT, entry.data)
+        except AgentUnreachable:
+            return  # who follows the pod tells of it
+        except AgentFailed as error:
+            if error.status in _REFUSED:
+                self._print(STDERR, f"containerizer: no logs of {self._container}: {error}\n".encode())
+            # Or else it could not be started, or is removed already.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 from containerizer.cli import registry_options
 from launcher.errors import InvalidRequest
@@ -10,12 +11,17 @@ from provisioner.reference import ImageReference
 from provisioner.registry.options import Credentials
 
 
-def credentials_of(arguments: argparse.Namespace, image: str) -> Credentials | None:
-    """What the file of --authfile, or a helper that it names, has for the image. Raises InvalidRequest."""
-    for name in registry_options.NAMES:
-        if name != "authfile" and getattr(arguments, name, None):
+def refuse(arguments: argparse.Namespace, names: Iterable[str]) -> None:
+    """Raises InvalidRequest where one of these options, which an agent has for all, is given."""
+    for name in names:
+        if getattr(arguments, name, None):
             option = f"--{name.replace('_', '-')}"
             raise InvalidRequest(f"{option} cannot be chosen with --agent", hint="it has its own")
+
+
+def credentials_of(arguments: argparse.Namespace, image: str) -> Credentials | None:
+    """What the file of --authfile, or a helper that it names, has for the image. Raises InvalidRequest."""
+    refuse(arguments, (name for name in registry_options.NAMES if name != "authfile"))
     if arguments.authfile is None:
         return None
     from provisioner.registry import credentials  # few name a file

@@ -13,8 +13,8 @@ import time
 from containerizer.api.proto.process_io_pb2 import ProcessIO
 from containerizer.client.client import AgentClient, Stream
 from containerizer.client.transport import AgentFailed, AgentUnreachable
+from launcher.io.ring import SIZE as REPLAYED
 
-_REPLAYED = 64 * 1024  # bytes, of all streams together
 _HEAD = 32  # bytes that are looked for first
 _AWAY = 60.0  # seconds that an agent may be away: an upgrade, with a recovery
 PAUSE = 0.2  # seconds between two tries
@@ -60,7 +60,7 @@ class Seen:
         if known:
             self._left[stream] -= known
         data = data[known:]
-        self._last[stream] = (self._last.get(stream, b"") + data)[-_REPLAYED:]
+        self._last[stream] = (self._last.get(stream, b"") + data)[-REPLAYED:]
         return data
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -21,9 +22,11 @@ from containerizer.cri.store import id_of
 from containerizer.record import NoSuchContainer
 from containerizer.request import ContainerRequest
 from launcher.container_id import ContainerId
-from launcher.errors import InvalidRequest
+from launcher.errors import ContainerizerError, InvalidRequest
 
 RESOLVER = "resolv.conf"
+
+_log = logging.getLogger("containerizer.agent")
 
 
 class PodCalls:
@@ -59,9 +62,7 @@ class PodCalls:
             if asked.config.networks.names:
                 pod.ips.extend(await self._service.engine.call(lambda owner: _addresses(owner, id_of(pod))))
         except BaseException:
-            with contextlib.suppress(NoSuchContainer):  # it may be there, and nobody could name it
-                await self._service.engine.remove(id_of(pod), force=True)
-            self._store.forget_pod(pod.id)
+            await self._forget_failed(pod)
             raise
         finally:
             self._starting.discard(pod.id)
@@ -139,10 +140,20 @@ class PodCalls:
     # How ---------------------------------------------------------------------------------------
 
     async def _launch(self, asked: ContainerRequest) -> None:
-        parent = asked.config.cgroup_parent
-        scoped = parent is not None and scopes.are_made(self._service.settings.cgroup_driver)
-        async with scopes.held(parent) if parent and scoped else contextlib.nullcontext():
+        parent = asked.config.cgroup_parent or ""
+        scoped = parent.endswith(f"/{scopes.name_of(str(asked.container_id))}")
+        async with scopes.held(parent) if scoped else contextlib.nullcontext():
             await self._service.engine.launch(asked, NOTHING)
+
+    async def _forget_failed(self, pod: StoredPod) -> None:
+        """Its container may be there, and nobody could name it. What cannot be removed stays listed."""
+        try:
+            with contextlib.suppress(NoSuchContainer):
+                await self._service.engine.remove(id_of(pod), force=True)
+        except (ContainerizerError, OSError) as error:
+            _log.error("pod %s has failed, and cannot be removed: %s", pod.id, error)
+        else:
+            self._store.forget_pod(pod.id)
 
     def _check(self, request: messages.RunPodSandboxRequest) -> None:
         """Raises InvalidRequest, AlreadyThere."""

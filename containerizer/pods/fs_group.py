@@ -45,9 +45,9 @@ def give(manifest: PodManifest, places: Mapping[str, Place]) -> None:
 
 def _give_tree(top: str, group: int, mask: int) -> None:
     """Containers of others may be at work in it: nothing is reached by a path that they could swap."""
-    for _, directories, names, descriptor in os.fwalk(top):
+    for _, _, names, descriptor in os.fwalk(top):
         _give(os.dup(descriptor), group, mask)
-        for name in [*directories, *names]:
+        for name in names:
             try:
                 file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
             except FileNotFoundError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from typing import Any
 
 import pytest
@@ -147,3 +149,26 @@ def test_a_limit_that_an_update_has_set_is_told_as_well(agents: Agents, launched
         assert [event.kind for event in events].count("limit-reached") == 1
 
     agents.run(scenario)
+
+
+def test_what_watches_for_an_update_ends_with_the_container(agents: Agents) -> None:
+    """Also where all that comes here is that it has ended."""
+    request = ContainerRequest.of("host", ["sleep", "300"], name="busy", keep=True)
+
+    async def scenario(engine: Engine) -> None:
+        await engine.launch(request, Pipes())
+        before = watching()
+        await engine.update(BUSY, Resources(pids=5))
+        assert watching() > before
+        await engine.destroy(BUSY)
+        assert watching() == before
+
+    agents.run(scenario)
+
+
+def watching() -> int:
+    links = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of this listing
+            links.append(os.readlink(f"/proc/self/fd/{name}"))
+    return sum(link in ("anon_inode:inotify", "anon_inode:[timerfd]") for link in links)  # v2, v1

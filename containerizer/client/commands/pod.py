@@ -19,6 +19,7 @@ from containerizer.cli.table import print_data, print_table
 from containerizer.client.client import AgentClient
 from containerizer.client.commands import client_of, logs
 from containerizer.client.pod_output import PodOutput
+from containerizer.client.registries import refuse
 from containerizer.pods import manifest
 from containerizer.pods.manifest import PodManifest
 from containerizer.pods.policy import Phase
@@ -26,6 +27,9 @@ from containerizer.pods.status import MemberStatus, PodStatus
 from launcher.container_id import ContainerId
 from launcher.errors import ContainerizerError, InvalidRequest
 
+_OF_AGENT = (  # options that it has for all
+    *("isolation", "network", "best_effort", "seccomp_profile_root", "image_provisioner_backend"),
+)
 configure = pod.configure
 
 
@@ -34,11 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    names = ("isolation", "network", "best_effort", "image_provisioner_backend", *registry_options.NAMES)
-    for name in names:
-        if getattr(arguments, name):
-            option = f"--{name.replace('_', '-')}"
-            raise InvalidRequest(f"{option} cannot be chosen with --agent", hint="it has its own")
+    refuse(arguments, (*_OF_AGENT, *registry_options.NAMES))
     text = pod.read(arguments.file)
     asked = manifest.parse(text, arguments.file)
     name, client = asked.name, client_of(arguments)

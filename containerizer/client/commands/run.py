@@ -12,7 +12,7 @@ from containerizer.cli.run import USAGE, configure
 from containerizer.cli.session import own_size
 from containerizer.client.commands import client_of
 from containerizer.client.commands.attach import attend_first
-from containerizer.client.registries import credentials_of
+from containerizer.client.registries import credentials_of, refuse
 from launcher.errors import InvalidRequest
 from launcher.stdio import Pipes, Terminal
 
@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidRequest("isolators and launcher cannot be chosen with --agent", hint=hint)
     if arguments.volumes_from:
         raise InvalidRequest("--volumes-from cannot be asked of an agent", hint="name the volumes with -v")
+    refuse(arguments, ("seccomp_listener",))
     client = client_of(arguments)
     request = container_options.request(arguments, keep=not arguments.rm)
     known = credentials_of(arguments, request.image)
