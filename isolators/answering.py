@@ -41,7 +41,9 @@ def check(path: str) -> None:
     if "\0" in path:  # no path, as whoever looks will find
         return
     points = filesystems.mount_points()
-    if not any(kind in _REMOTE or kind.startswith("fuse.") for kind in points.values()):
+    # No volume lies on the automount that systemd has in /proc.
+    kinds = [kind for point, kind in points.items() if not is_below(point, "/proc")]
+    if not any(kind in _REMOTE or kind.startswith("fuse.") for kind in kinds):
         return
     # By the names alone: with links it may be on another one, and we have less patience than we could.
     point = max((point for point in points if is_below(path, point)), key=len, default="")
@@ -62,7 +64,6 @@ def _answers(path: str, timeout: float) -> bool:
     streams = [(os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0) for number in range(3)]
     argv, variables = (_SHELL, "-c", _LOOK, path), {"PATH": os.defpath}
     pid = os.posix_spawn(_SHELL, argv, variables, file_actions=streams, setsid=True, setsigmask=())
-    _left.add(pid)
     pidfd = os.pidfd_open(pid)
     try:
         poll = select.poll()
@@ -71,6 +72,7 @@ def _answers(path: str, timeout: float) -> bool:
     finally:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.close(pidfd)
+        _left.add(pid)  # only now: another thread may collect it, and its number be another one's
         _collect_left()
 
 

@@ -12,10 +12,10 @@ memory nor /proc/1/exe, a page of our code, can be opened (it is not dumpable).
 
 from __future__ import annotations
 
-import os
 import signal
 import termios
 
+from launcher.kernel import clone
 from launcher.program.assembler import ANY, INIT, Label, Program
 
 _NAME = b"ctz:init"
@@ -27,8 +27,6 @@ _SIG_SETMASK = 2
 _SIGNAL_SET = 8  # bytes
 _NOBODY = 0x7FFFFFFF  # no process has this number: PID_MAX_LIMIT of linux/threads.h is lower
 _LAST_DESCRIPTOR = 0xFFFFFFFF
-# Flags and stack, the other way round on one machine: clone(2), C library/kernel differences.
-_FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)
 
 
 def split(program: Program) -> None:
@@ -39,7 +37,7 @@ def split(program: Program) -> None:
     # Blocked, so that none is lost before it can be handed on.
     program.call("rt_sigprocmask", _SIG_SETMASK, everything, 0, _SIGNAL_SET)
     # Not clone3(2), which the filter of seccomp may not let through.
-    task = program.call("clone", *_FORK, 0, 0, 0, then=parent)
+    task = program.call("clone", *clone.FORK, 0, 0, 0, then=parent)
     program.aside(parent, lambda: _stay(program, task))
     program.call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # A process group of its own: what a terminal sends to it must not come by way of PID 1 as well.

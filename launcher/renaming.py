@@ -33,7 +33,7 @@ def renaming(value: Any, name: str) -> Renaming | None:
     return None
 
 
-def _named(items: Iterable[tuple[Any, Any]], name: str) -> tuple[tuple[Any, Renaming], ...]:
+def _named(items: Iterable[tuple[Any, Any]], name: str) -> _Named:
     found = ((key, renaming(item, name)) for key, item in items)
     return tuple((key, each) for key, each in found if each is not None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from fcntl import F_DUPFD_CLOEXEC
 from typing import TYPE_CHECKING
 
 from launcher import overlay, shields
@@ -32,7 +33,6 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _NAME = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # A new file, so that no link of the image is followed and no file of it is written to.
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_F_DUPFD_CLOEXEC = 1030  # linux/fcntl.h
 
 _ELSEWHERE = "the volume would lie in another mount"
 _DANGLING = "the image has a dangling symbolic link here"
@@ -140,7 +140,7 @@ class Filler:
         for operation in self._info.file_operations:
             if operation.path not in self._mounted:  # whoever mounts something there wants that
                 self._operate(operation)
-        self._program.call("fcntl", self._root, _F_DUPFD_CLOEXEC, 0, store=ROOT)
+        self._program.call("fcntl", self._root, F_DUPFD_CLOEXEC, 0, store=ROOT)
         if self._info.masked_paths:
             self._make_cover()
         self._program.run_routine()
@@ -194,13 +194,13 @@ class Filler:
         made = mounts.new_filesystem(
             self._program, *what, on=mount, tolerate=(errno.EPERM,), otherwise=denied
         )
-        self._program.call("fcntl", made, _F_DUPFD_CLOEXEC, 0, store=chosen, then=done)
+        self._program.call("fcntl", made, F_DUPFD_CLOEXEC, 0, store=chosen, then=done)
         self._program.place(denied)
         if os.path.isdir(place):
             tree = mounts.clone_tree(self._program, place, mount.flags, recursive=True, on=place)
         else:
             tree = mounts.new_filesystem(self._program, "tmpfs", "tmpfs", ("ro", *mount.flags), (), on=mount)
-        self._program.call("fcntl", tree, _F_DUPFD_CLOEXEC, 0, store=chosen)
+        self._program.call("fcntl", tree, F_DUPFD_CLOEXEC, 0, store=chosen)
         self._program.place(done)
         return chosen
 
@@ -213,7 +213,7 @@ class Filler:
             mounts.clone_tree(self._program, self._hidden, shields.COVER, on="the cover", store=EMPTY)
             return
         made = mounts.new_filesystem(self._program, "tmpfs", "tmpfs", shields.COVER, (), on="tmpfs")
-        self._program.call("fcntl", made, _F_DUPFD_CLOEXEC, 0, store=EMPTY)
+        self._program.call("fcntl", made, F_DUPFD_CLOEXEC, 0, store=EMPTY)
 
     # Targets -----------------------------------------------------------------------------------
 
@@ -259,7 +259,7 @@ class Filler:
             self._made.add(prefix)
             is_directory = directory or depth < len(names)
             parent = self._step(parent, prefix, directory=is_directory)
-        self._program.call("fcntl", parent, _F_DUPFD_CLOEXEC, 0, store=opened)
+        self._program.call("fcntl", parent, F_DUPFD_CLOEXEC, 0, store=opened)
         self._program.place(done)
         return opened
 

@@ -9,6 +9,7 @@ import errno
 import functools
 import os
 import struct
+from fcntl import F_DUPFD_CLOEXEC
 
 from launcher.program import mounts
 from launcher.program.assembler import EMPTY, ROOT, Label, Program, Slot
@@ -16,7 +17,6 @@ from launcher.program.assembler import EMPTY, ROOT, Label, Program, Slot
 COVER = ("ro", "nosuid", "nodev", "noexec")  # of what covers directories
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-_F_DUPFD_CLOEXEC = 1030  # linux/fcntl.h
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _NONE = struct.pack("=i", -1)  # a descriptor that there is not
 
@@ -77,7 +77,7 @@ class _Covers:
         program.jump(done)
         program.place(first)
         mounts.attach(program, cover.made, target, path)
-        program.call("fcntl", cover.made, _F_DUPFD_CLOEXEC, 0, on=path, store=cover.attached)
+        program.call("fcntl", cover.made, F_DUPFD_CLOEXEC, 0, on=path, store=cover.attached)
         program.jump(done)
 
 

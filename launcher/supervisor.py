@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterable, Sequence
 from launcher import exit_record
 from launcher.data import Data
 from launcher.kernel import signals
-from launcher.kernel.clone import CLONE_INTO_CGROUP, CLONE_PIDFD
+from launcher.kernel.clone import CLONE_INTO_CGROUP, CLONE_PIDFD, FORK
 from launcher.kernel.libc import AT_FDCWD
 from launcher.program.assembler import (
     ALIVE,
@@ -65,8 +65,6 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _WNOHANG = 1
 _SIGNAL_SET = 8  # bytes
 _CLONE_ARGS = struct.Struct("=11Q")
-# Flags and stack, the other way round on one machine: clone(2), C library/kernel differences.
-_FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)
 
 # Of the environment: it stays in a supervisor's memory as long as the container, so no more than this.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
@@ -237,7 +235,7 @@ def end_orphans(own: Supervisor) -> None:
     status = program.buffer(bytes(4))
     program.place(collect)
     program.call("wait4", -1, status, _WNOHANG, 0, then=collect, tolerate=(errno.ECHILD,), otherwise=none)
-    program.call("clone", *_FORK, 0, 0, 0, then=wait)
+    program.call("clone", *FORK, 0, 0, 0, then=wait)
     _execute(program, _END_ORPHANS)
     program.place(wait)
     program.call("wait4", -1, status, 0, 0, then=wait, tolerate=(errno.ECHILD,), otherwise=none)

@@ -8,6 +8,7 @@ taken back. What has to be taken back is written down before it is made: attachm
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -182,6 +183,10 @@ class NetworkCni(Isolator):
         args = config.networks.plugin_args
         return [each.with_args(args[each.name]) if each.name in args else each for each in found]
 
+    @functools.cached_property
+    def _bounds(self) -> granted.Bounds:
+        return granted.Bounds.of(self.flags, STATUS)
+
     def _begin(self, container_id: ContainerId, config: ContainerConfig) -> None:
         """Write down what will be made. Raises InvalidRequest for ports that others have."""
         networks = self._networks(config)
@@ -189,7 +194,7 @@ class NetworkCni(Isolator):
         hosts = (*config.networks.extra_hosts, *((name, address) for address, name in config.hosts))
         request = published.take(self.places, id_, replace(config.networks, extra_hosts=hosts))
         hostname = hostname_of(container_id, config)
-        admin = _ADMIN in granted.granted(config, granted.Bounds.of(self.flags, STATUS))
+        admin = _ADMIN in granted.granted(config, self._bounds)
         told = capabilities.of_each(networks, request, names=(container_id.name, hostname), net_admin=admin)
         attached = Attached(
             container=str(container_id),

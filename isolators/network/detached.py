@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import struct
 
+from launcher.kernel import clone
 from launcher.program.assembler import Label, Program
 
-FORK = (0, signal.SIGCHLD) if os.uname().machine == "s390x" else (signal.SIGCHLD, 0)  # clone(2)
 POLLFD = struct.Struct("=ihh")
 STDIO = 3  # descriptors
 
@@ -21,7 +20,7 @@ def begin(program: Program, gone: Label, name: str, place: str) -> None:
 
     `gone` is for whoever has started it, who is to end.
     """
-    program.call("clone", *FORK, 0, 0, 0, then=gone)
+    program.call("clone", *clone.FORK, 0, 0, 0, then=gone)
     program.call("setsid")
     program.call("prctl", _PR_SET_NAME, name.encode(), 0, 0, 0)
     program.call("chdir", os.fsencode(place), on=place)

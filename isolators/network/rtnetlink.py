@@ -20,6 +20,7 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR = 20
 RTM_NEWROUTE = 24
+RTM_NEWQDISC = 36
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_STATS64 = 1, 3, 4, 10, 18, 23
 IFLA_NET_NS_FD = 28
@@ -29,6 +30,8 @@ VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
 IFA_F_NODAD = 0x02  # usable at once: nobody else has the address
 RTA_OIF, RTA_GATEWAY = 4, 5
+TCA_KIND, TCA_OPTIONS = 1, 2
+TCMSG = struct.Struct("=BxxxiIII")  # family, index, handle, parent, info
 
 _IFF_UP = 1
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300

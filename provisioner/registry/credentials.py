@@ -58,13 +58,10 @@ def _in_files(registry: str, repository: str, authfile: str | None) -> Credentia
 
 
 def _in_file(file: AuthFile, registry: str, repository: str) -> Credentials | None:
-    program = helper(file, registry)
-    of_repository = _of_repository(file, registry, repository)
-    if of_repository is None and program:
+    found = _of_repository(file, registry, repository)
+    if found is None and (program := helper(file, registry)):
         found = credential_helper.get(program, server(registry))
-        if found is not None:
-            return found
-    return of_repository or _of_host(file, registry)
+    return found or _of_host(file, registry)
 
 
 def in_document(file: AuthFile, registry: str, repository: str) -> Credentials | None:

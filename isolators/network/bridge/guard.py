@@ -18,7 +18,15 @@ import socket
 import struct
 from collections.abc import Iterable
 
-from isolators.network.rtnetlink import Interface, Netlink, attribute
+from isolators.network.rtnetlink import (
+    RTM_NEWQDISC,
+    TCA_KIND,
+    TCA_OPTIONS,
+    TCMSG,
+    Interface,
+    Netlink,
+    attribute,
+)
 
 _PASS, _DROP = 0, 2  # TC_ACT_OK and TC_ACT_SHOT
 
@@ -32,11 +40,9 @@ _HOP_BY_HOP, _ROUTING, _ICMPV6, _OPTIONS = 0, 43, 58, 60  # the headers that ano
 _SOLICITS_ROUTERS, _ROUTER, _NEIGHBOUR, _REDIRECT = 133, 134, 136, 137  # types of ICMPv6
 _UNSPECIFIED = bytes(16)
 
-_RTM_NEWQDISC, _RTM_NEWTFILTER = 36, 44
+_RTM_NEWTFILTER = 44
 _NLM_F_CREATE_EXCL = 0x600
-_TCMSG = struct.Struct("=BxxxiIII")  # family, index, handle, parent, info
 _CLSACT_HANDLE, _CLSACT, _INGRESS = 0xFFFF0000, 0xFFFFFFF1, 0xFFFFFFF2  # linux/pkt_sched.h
-_TCA_KIND, _TCA_OPTIONS = 1, 2
 _TCA_BPF_OPS_LEN, _TCA_BPF_OPS, _TCA_BPF_FLAGS, _ACT_DIRECT = 4, 5, 8, 1
 _ALL_PROTOCOLS = 3  # ETH_P_ALL
 
@@ -107,16 +113,14 @@ def set_at(netlink: Netlink, index: int, device: str, code: bytes) -> None:
 
     A kernel without such classifiers lets all pass.
     """
-    payload = _TCMSG.pack(socket.AF_UNSPEC, index, _CLSACT_HANDLE, _CLSACT, 0)
+    payload = TCMSG.pack(socket.AF_UNSPEC, index, _CLSACT_HANDLE, _CLSACT, 0)
     options = attribute(_TCA_BPF_OPS_LEN, struct.pack("=H", len(code) // 8)) + attribute(_TCA_BPF_OPS, code)
     options += attribute(_TCA_BPF_FLAGS, struct.pack("=I", _ACT_DIRECT))
     info = 1 << 16 | socket.htons(_ALL_PROTOCOLS)  # the first, of all frames
-    classifier = _TCMSG.pack(socket.AF_UNSPEC, index, 0, _INGRESS, info)
-    classifier += attribute(_TCA_KIND, b"bpf\0") + attribute(_TCA_OPTIONS, options)
+    classifier = TCMSG.pack(socket.AF_UNSPEC, index, 0, _INGRESS, info)
+    classifier += attribute(TCA_KIND, b"bpf\0") + attribute(TCA_OPTIONS, options)
     try:
-        netlink.request(
-            _RTM_NEWQDISC, _NLM_F_CREATE_EXCL, payload + attribute(_TCA_KIND, b"clsact\0"), device
-        )
+        netlink.request(RTM_NEWQDISC, _NLM_F_CREATE_EXCL, payload + attribute(TCA_KIND, b"clsact\0"), device)
         netlink.request(_RTM_NEWTFILTER, _NLM_F_CREATE_EXCL, classifier, device)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP):

@@ -10,16 +10,13 @@ import socket
 import struct
 from collections.abc import Mapping
 
-from isolators.network.rtnetlink import Netlink, attribute
+from isolators.network.rtnetlink import RTM_NEWQDISC, TCA_KIND, TCA_OPTIONS, TCMSG, Netlink, attribute
 
-_RTM_NEWQDISC = 36
 _NLM_F_CREATE_REPLACE = 0x500
-_TCA_KIND, _TCA_OPTIONS = 1, 2
 _TCA_TBF_PARMS, _TCA_TBF_RATE64, _TCA_TBF_BURST = 1, 4, 6
 _TC_H_ROOT = 0xFFFFFFFF
 _HANDLE = 1 << 16
 _ETHERNET = 1  # TC_LINKLAYER_ETHERNET
-_TCMSG = struct.Struct("=BxxxiIII")  # family, index, handle, parent, info
 _RATE = struct.Struct("=BBHhHI")  # of tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate
 _LATENCY = 0.05  # seconds that a packet waits at most; then it is dropped
 
@@ -37,6 +34,6 @@ def limit(netlink: Netlink, device: str, told: Mapping[str, int], direction: str
     options = attribute(_TCA_TBF_PARMS, parameters)
     options += attribute(_TCA_TBF_RATE64, struct.pack("=Q", rate))
     options += attribute(_TCA_TBF_BURST, struct.pack("=I", min(burst, 0xFFFFFFFF)))
-    payload = _TCMSG.pack(socket.AF_UNSPEC, index, _HANDLE, _TC_H_ROOT, 0)
-    payload += attribute(_TCA_KIND, b"tbf\0") + attribute(_TCA_OPTIONS, options)
-    netlink.request(_RTM_NEWQDISC, _NLM_F_CREATE_REPLACE, payload, f"the rate of {device}")
+    payload = TCMSG.pack(socket.AF_UNSPEC, index, _HANDLE, _TC_H_ROOT, 0)
+    payload += attribute(TCA_KIND, b"tbf\0") + attribute(TCA_OPTIONS, options)
+    netlink.request(RTM_NEWQDISC, _NLM_F_CREATE_REPLACE, payload, f"the rate of {device}")

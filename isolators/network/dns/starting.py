@@ -17,6 +17,7 @@ import sys
 import time
 from typing import Any
 
+from isolators.network import detached
 from isolators.network.bridge.place import Place
 from isolators.network.bridge.settings import Settings
 from isolators.network.plugin import PluginFailed
@@ -56,7 +57,7 @@ def is_alive(place: Place) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not _is_free(lock)
+        return detached.is_locked(lock)
     finally:
         os.close(lock)
 
@@ -69,21 +70,13 @@ def await_end(place: Place) -> None:
         return
     try:
         deadline = time.monotonic() + _PATIENCE
-        while not _is_free(lock):
+        while detached.is_locked(lock):
             if time.monotonic() > deadline:
                 _kill(lock)
             time.sleep(_BETWEEN)
     finally:
         os.close(lock)
     os.unlink(place.dns)
-
-
-def _is_free(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _kill(lock: int) -> None:

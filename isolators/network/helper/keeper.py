@@ -21,7 +21,7 @@ from isolators.network import detached
 from launcher import protocol
 from launcher.data import Data
 from launcher.errors import ContainerizerError
-from launcher.kernel import memfd, process
+from launcher.kernel import clone, memfd, process
 from launcher.program import runner
 from launcher.program.assembler import CHANNEL, PROGRAM, Label, Program, Slot
 from launcher.program.messages import PACKET, REPORT
@@ -131,7 +131,7 @@ def _keeping(
     report = program.buffer(PACKET.pack(REPORT, 0))
     program.call("getpid", store=Slot(report + _NUMBER))
     program.call("write", CHANNEL, report, PACKET.size)
-    child = program.call("clone", *detached.FORK, 0, 0, 0, then=stays)
+    child = program.call("clone", *clone.FORK, 0, 0, 0, then=stays)
     _executing(program, path, argv, environment)
     program.place(stays)
     _staying(program, child)
